@@ -1,0 +1,1 @@
+"""Models as values and files: contract, baseline, pin, registry, inspection, session."""

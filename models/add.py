@@ -1,0 +1,65 @@
+"""From a file that somebody brings to a registered version: inspect, derive, describe, install."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from models.contract import Contract
+from models.derive import derive
+from models.errors import ArtifactMissing
+from models.inspect import inspect
+from models.manifest import BASELINE, CARD, CONTRACT, MODEL
+from models.registry import Registry
+from models.session import Session
+from models.tabular import read_table
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A version that is in the registry."""
+
+    digest: str
+    contract: Contract
+    baseline_rows: int
+
+
+def add(
+    registry: Registry,
+    model: Path,
+    ref: str,
+    *,
+    data: Path | None = None,
+    label: str | None = None,
+    time: str | None = None,
+) -> Added:
+    """Registers a graph with the contract and baseline that it and its training data imply.
+
+    Raises ArtifactMissing, ArtifactRefused, ContractInvalid; then nothing was registered.
+    """
+    if not model.is_file():
+        raise ArtifactMissing(ref, str(model))
+    graph = model.read_bytes()
+    inspect(graph, ref)
+    frame = read_table(data) if data is not None else None
+    contract, baseline = derive(Session(graph, ref=ref), ref, frame, label=label, time=time)
+    files = {MODEL: graph, CONTRACT: contract.encode(), CARD: _card(model, data, label)}
+    if baseline is not None:
+        files[BASELINE] = baseline.encode()
+    return Added(registry.install(files), contract, baseline.rows if baseline else 0)
+
+
+def _card(model: Path, data: Path | None, label: str | None) -> bytes:
+    """Lineage as far as it is known here."""
+    card = {
+        "model_file": model.name,
+        "data_file": data.name if data else None,
+        "data_sha256": sha256(data.read_bytes()).hexdigest() if data else None,
+        "label": label,
+        "added_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "libraries": {name: version(name) for name in ("onnx", "onnxruntime", "numpy")},
+    }
+    return msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"

@@ -1,0 +1,183 @@
+"""What are the contract and the baseline of a graph, given the data it was trained on?
+
+Laws
+- The same graph and the same table give the same bytes.
+- Features stand in the order of the tensors, left to right: a row of the contract is the graph's inputs side by side.
+- What is recorded of the outputs is what the graph itself answers to the data, computed in chunks.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.baseline import Baseline, ColumnBaseline, bin_codes, bin_numbers, matches
+from models.binding import Binding, bind, width
+from models.cells import (
+    Held,
+    column_in,
+    held,
+    kind_of_tensor,
+    output_column,
+    output_held,
+    reference_of,
+    seconds,
+    tensor_of,
+)
+from models.contract import OUTPUT_COLUMNS_MAX, Column, Contract, Kind, Tensor
+from models.errors import ContractInvalid, RunFailed
+from models.natural import blocks, tolerance
+from models.session import GraphTensor, Session
+from models.tensors import Array
+
+CHUNK_ROWS = 4096  # rows a run: a matrix of 100 float32 columns is 1.6 MB, which stays in the cache
+
+Blocks = Sequence[tuple[int, npt.NDArray[np.intp]]]
+
+
+def derive(
+    session: Session, ref: str, frame: pd.DataFrame | None, *, label: str | None = None, time: str | None = None
+) -> tuple[Contract, Baseline | None]:
+    """Without data the graph alone speaks and there is no baseline. Raises ContractInvalid: where, found, expected."""
+    if frame is None:
+        return _of_graph(session, label), None
+    columns, at_s = _columns(frame, label, time)
+    binding = bind(session.inputs, session.metadata, {name: _kind_to_place(cells) for name, cells in columns.items()})
+    features = tuple(column_in(columns[name], t.datatype, t.name) for t in session.inputs for name in binding[t.name])
+    answers = _answers(session, ref, _inputs(session, binding, columns))
+    contract = Contract(
+        features=features,
+        inputs=tuple(_tensor(tensor, binding[tensor.name]) for tensor in session.inputs),
+        outputs=tuple(
+            _tensor(tensor, tuple(cells.name for cells in answers[tensor.name])) for tensor in session.outputs
+        ),
+        output_columns=tuple(output_column(cells) for cells in _flat(answers)),
+        label=label,
+    )
+    spans = [] if at_s is None else blocks(at_s)
+    baseline = Baseline(
+        rows=len(frame),
+        features=tuple(_reference(column, columns[column.name], spans) for column in contract.features),
+        outputs=tuple(
+            _reference(column, cells, spans)
+            for column, cells in zip(contract.output_columns, _flat(answers), strict=True)
+        ),
+    )
+    matches(contract, baseline)
+    return contract, baseline
+
+
+def _of_graph(session: Session, label: str | None) -> Contract:
+    """Inputs of one column are features by their names; matrices and higher ranks have no column meaning."""
+    features = [tensor for tensor in session.inputs if width(tensor) == 1]
+    outputs = {tensor.name: _output_names(tensor, tensor.shape) for tensor in session.outputs}
+    return Contract(
+        features=tuple(Column(name=tensor.name, kind=kind_of_tensor(tensor.datatype)) for tensor in features),
+        inputs=tuple(_tensor(tensor, (tensor.name,) if tensor in features else ()) for tensor in session.inputs),
+        outputs=tuple(_tensor(tensor, outputs[tensor.name]) for tensor in session.outputs),
+        output_columns=tuple(
+            Column(name=name, kind=kind_of_tensor(tensor.datatype))
+            for tensor in session.outputs
+            for name in outputs[tensor.name]
+        ),
+        label=label,
+    )
+
+
+def _columns(
+    frame: pd.DataFrame, label: str | None, time: str | None
+) -> tuple[dict[str, Held], npt.NDArray[np.float64] | None]:
+    """The model's columns in file order and the times of the rows."""
+    names = [str(name) for name in frame.columns]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ContractInvalid("training data", f"column {twice[0]!r} twice", "every column once")
+    if frame.empty:
+        raise ContractInvalid("training data", f"{len(frame)} rows of {len(names)} columns", "at least one row")
+    for option, name in (("--label", label), ("--time", time)):
+        if name is not None and name not in names:
+            raise ContractInvalid("training data", f"no column {name!r} ({option})", f"one of {', '.join(names)}")
+    by_name = dict(zip(names, (frame.iloc[:, i] for i in range(len(names))), strict=True))
+    at_s = None if time is None else seconds(time, by_name[time])
+    return {name: held(name, series) for name, series in by_name.items() if name not in (label, time)}, at_s
+
+
+def _kind_to_place(cells: Held) -> Kind:
+    return Kind.FLOAT if cells.kind in (Kind.INT, Kind.BOOL) and cells.null.any() else cells.kind
+
+
+def _inputs(session: Session, binding: Binding, columns: Mapping[str, Held]) -> dict[str, Array]:
+    return {
+        tensor.name: tensor_of([columns[name] for name in binding[tensor.name]], tensor.datatype, tensor.shape)
+        for tensor in session.inputs
+    }
+
+
+def _answers(session: Session, ref: str, inputs: Mapping[str, Array]) -> dict[str, tuple[Held, ...]]:
+    """The output columns by tensor; a tensor without column meaning has none."""
+    batch = session.inputs[0].shape[0]
+    parts: dict[str, list[Array]] = {tensor.name: [] for tensor in session.outputs}
+    for chunk, rows in _chunks(inputs, batch):
+        try:
+            results = session.run(chunk)
+        except RunFailed as error:
+            raise ContractInvalid(
+                f"{ref} run on the training data", error.reason, "a graph that answers its own data"
+            ) from error
+        for tensor, result in zip(session.outputs, results, strict=True):
+            if _output_names(tensor, result.shape):
+                parts[tensor.name].append(_answered(tensor, result, rows, batch))
+    return {tensor.name: _held_outputs(tensor, parts[tensor.name]) for tensor in session.outputs}
+
+
+def _chunks(inputs: Mapping[str, Array], batch: int) -> Iterator[tuple[dict[str, Array], int]]:
+    """Slices of the inputs with their true number of rows; where the graph fixes the batch, the last row fills the last one."""
+    size = CHUNK_ROWS if batch < 1 else batch
+    n = len(next(iter(inputs.values())))
+    for start in range(0, n, size):
+        rows = min(size, n - start)
+        take = np.minimum(np.arange(start, start + (rows if batch < 1 else size)), n - 1)
+        yield {name: array[take] for name, array in inputs.items()}, rows
+
+
+def _answered(tensor: GraphTensor, result: Array, rows: int, batch: int) -> Array:
+    if len(result) != (rows if batch < 1 else batch):
+        raise ContractInvalid(f"output {tensor.name!r}", f"{len(result)} answers to {rows} rows", "one a row")
+    return result[:rows]
+
+
+def _held_outputs(tensor: GraphTensor, parts: Sequence[Array]) -> tuple[Held, ...]:
+    if not parts:
+        return ()
+    values = np.concatenate(parts)
+    names = _output_names(tensor, values.shape)
+    matrix = values.reshape(len(values), len(names))
+    return tuple(output_held(name, matrix[:, i], tensor.datatype) for i, name in enumerate(names))
+
+
+def _output_names(tensor: GraphTensor, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Column names of an output of this shape; none for what is too wide, of higher rank or of unknown width."""
+    match shape:
+        case (_,) | (_, 1):
+            return (tensor.name,)
+        case (_, k) if 1 < k <= OUTPUT_COLUMNS_MAX:
+            return tuple(f"{tensor.name}[{i}]" for i in range(k))
+        case _:
+            return ()
+
+
+def _reference(column: Column, cells: Held, spans: Blocks) -> ColumnBaseline:
+    reference, codes = reference_of(column, cells)
+    index = bin_numbers(reference, cells.numbers, cells.null) if codes is None else bin_codes(codes, cells.null)
+    counts = np.asarray(reference.counts)
+    natural = tuple((length_s, tolerance(index, block, counts)) for length_s, block in spans)
+    return msgspec.structs.replace(reference, natural=natural)
+
+
+def _tensor(tensor: GraphTensor, columns: tuple[str, ...]) -> Tensor:
+    return Tensor(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape, columns=columns)
+
+
+def _flat(answers: Mapping[str, Sequence[Held]]) -> list[Held]:
+    return [cells for columns in answers.values() for cells in columns]

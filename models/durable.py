@@ -1,0 +1,52 @@
+"""Files that are whole or not there, after power loss too: write aside, fsync, rename, fsync the directory."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+Stamp = tuple[int, int, int]
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Writes and fsyncs a file that nobody reads yet."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_durably(path: Path, data: bytes) -> None:
+    """A reader sees the old bytes or the new ones, never a mixture and never nothing."""
+    aside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    write_durably(aside, data)
+    aside.rename(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes names in it survive power loss."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def stamp(path: Path) -> Stamp:
+    """(inode, mtime in ns, size): changes whenever the file is replaced or rewritten; zeros when it is not there."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return (0, 0, 0)
+    return (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+@contextmanager
+def exclusively(path: Path) -> Iterator[None]:
+    """Holds `<path>.lock` while the block runs; waits for whoever holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

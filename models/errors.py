@@ -1,0 +1,101 @@
+"""Errors of the models package, by who must act.
+
+`args` are the fields; `str()` is the sentence: what, found, expected, consequence.
+"""
+
+
+class ModelError(Exception):
+    """A model version cannot be used."""
+
+
+class ContractInvalid(ModelError):
+    """The contract, baseline or training data contradicts itself. Who made the version must mend it."""
+
+    def __init__(self, where: str, found: str, expected: str) -> None:
+        super().__init__(where, found, expected)
+        self.where, self.found, self.expected = where, found, expected
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}, expected {self.expected}; the version is not accepted"
+
+
+class ArtifactMismatch(ModelError):
+    """The bytes in the registry are not the bytes the lock pins. An operator must find out who changed them."""
+
+    def __init__(self, ref: str, actual: str, expected: str) -> None:
+        super().__init__(ref, actual, expected)
+        self.ref, self.actual, self.expected = ref, actual, expected
+
+    def __str__(self) -> str:
+        return (
+            f"{self.ref}: artefact is sha256:{self.actual[:12]}, lock pins sha256:{self.expected[:12]}; not loading it"
+        )
+
+
+class ArtifactMissing(ModelError):
+    """A pinned version is not in the local registry. `plumbline models sync` fetches it."""
+
+    def __init__(self, ref: str, place: str) -> None:
+        super().__init__(ref, place)
+        self.ref, self.place = ref, place
+
+    def __str__(self) -> str:
+        return f"{self.ref}: not found at {self.place}, expected the pinned artefact; run `plumbline models sync`"
+
+
+class ArtifactRefused(ModelError):
+    """The graph failed inspection: loading it could read files, run foreign code or exhaust the machine."""
+
+    def __init__(self, where: str, found: str, expected: str) -> None:
+        super().__init__(where, found, expected)
+        self.where, self.found, self.expected = where, found, expected
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}, expected {self.expected}; not loading it"
+
+
+class LockInvalid(ModelError):
+    """The lock file cannot be read as pins. Who edited it must mend it."""
+
+    def __init__(self, place: str, found: str, expected: str) -> None:
+        super().__init__(place, found, expected)
+        self.place, self.found, self.expected = place, found, expected
+
+    def __str__(self) -> str:
+        return f"{self.place}: found {self.found}, expected {self.expected}; no pin was changed"
+
+
+class PinConflict(ModelError):
+    """A version name is already pinned to other bytes. Versions never change: take a new version name."""
+
+    def __init__(self, ref: str, pinned: str, offered: str) -> None:
+        super().__init__(ref, pinned, offered)
+        self.ref, self.pinned, self.offered = ref, pinned, offered
+
+    def __str__(self) -> str:
+        return (
+            f"{self.ref}: already pinned to {self.pinned[:19]}, offered {self.offered[:19]}; "
+            "a version never changes its bytes, add it under a new version"
+        )
+
+
+class SourceUnknown(ModelError):
+    """A pin names a source that this build cannot fetch from."""
+
+    def __init__(self, source: str, known: str) -> None:
+        super().__init__(source, known)
+        self.source, self.known = source, known
+
+    def __str__(self) -> str:
+        return f"source {self.source!r}: unknown scheme, expected one of {self.known}; nothing was fetched"
+
+
+class RunFailed(ModelError):
+    """The runtime refused these inputs or failed while computing."""
+
+    def __init__(self, ref: str, reason: str) -> None:
+        super().__init__(ref, reason)
+        self.ref, self.reason = ref, reason
+
+    def __str__(self) -> str:
+        return f"{self.ref}: the runtime failed: {self.reason}; no answer was computed"

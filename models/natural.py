@@ -1,0 +1,63 @@
+"""How far from the whole does an ordinary block of the training data lie? The tolerance below which a shift is nature.
+
+The distance is PSI without its sampling noise. For counts O of a window (N rows) and of a reference (M rows) on the
+same bins, G = 2 Σ O ln(O/E) over both, with E from the pooled shares; without drift G follows χ²(df), df = pooled bins in
+use - 1, and with drift the noncentral χ²(df, λ), whose mean is df + λ. So λ̂ = max(0, G - df), and since for small
+shifts G ≈ PSI · MN/(M+N), the distance is λ̂ · (M+N)/(MN) (Cressie and Read 1984 for the family of statistics).
+
+Laws
+- Two windows with the same shares have distance 0; it is symmetric in window and reference.
+- The tolerance of a length is the largest distance of one block of that length from the rest. It errs upwards: a maximum over
+  blocks keeps their largest noise, so quiet hours with few rows widen it; more training data narrows it.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from models.baseline import Counts, Index
+
+BLOCK_LENGTHS_S = (3600, 86_400, 7 * 86_400)
+BLOCKS_MIN = 8  # fewer say little of what the next one may be
+BLOCK_ROWS_MIN = 50  # below, the noise of a decile alone is near 0.2
+_DIGITS = 4  # of a tolerance: more would only record noise
+
+Floats = npt.NDArray[np.float64]
+
+
+def noise_corrected_psi(window: Counts, reference: Counts) -> Floats:
+    """The distance of each window from its reference; shapes (..., bins) → (...). 0 where either has no rows."""
+    pooled = window + reference
+    n, m = window.sum(axis=-1), reference.sum(axis=-1)
+    both = np.maximum(n + m, 1)
+    g = 2 * (_part(window, pooled, n / both) + _part(reference, pooled, m / both))
+    df = (pooled > 0).sum(axis=-1) - 1
+    scale = np.where((n > 0) & (m > 0), both / np.maximum(n * m, 1), 0.0)
+    return np.asarray(np.maximum(g - df, 0.0) * scale)
+
+
+def blocks(at_s: Floats) -> list[tuple[int, npt.NDArray[np.intp]]]:
+    """(length in s, block number of each row or -1) for every length with enough full blocks; counted from the first row."""
+    found = []
+    for length_s in BLOCK_LENGTHS_S:
+        _, number, rows = np.unique((at_s - at_s.min()) // length_s, return_inverse=True, return_counts=True)
+        full = rows >= BLOCK_ROWS_MIN
+        if full.sum() >= BLOCKS_MIN:
+            renumbered = np.where(full, np.cumsum(full) - 1, -1)
+            found.append((length_s, renumbered[number]))
+    return found
+
+
+def tolerance(index: Index, block: npt.NDArray[np.intp], counts: Counts) -> float:
+    """The largest distance of a block from the rest; index: bin of each row, block: its block or -1, counts: of all rows."""
+    bins = counts.size
+    kept = block >= 0
+    flat = np.bincount(block[kept] * bins + index[kept], minlength=(block.max() + 1) * bins)
+    by_block = flat.reshape(-1, bins)
+    return float(f"{noise_corrected_psi(by_block, counts - by_block).max():.{_DIGITS}g}")
+
+
+def _part(counts: Counts, pooled: Counts, share: npt.NDArray[np.float64]) -> Floats:
+    """Σ O ln(O/E) with E = share · pooled; an empty cell adds 0."""
+    expected = pooled * share[..., None]
+    ratio = np.divide(counts, expected, out=np.ones_like(expected), where=(counts > 0) & (expected > 0))
+    return np.asarray((counts * np.log(ratio)).sum(axis=-1))

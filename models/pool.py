@@ -1,0 +1,87 @@
+"""Loaded versions: load and warm before anything may route to them, drain before they are freed.
+
+Laws
+- A version is in the pool only after its bytes matched the pin, passed inspection, loaded, and answered a warm-up run.
+- A version in use is never freed: whoever runs in it holds it, and it goes with the last of them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.contract import Contract, Tensor
+from models.errors import ArtifactRefused, ModelError
+from models.inspect import inspect
+from models.lock import Pin
+from models.manifest import CONTRACT, MODEL
+from models.registry import Registry
+from models.session import Session
+from models.tensors import DTYPES, Array
+
+WARM_RUNS = 20  # the runtime allocates its arenas in the first few
+_EMPTY_DIMENSION = 1  # size given to a free dimension in a warm-up run
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedVersion:
+    """A version that answers: its pin, contract and session."""
+
+    pin: Pin
+    contract: Contract
+    session: Session
+
+
+class Pool:
+    """The versions that this process has loaded, by digest."""
+
+    def __init__(self, registry: Registry, *, threads: int) -> None:
+        self._registry, self._threads = registry, threads
+        self._loaded: dict[str, LoadedVersion] = {}
+        self.failures: dict[str, ModelError] = {}
+
+    def load(self, pin: Pin) -> LoadedVersion:
+        """Verified, inspected, loaded, warmed; blocking, so call it in a thread. Raises the ModelError that forbids it."""
+        if (known := self._loaded.get(pin.digest)) is not None:
+            return known
+        try:
+            version = self._load(pin)
+        except ModelError as error:
+            self.failures[pin.ref] = error
+            raise
+        self.failures.pop(pin.ref, None)
+        return self._loaded.setdefault(pin.digest, version)
+
+    def _load(self, pin: Pin) -> LoadedVersion:
+        files = self._registry.read_files(pin.digest, pin.ref)
+        inspect(files[MODEL], pin.ref)
+        contract = Contract.decode(files[CONTRACT])
+        session = Session(files[MODEL], ref=pin.ref, threads=self._threads)
+        _graph_has_tensors(session, contract, pin.ref)
+        sample = {tensor.name: _sample(tensor) for tensor in contract.inputs}
+        for _ in range(WARM_RUNS):
+            session.run(sample)
+        return LoadedVersion(pin, contract, session)
+
+    def retain(self, digests: frozenset[str]) -> None:
+        """Forgets every other version; requests that still run in one keep it alive until they end."""
+        for digest in self._loaded.keys() - digests:
+            del self._loaded[digest]
+
+
+def _graph_has_tensors(session: Session, contract: Contract, ref: str) -> None:
+    for side, declared, real in (
+        ("input", contract.inputs, session.inputs),
+        ("output", contract.outputs, session.outputs),
+    ):
+        names = {tensor.name: tensor.datatype for tensor in real}
+        for tensor in declared:
+            if names.get(tensor.name) != tensor.datatype:
+                found = names.get(tensor.name, f"no such {side}")
+                raise ArtifactRefused(f"{ref}, {side} {tensor.name!r}", found, f"{tensor.datatype} as in contract.json")
+
+
+def _sample(tensor: Tensor) -> Array:
+    shape = tuple(_EMPTY_DIMENSION if size < 0 else size for size in tensor.shape)
+    if tensor.datatype == "BYTES":
+        return np.full(shape, "", dtype=object)
+    return np.zeros(shape, dtype=DTYPES[tensor.datatype])

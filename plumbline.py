@@ -1,0 +1,159 @@
+"""The front door: the `plumbline` command, one line a subcommand, and `up`, the supervisor of service and monitor.
+
+A subcommand is imported when it is called, by name from the table below: the monitor starts where bentoml and onnxruntime are
+not installed, and `--help` answers at once.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import httpx
+
+from models.example import example_body
+
+COMMANDS = {
+    "serve": ("service.commands.serve:serve", "The service alone."),
+    "monitor": ("monitoring.cli:monitor", "The monitor alone; replay of a piece of the log."),
+    "models": ("service.commands.models:models", "Register, pin and verify model versions."),
+    "routes": ("service.commands.routes:routes", "Show and change which versions answer."),
+    "log": ("service.commands.log:log", "Read and check the feature log."),
+    "doctor": ("service.commands.doctor:doctor", "Is this machine fit to serve?"),
+}
+READY_WITHIN_S = 60  # a cold start with two demo models takes about 4 s on two busy cores
+STOP_WITHIN_S = 20  # then what is left is killed: admitted requests have at most 5 s by default
+RESTART_AFTER_S = (0.5, 1, 2, 5, 10)  # a part that keeps dying is started ever more slowly, never given up
+LOOK_EVERY_S = 0.2
+
+
+class FrontDoor(click.Group):
+    """A group whose members are looked up in COMMANDS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return ["up", *COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [("up", "Service and monitor together."), *((name, text) for name, (_, text) in COMMANDS.items())]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(cls=FrontDoor)
+@click.version_option(version("plumbline"))
+def main() -> None:
+    """Plumbline: model serving that knows when it drifts.
+
+    \b
+    plumbline up                 service and monitor, with the demo models if nothing is pinned
+    plumbline models add …       bring your own
+    plumbline log verify         is every answer accounted for?
+    """
+
+
+class Part:
+    """One child process that is kept running: started again, ever more slowly, when it dies."""
+
+    def __init__(self, name: str, arguments: list[str], environment: dict[str, str]) -> None:
+        self.name, self._arguments, self._environment = name, arguments, environment
+        self._deaths = 0
+        self._start_at_s = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def keep(self) -> None:
+        """Starts the process when it is not running and its pause is over."""
+        if self._process is not None and (code := self._process.poll()) is not None:
+            pause_s = RESTART_AFTER_S[min(self._deaths, len(RESTART_AFTER_S) - 1)]
+            click.echo(f"plumbline: {self.name} ended with {code}, starting it again in {pause_s:g} s", err=True)
+            self._process, self._deaths, self._start_at_s = None, self._deaths + 1, time.monotonic() + pause_s
+        if self._process is None and time.monotonic() >= self._start_at_s:
+            command = [sys.executable, "-m", "plumbline", *self._arguments]
+            # its own session: Ctrl-C reaches us alone, and we stop the parts in order
+            self._process = subprocess.Popen(command, env=self._environment, start_new_session=True)
+
+    def stop(self, deadline_s: float) -> None:
+        """SIGTERM, and SIGKILL at the deadline."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(max(0.1, deadline_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+@main.command()
+@click.option("--home", type=click.Path(path_type=Path), default=None, help="Directory of everything that changes.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address that both ports bind.")
+@click.option("--port", default=3000, show_default=True, help="Port of the service.")
+@click.option("--monitor-port", default=3001, show_default=True, help="Port of the monitor.")
+@click.option("--workers", default=1, show_default=True, help="Worker processes of the service.")
+def up(home: Path | None, host: str, port: int, monitor_port: int, workers: int) -> None:
+    """Run service and monitor until Ctrl-C, with the demo models if nothing else is pinned.
+
+    \b
+    plumbline up --workers 2
+    """
+    place = (home or Path(os.environ.get("PLUMBLINE_HOME", ".plumbline"))).absolute()
+    environment = {**os.environ, "PLUMBLINE_HOME": str(place)}
+    common = ["--home", str(place), "--host", host]
+    parts = [
+        Part("service", ["serve", *common, "--port", str(port), "--workers", str(workers)], environment),
+        Part("monitor", ["monitor", *common, "--monitor-port", str(monitor_port)], environment),
+    ]
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # a comparison, nothing is bound here
+    service, monitor = f"http://{shown}:{port}", f"http://{shown}:{monitor_port}"
+    announced, started_s = False, time.monotonic()
+    while not stop.wait(LOOK_EVERY_S):
+        for part in parts:
+            part.keep()
+        if not announced and _answers(f"{service}/readyz") and _answers(f"{monitor}/healthz"):
+            announced = True
+            click.echo("\n".join(_announcement(place, service, monitor, time.monotonic() - started_s)))
+        elif not announced and time.monotonic() - started_s > READY_WITHIN_S:
+            started_s = float("inf")
+            click.echo(f"plumbline: not ready after {READY_WITHIN_S} s; {service}/readyz says why", err=True)
+    click.echo("plumbline: stopping", err=True)
+    deadline_s = time.monotonic() + STOP_WITHIN_S
+    for part in parts:  # the service first: the monitor still reads what it writes on its way out
+        part.stop(deadline_s)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=1, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _announcement(home: Path, service: str, monitor: str, took_s: float) -> Iterator[str]:
+    yield f"\nplumbline is up after {took_s:.1f} s; everything that changes is in {home}"
+    yield f"  service  {service}   (/readyz, /metrics)"
+    yield f"  monitor  {monitor}   (/api/status, /metrics)"
+    if (example := example_body(home)) is not None:
+        model, body = example
+        yield "\ntry:"
+        yield f"  curl -s {service}/v1/models/{model}:predict -H 'content-type: application/json' -d '{body}'"
+    yield "\nCtrl-C stops everything.\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The HTTP service: validate, route, run, log, answer."""

@@ -1,0 +1,149 @@
+"""Which versions are served now: follows the routes document and the lock, loads, then swaps.
+
+Laws
+- A request sees one snapshot from beginning to end; a swap is one assignment.
+- A model's routes are swapped only when every version they use is loaded and warm; until then the previous ones serve (P5).
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from models.durable import Stamp, stamp
+from models.errors import LockInvalid, ModelError
+from models.lock import Pin
+from models.lock_file import LockFile
+from models.pool import Pool
+from service.errors import ModelNotReady, ModelUnknown, RoutesInvalid, VersionUnknown
+from service.http.wire import Wire
+from service.routes_document import Routes
+from service.routes_file import RoutesFile
+from service.routing import RoutePolicy
+from service.served import ServedVersion
+from service.telemetry import Telemetry
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Policies by model, versions by (model, version), and what is wrong."""
+
+    generation: int = 0
+    policies: Mapping[str, RoutePolicy] = field(default_factory=dict)
+    versions: Mapping[tuple[str, str], ServedVersion] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    failed: tuple[tuple[str, str, str], ...] = ()
+
+    def policy(self, model: str) -> RoutePolicy:
+        """Raises ModelUnknown, ModelNotReady."""
+        policy = self.policies.get(model)
+        if policy is None:
+            if broken := [f for f in self.failed if f[0] == model]:
+                raise ModelNotReady(f"{model}:{broken[0][1]}", broken[0][2])
+            raise ModelUnknown(model[:64])
+        return policy
+
+    def version(self, model: str, version: str) -> ServedVersion:
+        """Raises VersionUnknown."""
+        found = self.versions.get((model, version))
+        if found is None:
+            raise VersionUnknown(model, version[:64], [v for m, v in self.versions if m == model])
+        return found
+
+    def versions_of(self, model: str) -> list[ServedVersion]:
+        """Stable first, then the others by name. Raises ModelUnknown, ModelNotReady."""
+        stable = self.policy(model).stable
+        found = [version for (name, _), version in sorted(self.versions.items()) if name == model]
+        return sorted(found, key=lambda version: version.pin.version != stable)
+
+
+class Catalogue:
+    """Keeps `current` in step with `routes.toml` and the lock file."""
+
+    def __init__(
+        self, *, routes: RoutesFile, lock_file: LockFile, pool: Pool, wires: Sequence[Wire], telemetry: Telemetry
+    ) -> None:
+        self._routes, self._lock_file, self._pool = routes, lock_file, pool
+        self._wires, self._telemetry = tuple(wires), telemetry
+        self._served: dict[str, ServedVersion] = {}
+        self._stamps: tuple[Stamp, Stamp] | None = None
+        self.current = Snapshot()
+
+    async def follow(self, poll_s: float) -> None:
+        """Runs until cancelled."""
+        while True:
+            await asyncio.sleep(poll_s)
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Looks once; loads in a thread what is new."""
+        stamps = (stamp(self._routes.path), stamp(self._lock_file.path))
+        if stamps == self._stamps:
+            return
+        self._stamps = stamps
+        snapshot = await asyncio.to_thread(self._build, self.current)
+        if snapshot.problems:
+            self._telemetry.routes_error()
+            _log.error("catalogue.problems", problems=snapshot.problems, generation=snapshot.generation)
+        self.current = snapshot
+        self._telemetry.routes(snapshot.generation)
+        self._pool.retain(frozenset(version.pin.digest for version in snapshot.versions.values()))
+        _log.info(
+            "catalogue.serving",
+            generation=snapshot.generation,
+            versions=[v.pin.ref for v in snapshot.versions.values()],
+        )
+
+    def _build(self, present: Snapshot) -> Snapshot:
+        try:
+            routes = self._routes.read()
+            lock = self._lock_file.read()
+        except (RoutesInvalid, LockInvalid) as error:
+            return Snapshot(present.generation, present.policies, present.versions, (str(error),), present.failed)
+        versions, failed = self._load(lock.pins)
+        policies, problems = _routable(routes, versions, present)
+        used = {(p.model, v) for p in policies.values() for v in p.versions()}
+        kept = {key: version for key, version in present.versions.items() if key in used}
+        problems += [f"{name}:{version}: {reason}" for name, version, reason in failed]
+        return Snapshot(routes.generation, policies, {**kept, **versions}, tuple(problems), tuple(failed))
+
+    def _load(self, pins: Sequence[Pin]) -> tuple[dict[tuple[str, str], ServedVersion], list[tuple[str, str, str]]]:
+        versions: dict[tuple[str, str], ServedVersion] = {}
+        failed: list[tuple[str, str, str]] = []
+        for pin in pins:
+            try:
+                versions[pin.name, pin.version] = self._serve(pin)
+            except ModelError as error:
+                failed.append((pin.name, pin.version, str(error)))
+        return versions, failed
+
+    def _serve(self, pin: Pin) -> ServedVersion:
+        loaded = self._pool.load(pin)
+        known = self._served.get(pin.digest)
+        if known is None or known.pin != pin:
+            known = ServedVersion(loaded)
+            known.codecs = {wire.name: wire.compile(known) for wire in self._wires}
+            self._served[pin.digest] = known
+        return known
+
+
+def _routable(
+    routes: Routes, versions: Mapping[tuple[str, str], ServedVersion], present: Snapshot
+) -> tuple[dict[str, RoutePolicy], list[str]]:
+    """The new policy of each model whose versions are all there; otherwise the one it has."""
+    policies: dict[str, RoutePolicy] = {}
+    problems: list[str] = []
+    for model, policy in routes.policies().items():
+        missing = sorted(version for version in policy.versions() if (model, version) not in versions)
+        if not missing:
+            policies[model] = policy
+            continue
+        problems.append(
+            str(RoutesInvalid(model, f"version {missing[0]!r}, not pinned or not loaded", "pinned versions"))
+        )
+        if model in present.policies:
+            policies[model] = present.policies[model]
+    return policies, problems

@@ -1,0 +1,1 @@
+"""The subcommands of `plumbline`, one file a noun; `plumbline.py` names them."""

@@ -1,0 +1,232 @@
+"""`plumbline models …`: from a file on a disk to a pinned, verified, routed version."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from models.add import add as add_version
+from models.errors import ArtifactMissing, LockInvalid, ModelError
+from models.lock import NAME, Pin
+from models.lock_file import LockFile
+from models.manifest import CARD
+from models.registry import Registry
+from service.commands.output import FOUND_FAULT, home_option, json_option, say, say_rows, settings_of, speaks_plainly
+from service.routes_file import RoutesFile
+from service.seeding import route_first
+
+
+@click.group()
+def models() -> None:
+    """Register, pin and verify model versions."""
+
+
+def _next_version(lock_file: LockFile, name: str) -> str:
+    numbers = [int(pin.version) for pin in lock_file.read().versions(name) if pin.version.isdigit()]
+    return str(max(numbers, default=0) + 1)
+
+
+@models.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="Name under which it is served.")
+@click.option("--version", default=None, help="Version name; the next whole number when absent.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Training data (.csv, .parquet) for contract and baseline."
+)
+@click.option("--label", help="Column of the data that is the label, not a feature.")
+@click.option("--time", help="Column of the data that is the time, from which natural variation is learnt.")
+@click.option("--no-pin", is_flag=True, help="Only register; pin later.")
+@home_option
+@json_option
+@speaks_plainly
+def add(
+    model: Path,
+    name: str,
+    version: str | None,
+    data: Path | None,
+    label: str | None,
+    time: str | None,
+    no_pin: bool,
+    home: Path | None,
+    as_json: bool,
+) -> None:
+    """Register a graph, pin it, and route to it where its model has no route yet.
+
+    \b
+    plumbline models add model.onnx --name rides --data train.csv --label cnt
+    """
+    settings = settings_of(home)
+    lock_file = LockFile(settings.lock_path)
+    version = version or _next_version(lock_file, name)
+    for what, value in (("--name", name), ("--version", version)):
+        if not NAME.fullmatch(value):
+            raise LockInvalid(what, repr(value), f"lower-case letters, digits, - _ . ({NAME.pattern})")
+    registry = Registry(settings.registry_root)
+    added = add_version(registry, model, f"{name}:{version}", data=data, label=label, time=time)
+    pin = Pin(name=name, version=version, digest=added.digest, source=f"file:{registry.place(added.digest).absolute()}")
+    routed = False
+    if not no_pin:
+        lock_file.pin(pin)
+        routed = route_first(RoutesFile(settings.routes_path), pin)
+    features = [column.name for column in added.contract.features]
+    result = {
+        "name": name,
+        "version": version,
+        "digest": added.digest,
+        "pinned": not no_pin,
+        "stable": routed,
+        "features": features,
+        "baseline_rows": added.baseline_rows,
+    }
+    what = f"{len(features)} features" if features else "plain tensors"
+    state = "registered" if no_pin else "pinned, stable" if routed else "pinned, not routed yet: `plumbline routes set`"
+    text = f"{pin.ref} {added.digest}\n{what}, baseline of {added.baseline_rows} rows; {state}"
+    say(result, as_json=as_json, text=text)
+
+
+@models.command()
+@click.argument("name")
+@click.argument("version")
+@click.argument("digest")
+@home_option
+@json_option
+@speaks_plainly
+def pin(name: str, version: str, digest: str, home: Path | None, as_json: bool) -> None:
+    """Pin a registered digest under a version name.
+
+    \b
+    plumbline models pin rides 2 sha256:8c1f…
+    """
+    settings = settings_of(home)
+    registry = Registry(settings.registry_root)
+    chosen = Pin(name=name, version=version, digest=digest, source=f"file:{registry.place(digest).absolute()}")
+    registry.read_files(digest, chosen.ref)
+    LockFile(settings.lock_path).pin(chosen)
+    routed = route_first(RoutesFile(settings.routes_path), chosen)
+    say(
+        {"name": name, "version": version, "digest": digest, "stable": routed},
+        as_json=as_json,
+        text=f"{chosen.ref} pinned to {digest}{', stable' if routed else ''}",
+    )
+
+
+@models.command("list")
+@home_option
+@json_option
+@speaks_plainly
+def list_(home: Path | None, as_json: bool) -> None:
+    """Every pin, and whether its bytes are here.
+
+    \b
+    plumbline models list
+    """
+    settings = settings_of(home)
+    registry, routes = Registry(settings.registry_root), RoutesFile(settings.routes_path).read().policies()
+    rows = [
+        {
+            "name": pin.name,
+            "version": pin.version,
+            "role": _role(routes.get(pin.name), pin.version),
+            "here": registry.has(pin.digest),
+            "digest": pin.digest if as_json else pin.digest[:19],
+        }
+        for pin in LockFile(settings.lock_path).read().pins
+    ]
+    say_rows(rows, as_json=as_json)
+
+
+def _role(policy: object, version: str) -> str:
+    if policy is None or version not in getattr(policy, "versions", frozenset)():
+        return "-"
+    if version == getattr(policy, "stable", None):
+        return "stable"
+    canary = getattr(policy, "canary", None)
+    return "canary" if canary is not None and canary.version == version else "shadow"
+
+
+@models.command()
+@click.argument("name")
+@click.argument("version", required=False)
+@home_option
+@json_option
+@speaks_plainly
+def show(name: str, version: str | None, home: Path | None, as_json: bool) -> None:
+    """The contract and lineage of a version.
+
+    \b
+    plumbline models show payments 1
+    """
+    settings = settings_of(home)
+    pins = LockFile(settings.lock_path).read().versions(name)
+    chosen = next((pin for pin in reversed(pins) if version in (None, pin.version)), None)
+    if chosen is None:
+        raise ArtifactMissing(f"{name}:{version or '*'}", str(settings.lock_path))
+    registry = Registry(settings.registry_root)
+    contract = registry.contract(chosen)
+    card = msgspec.json.decode(registry.read_files(chosen.digest, chosen.ref).get(CARD, b"{}"))
+    if as_json:
+        click.echo(msgspec.json.encode({"pin": chosen, "contract": contract, "card": card}).decode())
+        return
+    click.echo(f"{chosen.ref}  {chosen.digest}\n")
+    say_rows(
+        [
+            {
+                "feature": column.name,
+                "kind": column.kind.value,
+                "nullable": "yes" if column.nullable else "",
+                "training range": _range(column.low, column.high, column.categories),
+            }
+            for column in contract.features
+        ],
+        as_json=False,
+    )
+    click.echo(f"\noutputs: {', '.join(column.name for column in contract.output_columns) or 'plain tensors'}")
+
+
+def _range(low: float | None, high: float | None, categories: tuple[str, ...] | None) -> str:
+    if categories is not None:
+        return ", ".join(categories[:6]) + (f", … ({len(categories)})" if len(categories) > 6 else "")
+    return "" if low is None or high is None else f"{low:g} … {high:g}"
+
+
+@models.command()
+@home_option
+@json_option
+@speaks_plainly
+def verify(home: Path | None, as_json: bool) -> None:
+    """Hash every pinned version again; exit code 1 when one is not what its pin says.
+
+    \b
+    plumbline models verify
+    """
+    settings = settings_of(home)
+    registry = Registry(settings.registry_root)
+    rows = []
+    for pin in LockFile(settings.lock_path).read().pins:
+        try:
+            registry.read_files(pin.digest, pin.ref)
+            rows.append({"version": pin.ref, "ok": True, "found": "as pinned"})
+        except ModelError as error:
+            rows.append({"version": pin.ref, "ok": False, "found": str(error)})
+    say_rows(rows, as_json=as_json)
+    if not all(row["ok"] for row in rows):
+        raise SystemExit(FOUND_FAULT)
+
+
+@models.command()
+@home_option
+@json_option
+@speaks_plainly
+def sync(home: Path | None, as_json: bool) -> None:
+    """Fetch what is pinned and not here yet; verify what is.
+
+    \b
+    plumbline models sync
+    """
+    settings = settings_of(home)
+    registry = Registry(settings.registry_root)
+    rows = [
+        {"version": pin.ref, "fetched": registry.sync(pin, relative_to=settings.home)}
+        for pin in LockFile(settings.lock_path).read().pins
+    ]
+    say_rows(rows, as_json=as_json)

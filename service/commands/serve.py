@@ -1,0 +1,35 @@
+"""`plumbline serve`: the service in the foreground."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from service.commands.output import home_option, settings_of, speaks_plainly
+
+
+@click.command()
+@home_option
+@click.option("--host", default=None, help="Address to bind; 127.0.0.1 when absent.")
+@click.option("--port", type=int, default=None, help="Port; 3000 when absent.")
+@click.option("--workers", type=int, default=None, help="Worker processes; 1 when absent.")
+@speaks_plainly
+def serve(home: Path | None, host: str | None, port: int | None, workers: int | None) -> None:
+    """Serve the pinned models until Ctrl-C.
+
+    \b
+    plumbline serve --workers 2
+    """
+    given = {"home": home, "host": host, "port": port, "workers": workers}
+    os.environ.update({f"PLUMBLINE_{key.upper()}": str(value) for key, value in given.items() if value is not None})
+    settings = settings_of(None)
+    place = settings.home.absolute()
+    environment = {
+        **os.environ,
+        "PLUMBLINE_HOME": str(place),
+        "BENTOML_HOME": os.environ.get("BENTOML_HOME", str(place / "bentoml")),  # two services never share metric files
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_CONFIG_OPTIONS": f"services.plumbline.workers={settings.workers}",
+    }
+    os.execve(sys.executable, [sys.executable, "-m", "service.supervise"], environment)

@@ -1,0 +1,291 @@
+"""Errors of the request path, by who must act: the client (Rejected), time and load (Shed), us (Failed).
+
+`args` are the fields, `str()` is the sentence, `code` the machine word. None of them knows HTTP: `service/http/errors.py`
+holds the one table from error to status.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.featurelog.record import Outcome, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a request: where (a JSON pointer) and what."""
+
+    at: str
+    problem: str
+
+
+class RequestError(Exception):
+    """A request that gets no prediction."""
+
+    outcome: Outcome
+    code: str
+    retry_after_s: int | None = None
+
+    @property
+    def details(self) -> Sequence[Fault]:
+        return ()
+
+
+class Rejected(RequestError):
+    """The client must change the request."""
+
+    outcome = Outcome.REJECTED
+
+
+class Shed(RequestError):
+    """The client may try again later: there was no room or no time."""
+
+    outcome = Outcome.SHED
+
+
+class Failed(RequestError):
+    """We must mend it; the client may try again."""
+
+    outcome = Outcome.FAILED
+
+
+class MalformedBody(Rejected):
+    """The body is not the language it says it is."""
+
+    code = "malformed_body"
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(found, expected)
+        self.found, self.expected = found, expected
+
+    def __str__(self) -> str:
+        return f"body: {self.found}, expected {self.expected}; nothing was predicted"
+
+
+class InvalidInput(Rejected):
+    """The body does not meet the model's contract."""
+
+    code = "invalid_input"
+
+    def __init__(self, ref: str, faults: Sequence[Fault], problems: Sequence[Problem] = (), rows: int = 0) -> None:
+        super().__init__(ref, faults, problems, rows)
+        self.ref, self.faults, self.problems, self.rows = ref, tuple(faults), list(problems), rows
+
+    @property
+    def details(self) -> Sequence[Fault]:
+        return self.faults
+
+    def __str__(self) -> str:
+        first = self.faults[0]
+        more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
+        return f"{first.at}: {first.problem}{more}; {self.ref} predicted nothing"
+
+
+class TooManyRows(Rejected):
+    """More rows than one request may carry."""
+
+    code = "too_many_rows"
+
+    def __init__(self, found: int, limit: int) -> None:
+        super().__init__(found, limit)
+        self.found, self.limit = found, limit
+
+    def __str__(self) -> str:
+        return f"request: {self.found} rows, expected at most {self.limit}; split it"
+
+
+class BodyTooLarge(Rejected):
+    """More bytes than one request may carry; the body is not read to its end."""
+
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"body: larger than {self.limit} bytes; split it"
+
+
+class UnsupportedEncoding(Rejected):
+    """A media type or content encoding that this route does not read."""
+
+    code = "unsupported_media"
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(found, expected)
+        self.found, self.expected = found, expected
+
+    def __str__(self) -> str:
+        return f"content: found {self.found!r}, expected {self.expected}; nothing was read"
+
+
+class ClientGone(Rejected):
+    """The client closed the connection before its body was complete."""
+
+    code = "client_gone"
+
+    def __str__(self) -> str:
+        return "connection: closed before the body was complete; nothing was predicted"
+
+
+class ModelUnknown(Rejected):
+    """No such model."""
+
+    code = "model_unknown"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(model)
+        self.model = model
+
+    def __str__(self) -> str:
+        return f"model {self.model!r}: not served here; GET /v2/repository/index lists what is"
+
+
+class VersionUnknown(Rejected):
+    """The model is served, but not in this version."""
+
+    code = "version_unknown"
+
+    def __init__(self, model: str, version: str, known: Sequence[str]) -> None:
+        super().__init__(model, version, known)
+        self.model, self.version, self.known = model, version, tuple(known)
+
+    def __str__(self) -> str:
+        return f"version {self.version!r} of {self.model!r}: not served here, expected one of {', '.join(self.known)}"
+
+
+class RouteUnknown(Rejected):
+    """No such path under the data plane."""
+
+    code = "route_unknown"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"path {self.path!r}: no such route; the README's table lists them"
+
+
+class MethodUnsupported(Rejected):
+    """The path exists, the method does not."""
+
+    code = "method_unsupported"
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(found, expected)
+        self.found, self.expected = found, expected
+
+    def __str__(self) -> str:
+        return f"method {self.found}: expected {self.expected}"
+
+
+class NotAuthorised(Rejected):
+    """The admin token is absent or wrong."""
+
+    code = "not_authorised"
+
+    def __str__(self) -> str:
+        return "authorization: expected 'Bearer <admin token>'; nothing was changed"
+
+
+class AdminDisabled(Rejected):
+    """No admin token is configured, so there is no admin API."""
+
+    code = "admin_disabled"
+
+    def __str__(self) -> str:
+        return "admin API: disabled, set PLUMBLINE_ADMIN_TOKEN to enable it; nothing was changed"
+
+
+class RoutesConflict(Rejected):
+    """The routes document that was sent cannot replace the present one."""
+
+    code = "routes_conflict"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Overloaded(Shed):
+    """The queue is full."""
+
+    code = "overloaded"
+    retry_after_s = 1
+
+    def __init__(self, waiting_rows: int, limit: int) -> None:
+        super().__init__(waiting_rows, limit)
+        self.waiting_rows, self.limit = waiting_rows, limit
+
+    def __str__(self) -> str:
+        return f"queue: {self.waiting_rows} rows wait, at most {self.limit} may; try again later"
+
+
+class DeadlineExceeded(Shed):
+    """The answer would have come too late."""
+
+    code = "deadline_exceeded"
+
+    def __str__(self) -> str:
+        return "deadline: passed before the model was run; the work was given up"
+
+
+class ModelNotReady(Failed):
+    """The model is routed, but its version could not be loaded."""
+
+    code = "model_not_ready"
+    retry_after_s = 5
+
+    def __init__(self, ref: str, reason: str) -> None:
+        super().__init__(ref, reason)
+        self.ref, self.reason = ref, reason
+
+    def __str__(self) -> str:
+        return f"{self.ref}: not ready: {self.reason}"
+
+
+class RuntimeFailed(Failed):
+    """The model was run and failed."""
+
+    code = "runtime_failed"
+
+    def __init__(self, ref: str, reason: str) -> None:
+        super().__init__(ref, reason)
+        self.ref, self.reason = ref, reason
+
+    def __str__(self) -> str:
+        return f"{self.ref}: {self.reason}"
+
+
+class LogUnavailable(Failed):
+    """The feature log cannot be written and `on_log_failure = "refuse"` forbids an answer without a record."""
+
+    code = "log_unavailable"
+    retry_after_s = 5
+
+    def __str__(self) -> str:
+        return "feature log: cannot be written, and this service is configured to answer nothing it cannot log"
+
+
+class Internal(Failed):
+    """A defect of ours; the log has the trace under this request id."""
+
+    code = "internal"
+
+    def __str__(self) -> str:
+        return "internal error; the service's log has the details under this request id"
+
+
+class RoutesInvalid(Exception):
+    """The routes document contradicts itself, the lock, or a newer generation. Who wrote it must mend it."""
+
+    def __init__(self, where: str, found: str, expected: str) -> None:
+        super().__init__(where, found, expected)
+        self.where, self.found, self.expected = where, found, expected
+
+    def __str__(self) -> str:
+        return f"routes, {self.where}: found {self.found}, expected {self.expected}; the routes stay as they were"

@@ -1,0 +1,51 @@
+"""Errors of the feature log, by who must act."""
+
+
+class FeatureLogError(Exception):
+    """The log cannot be written or read."""
+
+
+class RecordInvalid(FeatureLogError):
+    """A frame checks but its payload is not of this format: written by a newer version, or by a bug."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(found)
+        self.found = found
+
+    def __str__(self) -> str:
+        return f"payload: {self.found}, expected a payload of format 1; the record is reported and skipped"
+
+
+class DirectoryBusy(FeatureLogError):
+    """Another live writer holds this directory."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: locked by a live writer, expected a free directory; nothing was written"
+
+
+class LogUnwritable(FeatureLogError):
+    """The operating system refused the bytes: disk full, input/output error, permissions. An operator must act."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(place, reason)
+        self.place, self.reason = place, reason
+
+    def __str__(self) -> str:
+        return f"{self.place}: cannot be written ({self.reason}); the loss is counted as log_dropped"
+
+
+class PositionInvalid(FeatureLogError):
+    """A stored position points into a segment that is gone or shorter than it was."""
+
+    def __init__(self, writer: str, found: str, expected: str) -> None:
+        super().__init__(writer, found, expected)
+        self.writer, self.found, self.expected = writer, found, expected
+
+    def __str__(self) -> str:
+        return (
+            f"position of {self.writer}: found {self.found}, expected {self.expected}; reading goes on after the hole"
+        )

@@ -1,0 +1,92 @@
+"""Payload to frame and back (FORMAT.md §3).
+
+Laws
+- scan(frame(p, s)) finds exactly (p, s); any byte changed in a frame makes it not be found.
+- scan never raises: damage is a value (`Damage`) between frames, an unfinished end is `Tail`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from struct import Struct
+from zlib import crc32
+
+MARKER = b"\x50\x4c\x42\xf1"
+PAYLOAD_BYTES_MAX = (
+    64 * 1024 * 1024
+)  # twice the largest body the service accepts; a length above it is damage, not a frame
+_HEAD = Struct("<4sIQI")
+_COVERED = Struct("<IQ")
+FRAME_BYTES = _HEAD.size
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame that checks; `offset` and `end` in the scanned buffer."""
+
+    seq: int
+    payload: memoryview
+    offset: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes [offset, end) that are no frame, with a good frame after them."""
+
+    offset: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Bytes from `offset` to the end that are no whole frame: a write in progress, or damage that reaches the end."""
+
+    offset: int
+    end: int
+
+
+def frame(payload: bytes, seq: int) -> bytes:
+    """The bytes of one frame."""
+    length = len(payload)
+    crc = crc32(payload, crc32(_COVERED.pack(length, seq)))
+    return _HEAD.pack(MARKER, length, seq, crc) + payload
+
+
+def scan(data: bytes | memoryview, start: int = 0) -> Iterator[Frame | Damage | Tail]:
+    """Every frame from `start` on, with what lies between them; O(bytes) unless damaged."""
+    view = memoryview(data)
+    offset = start
+    while offset < len(view):
+        found = _frame_at(view, offset)
+        if found is None:
+            good = _next_good(view, offset + 1)
+            if good is None:
+                yield Tail(offset, len(view))
+                return
+            yield Damage(offset, good.offset)
+            found = good
+        yield found
+        offset = found.end
+
+
+def _frame_at(view: memoryview, offset: int) -> Frame | None:
+    if offset + FRAME_BYTES > len(view):
+        return None
+    marker, length, seq, crc = _HEAD.unpack_from(view, offset)
+    end = offset + FRAME_BYTES + length
+    if marker != MARKER or length > PAYLOAD_BYTES_MAX or end > len(view):
+        return None
+    payload = view[offset + FRAME_BYTES : end]
+    if crc32(payload, crc32(view[offset + 4 : offset + 16])) != crc:
+        return None
+    return Frame(seq, payload, offset, end)
+
+
+def _next_good(view: memoryview, start: int) -> Frame | None:
+    data = bytes(view[start:])
+    at = data.find(MARKER)
+    while at >= 0:
+        if (found := _frame_at(view, start + at)) is not None:
+            return found
+        at = data.find(MARKER, at + 1)
+    return None

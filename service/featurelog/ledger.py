@@ -1,0 +1,142 @@
+"""Does the log add up? Walks every segment and holds the records against the writers' own accounts (P3).
+
+Law: for every epoch, the records before an account are what the account says; what stands behind the newest account was
+written by a writer that died before the next one, and counts as it stands.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from service.featurelog.chunk import Chunk, Run
+from service.featurelog.reader import LogReader
+from service.featurelog.record import Ledger, Outcome, Request
+
+RECORDS_A_READ = 10_000
+
+
+@dataclass(slots=True)
+class _Account:
+    """One (writer, epoch): what was counted, and what the writer said last."""
+
+    counted: Counter[str] = field(default_factory=Counter)
+    said: Ledger | None = None
+    at_said: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found; `whole` when nothing is missing, damaged or different."""
+
+    received: int
+    outcomes: dict[str, int]
+    logged: int
+    log_dropped: dict[str, int]
+    dropped: dict[str, dict[str, int]]
+    gaps: tuple[str, ...]
+    corrupt: tuple[str, ...]
+    differences: tuple[str, ...]
+
+    @property
+    def answered(self) -> int:
+        return self.outcomes[Outcome.ANSWERED]
+
+    @property
+    def whole(self) -> bool:
+        return not (self.gaps or self.corrupt or self.differences)
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `plumbline log verify --json`."""
+        return {
+            "received": self.received,
+            **self.outcomes,
+            "logged": self.logged,
+            "log_dropped": self.log_dropped,
+            "dropped": self.dropped,
+            "gaps": list(self.gaps),
+            "corrupt": list(self.corrupt),
+            "differences": list(self.differences),
+            "ok": self.whole,
+        }
+
+
+def audit(root: Path) -> Audit:
+    """Reads the whole log once; memory does not grow with it."""
+    accounts: dict[tuple[str, int], _Account] = {}
+    gaps: list[str] = []
+    corrupt: list[str] = []
+    differences: list[str] = []
+    for chunk in _chunks(root):
+        for run in chunk.runs:
+            differences += _count(accounts.setdefault((run.writer, run.epoch), _Account()), run)
+        for lost in chunk.lost:
+            where = f"{lost.writer} epoch {lost.epoch} segment {lost.number}: {lost.reason}"
+            records = "" if lost.records is None else f", {lost.records} records"
+            (gaps if lost.reason in ("gap", "segment missing") else corrupt).append(where + records)
+    return _sum(accounts, tuple(gaps), tuple(corrupt), tuple(differences))
+
+
+def _chunks(root: Path) -> Iterator[Chunk]:
+    reader = LogReader(root)
+    while True:
+        chunk = reader.read(RECORDS_A_READ)
+        yield chunk
+        if chunk.caught_up:
+            return
+
+
+def _count(account: _Account, run: Run) -> list[str]:
+    differences = []
+    for seq, record in run.records:
+        if isinstance(record, Request):
+            account.counted[record.outcome] += 1
+        elif isinstance(record, Ledger):
+            account.said, account.at_said = record, account.counted.copy()
+            for outcome in Outcome:
+                said, counted = record.logged.get(outcome, 0), account.counted[outcome]
+                if said != counted:
+                    differences.append(
+                        f"{run.writer} epoch {run.epoch} seq {seq}: {outcome} logged {said}, found {counted}"
+                    )
+    return differences
+
+
+def _disagreements(said: Ledger, counted: Counter[str]) -> Iterator[str]:
+    if said.received != sum(said.outcomes.values()):
+        yield f"received {said.received}, but outcomes add up to {sum(said.outcomes.values())}"
+    for outcome in Outcome:
+        logged, settled = said.logged.get(outcome, 0), said.outcomes.get(outcome, 0)
+        dropped = sum(said.dropped.get(outcome, {}).values())
+        if settled != logged + dropped:
+            yield f"{outcome} {settled}, but logged {logged} and dropped {dropped}"
+        if logged != counted[outcome]:
+            yield f"{outcome} logged {logged}, found {counted[outcome]}"
+
+
+def _sum(
+    accounts: dict[tuple[str, int], _Account],
+    gaps: tuple[str, ...],
+    corrupt: tuple[str, ...],
+    differences: tuple[str, ...],
+) -> Audit:
+    counted: Counter[str] = Counter()
+    dropped: dict[str, Counter[str]] = {outcome.value: Counter() for outcome in Outcome}
+    for account in accounts.values():
+        counted += account.counted
+        if account.said is not None:
+            for outcome, reasons in account.said.dropped.items():
+                dropped[outcome].update(reasons)
+    outcomes = {outcome.value: counted[outcome] + dropped[outcome].total() for outcome in Outcome}
+    lost = {outcome: dict(+reasons) for outcome, reasons in dropped.items()}
+    return Audit(
+        received=sum(outcomes.values()),
+        outcomes=outcomes,
+        logged=counted[Outcome.ANSWERED],
+        log_dropped=lost[Outcome.ANSWERED],
+        dropped=lost,
+        gaps=gaps,
+        corrupt=corrupt,
+        differences=differences,
+    )

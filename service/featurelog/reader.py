@@ -1,0 +1,233 @@
+"""Reads the feature log from stored positions and follows it while it grows.
+
+Laws
+- Reading from `positions` returns exactly the records after it, each once, in `seq` order within a writer.
+- Between writers records come in event-time order as far as every writer with unread data reaches, so a reader that catches up
+  sees the writers side by side, not one after the other.
+- Damage is a value (`Lost`), never an exception; an unfinished frame at the end of the newest segment is waited for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from service.featurelog.chunk import Chunk, Lost, Position, Positions, Run
+from service.featurelog.errors import RecordInvalid
+from service.featurelog.files import SegmentFile, list_segments, list_writers
+from service.featurelog.framing import Damage, Frame, Tail, scan
+from service.featurelog.record import Feedback, Head, Ledger, Record, Request, Schema, Seal, Shadow, decode
+
+READ_BYTES = 1 << 20  # one read; larger than any usual frame, small enough to keep several writers in memory
+FRAME_BYTES_MAX = 1 << 27  # a frame that does not fit in twice its maximum payload is damage
+
+
+class Entry(NamedTuple):
+    """A decoded record that is not yet handed out, with the position just after it."""
+
+    seq: int
+    record: Record
+    epoch: int
+    schemas: Mapping[int, Schema]
+    after: Position
+
+
+@dataclass(slots=True)
+class _Cursor:
+    """Where one writer's directory is read, and what was decoded but not handed out."""
+
+    writer: str
+    directory: Path
+    position: Position
+    expected_seq: int | None = None
+    schemas: dict[int, Schema] = field(default_factory=dict)
+    ready: list[Entry] = field(default_factory=list)
+    handed: Position = (0, 0, 0)
+    more: bool = True
+
+
+class LogReader:
+    """Follows every writer directory under `root`; not thread-safe; opens files only while it reads them."""
+
+    def __init__(self, root: Path, positions: Positions | None = None) -> None:
+        self._root = root
+        self._start = dict(positions or {})
+        self._cursors: dict[str, _Cursor] = {}
+
+    @property
+    def positions(self) -> Positions:
+        """Where the next read starts; only what was handed out counts."""
+        handed = {writer: cursor.handed for writer, cursor in self._cursors.items()}
+        return {**self._start, **handed}
+
+    def lag_bytes(self) -> int:
+        """Bytes in the log behind the positions: how far the reader is behind."""
+        self._discover()
+        return sum(
+            max(0, segment.path.stat().st_size - (cursor.handed[2] if segment.key == cursor.handed[:2] else 0))
+            for cursor in self._cursors.values()
+            for segment in list_segments(cursor.directory)
+            if segment.key >= cursor.handed[:2]
+        )
+
+    def read(self, records_max: int) -> Chunk:
+        """At most `records_max` records (a few more where a read ends inside a segment); never blocks."""
+        self._discover()
+        lost: list[Lost] = []
+        for cursor in self._cursors.values():
+            if not cursor.ready:
+                self._fill(cursor, lost)
+        runs = self._release(records_max)
+        waiting = any(cursor.ready or cursor.more for cursor in self._cursors.values())
+        return Chunk(runs, tuple(lost), caught_up=not waiting)
+
+    def close(self) -> None:
+        """Forgets what was read ahead; positions stay."""
+        self._start = self.positions
+        self._cursors.clear()
+
+    def _discover(self) -> None:
+        for writer, directory in list_writers(self._root):
+            if writer not in self._cursors:
+                position = self._start.get(writer, (0, 0, 0))
+                cursor = _Cursor(writer, directory, position, handed=position)
+                self._cursors[writer] = cursor
+                _resume(cursor)
+
+    def _release(self, records_max: int) -> tuple[Run, ...]:
+        unfinished = [cursor.ready for cursor in self._cursors.values() if cursor.ready and cursor.more]
+        horizon_us = min((max(entry.record.at_us for entry in ready) for ready in unfinished), default=None)
+        runs: list[Run] = []
+        handed = 0
+        for cursor in self._cursors.values():
+            take = len(cursor.ready)
+            if horizon_us is not None:
+                take = next((i for i, e in enumerate(cursor.ready) if e.record.at_us > horizon_us), take)
+            take = min(take, max(0, records_max - handed))
+            if take:
+                runs.extend(_runs(cursor.writer, cursor.ready[:take]))
+                cursor.handed = cursor.ready[take - 1].after
+                del cursor.ready[:take]
+                handed += take
+            if not cursor.ready:
+                cursor.handed = max(cursor.handed, cursor.position)
+        return tuple(runs)
+
+    def _fill(self, cursor: _Cursor, lost: list[Lost]) -> None:
+        """Reads on until records are ready or the writer has nothing more."""
+        cursor.more = True
+        while not cursor.ready and cursor.more:
+            segments = list_segments(cursor.directory)
+            here = next((s for s in segments if s.key >= cursor.position[:2]), None)
+            if here is None:
+                cursor.more = False
+                return
+            if here.key != cursor.position[:2]:
+                _enter(cursor, here, lost)
+            self._read_segment(cursor, here, last=here is segments[-1], lost=lost)
+
+    def _read_segment(self, cursor: _Cursor, segment: SegmentFile, *, last: bool, lost: list[Lost]) -> None:
+        start = cursor.position[2]
+        size = READ_BYTES
+        data = segment.read(start, size)
+        scanned = _scan(cursor, segment, data, start, lost)
+        while scanned == 0 and len(data) == size and size < FRAME_BYTES_MAX:  # one frame larger than the read
+            size *= 2
+            data = segment.read(start, size)
+            scanned = _scan(cursor, segment, data, start, lost)
+        cursor.position = (*segment.key, start + scanned)
+        if len(data) == size:
+            return
+        if last:
+            cursor.more = False
+            return
+        if scanned < len(data):
+            lost.append(Lost(cursor.writer, segment.epoch, segment.number, None, "torn"))
+        cursor.position = (segment.epoch, segment.number + 1, 0)
+
+
+def _enter(cursor: _Cursor, segment: SegmentFile, lost: list[Lost]) -> None:
+    """Moves to the beginning of a segment; a missing one shows in the numbering."""
+    epoch, number, offset = cursor.position
+    if offset > 0:
+        lost.append(Lost(cursor.writer, epoch, number, None, "segment missing"))
+    if segment.epoch != epoch:
+        cursor.expected_seq = 0
+        if segment.number != 0:
+            lost.append(Lost(cursor.writer, segment.epoch, 0, None, "segment missing"))
+            cursor.expected_seq = None
+    elif segment.number != number and epoch > 0:
+        lost.append(Lost(cursor.writer, epoch, number, None, "segment missing"))
+    cursor.position = (*segment.key, 0)
+
+
+def _scan(cursor: _Cursor, segment: SegmentFile, data: bytes, start: int, lost: list[Lost]) -> int:
+    """Decodes whole frames into `ready`; returns how many bytes were consumed."""
+    consumed = 0
+    for found in scan(data):
+        match found:
+            case Tail():
+                break
+            case Damage(offset, end):
+                lost.append(
+                    Lost(
+                        cursor.writer,
+                        segment.epoch,
+                        segment.number,
+                        None,
+                        f"corrupt {end - offset} bytes at {start + offset}",
+                    )
+                )
+                consumed = end
+            case Frame():
+                _accept(cursor, segment, found, start, lost)
+                consumed = found.end
+    return consumed
+
+
+def _accept(cursor: _Cursor, segment: SegmentFile, frame: Frame, start: int, lost: list[Lost]) -> None:
+    try:
+        payload = decode(frame.payload)
+    except RecordInvalid as error:
+        lost.append(Lost(cursor.writer, segment.epoch, segment.number, 1, str(error)))
+        cursor.expected_seq = frame.seq + 1
+        return
+    match payload:
+        case Head() | Seal():
+            return
+        case Schema():
+            cursor.schemas = {**cursor.schemas, payload.id: payload}
+        case Request() | Shadow() | Feedback() | Ledger():
+            if cursor.expected_seq is not None and frame.seq > cursor.expected_seq:
+                gap = frame.seq - cursor.expected_seq
+                lost.append(Lost(cursor.writer, segment.epoch, segment.number, gap, "gap"))
+            cursor.expected_seq = frame.seq + 1
+            after = (segment.epoch, segment.number, start + frame.end)
+            cursor.ready.append(Entry(frame.seq, payload, segment.epoch, cursor.schemas, after))
+
+
+def _runs(writer: str, entries: list[Entry]) -> list[Run]:
+    """Splits at an epoch or schema border; schemas of a run are those known at its last record."""
+    runs: list[Run] = []
+    for entry in entries:
+        if not runs or runs[-1].epoch != entry.epoch or runs[-1].schemas is not entry.schemas:
+            runs.append(Run(writer, entry.epoch, [], entry.schemas))
+        runs[-1].records.append((entry.seq, entry.record))
+    return runs
+
+
+def _resume(cursor: _Cursor) -> None:
+    """Reads the schemas and the numbering that stand before a stored position in its segment."""
+    epoch, number, offset = cursor.position
+    if offset == 0:
+        return
+    segment = next((s for s in list_segments(cursor.directory) if s.key == (epoch, number)), None)
+    if segment is None:
+        return
+    for found in scan(segment.read(0, offset)):
+        if isinstance(found, Frame):
+            payload = decode(found.payload)
+            if isinstance(payload, Schema):
+                cursor.schemas = {**cursor.schemas, payload.id: payload}
+            elif not isinstance(payload, Head | Seal):
+                cursor.expected_seq = found.seq + 1

@@ -1,0 +1,100 @@
+"""Health, metadata and metrics: what is asked about the service, not of a model."""
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+
+from service.catalogue import Catalogue
+from service.featurelog.writer import FeatureLog
+from service.http import v2_metadata
+from service.http.answer import Answer
+from service.http.edge import Handler, Headers
+from service.http.paths import Target, Verb
+from service.served import ServedVersion
+from service.telemetry import CONTENT_TYPE, Telemetry
+
+
+class Control:
+    """Handlers over the present snapshot; none of them changes anything."""
+
+    def __init__(self, *, catalogue: Catalogue, log: FeatureLog, telemetry: Telemetry, release: str) -> None:
+        self._catalogue, self._featurelog, self._telemetry, self._release = catalogue, log, telemetry, release
+
+    def handlers(self) -> Mapping[Verb, Handler]:
+        """One handler a verb."""
+        return {
+            Verb.LIVEZ: self.live,
+            Verb.READYZ: self.ready,
+            Verb.V2_LIVE: self.live,
+            Verb.V2_READY: self.ready,
+            Verb.V2_SERVER: self.server,
+            Verb.V2_MODEL: self.model,
+            Verb.V2_MODEL_READY: self.model_ready,
+            Verb.V2_CONFIG: self.config,
+            Verb.V2_INDEX: self.index,
+            Verb.V1_STATUS: self.v1_status,
+            Verb.METRICS: self.metrics,
+        }
+
+    async def live(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """The event loop runs, or this would not be answered."""
+        return Answer(200, b'{"live":true}')
+
+    async def ready(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """Every routed model answers; what is wrong but does not stop answers stands in the detail."""
+        snapshot = self._catalogue.current
+        error = self._featurelog.last_error
+        problems = [*snapshot.problems, *([str(error)] if error else [])]
+        ready = bool(snapshot.policies)
+        if not ready:
+            problems.append("no model is routed: `plumbline models add` or `plumbline routes set`")
+        detail = {
+            "ready": ready,
+            "models": {model: policy.stable for model, policy in snapshot.policies.items()},
+            "generation": snapshot.generation,
+            "log": {"writer": self._featurelog.writer, "epoch": self._featurelog.epoch, "writable": error is None},
+            "problems": problems,
+        }
+        return Answer(200 if ready else 503, msgspec.json.encode(detail))
+
+    async def server(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """`GET /v2`."""
+        return Answer(200, v2_metadata.server_metadata(self._release))
+
+    async def model(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """`GET /v2/models/{m}[/versions/{v}]`."""
+        return Answer(200, v2_metadata.model_metadata(self._versions(target)))
+
+    async def model_ready(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """`GET /v2/models/{m}[/versions/{v}]/ready`."""
+        version = self._versions(target)[0]
+        return Answer(200, msgspec.json.encode({"name": version.pin.name, "ready": True}))
+
+    async def config(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """`GET /v2/models/{m}[/versions/{v}]/config`."""
+        return Answer(200, v2_metadata.model_config(self._versions(target)[0]))
+
+    async def index(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """`POST /v2/repository/index`."""
+        snapshot = self._catalogue.current
+        return Answer(200, v2_metadata.repository_index(list(snapshot.versions.values()), snapshot.failed))
+
+    async def v1_status(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """`GET /v1/models/{m}`, as TF Serving answers it."""
+        status = [
+            {"version": v.pin.version, "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+            for v in self._versions(target)
+        ]
+        return Answer(200, msgspec.json.encode({"model_version_status": status}))
+
+    async def metrics(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """All workers together; formatted in a thread, so that a scrape does not hold up an answer."""
+        return Answer(200, await asyncio.to_thread(self._telemetry.exposition), (), CONTENT_TYPE)
+
+    def _versions(self, target: Target) -> list[ServedVersion]:
+        snapshot = self._catalogue.current
+        versions = snapshot.versions_of(target.model)
+        if target.version is None:
+            return versions
+        return [snapshot.version(target.model, target.version)]

@@ -1,0 +1,167 @@
+"""The request edge: reads bodies within their limits, finds the handler, sends the answer.
+
+Laws
+- Every request under our paths gets exactly one answer of one shape, whatever fails (the broad `except` of STYLE 15 is here).
+- No more than `max_body_bytes` of a body is ever held.
+"""
+
+import asyncio
+import itertools
+import os
+import re
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+from service.errors import (
+    BodyTooLarge,
+    ClientGone,
+    Internal,
+    MethodUnsupported,
+    RequestError,
+    RouteUnknown,
+    UnsupportedEncoding,
+)
+from service.http.answer import Answer
+from service.http.errors import error_answer
+from service.http.paths import Target, Verb
+from service.http.wire import Wire
+from service.predict import Ask, Predictor
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+Handler = Callable[[Target, Headers, bytes, str], Awaitable[Answer]]
+"""A control-plane route: target, headers, body, request id → answer; raises RequestError."""
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_log = structlog.get_logger()
+
+
+class Edge:
+    """Turns ASGI into calls of the predictor and of the control-plane handlers."""
+
+    def __init__(
+        self,
+        *,
+        predictor: Predictor,
+        wires: Mapping[Verb, Wire],
+        handlers: Mapping[Verb, Handler],
+        max_body_bytes: int,
+    ) -> None:
+        self._predictor, self._wires, self._handlers = predictor, wires, handlers
+        self._max_body_bytes = max_body_bytes
+        self._id_prefix = f"{os.urandom(6).hex()}-"
+        self._ids = itertools.count()
+
+    async def serve(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        headers: Headers = scope["headers"]
+        request_id = self.request_id(headers)
+        wire = self._wires.get(target.verb)
+        if wire is not None and scope["method"] == "POST":
+            answer = await self._predict(wire, target, headers, request_id, receive)
+        else:
+            answer = await self._control(target, scope["method"], headers, request_id, receive)
+        await _send(send, answer)
+
+    def request_id(self, headers: Headers) -> str:
+        """The client's own id where it sent a valid one, else one that no other process gives."""
+        for name, value in headers:
+            if name == b"x-request-id":
+                if REQUEST_ID.fullmatch(value):
+                    return value.decode()
+                break
+        return f"{self._id_prefix}{next(self._ids):x}"
+
+    async def _predict(self, wire: Wire, target: Target, headers: Headers, request_id: str, receive: Receive) -> Answer:
+        ask = Ask(wire, target.model, target.version, request_id, headers, time.monotonic_ns())
+        try:
+            ask.body = await read_body(headers, receive, self._max_body_bytes)
+        except RequestError as error:
+            return await self._predictor.settle_error(ask, error)
+        return await self._predictor.predict(ask)
+
+    async def _control(
+        self, target: Target, method: str, headers: Headers, request_id: str, receive: Receive
+    ) -> Answer:
+        try:
+            if target.verb is Verb.UNKNOWN:
+                raise RouteUnknown("under /v1, /v2 or /admin")
+            if method != target.method and not (method == "HEAD" and target.method == "GET"):
+                raise MethodUnsupported(method, target.method)
+            body = await read_body(headers, receive, self._max_body_bytes) if method == "POST" else b""
+            answer = await self._handlers[target.verb](target, headers, body, request_id)
+            return answer._replace(headers=[(b"x-request-id", request_id.encode()), *answer.headers])
+        except RequestError as error:
+            return error_answer(error, request_id)
+        except Exception:  # the request edge (STYLE 15)
+            _log.exception("edge.failed", request_id=request_id, route=target.verb)
+            return error_answer(Internal(), request_id)
+
+
+async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
+    """The whole body, unpacked. Raises BodyTooLarge, UnsupportedEncoding, ClientGone."""
+    encoding = b""
+    for name, value in headers:
+        if name == b"content-length" and int(value) > limit:
+            raise BodyTooLarge(limit)
+        if name == b"content-encoding":
+            encoding = value.strip().lower()
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        body = await _read_on(body, receive, limit)
+    elif message["type"] == "http.disconnect":
+        raise ClientGone
+    if len(body) > limit:
+        raise BodyTooLarge(limit)
+    return body if encoding in (b"", b"identity") else _unpack(body, encoding, limit)
+
+
+async def _read_on(first: bytes, receive: Receive, limit: int) -> bytes:
+    parts, size, more = [first], len(first), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise BodyTooLarge(limit)
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _unpack(body: bytes, encoding: bytes, limit: int) -> bytes:
+    """gzip or deflate, never more than `limit` bytes of it."""
+    if encoding not in (b"gzip", b"deflate"):
+        raise UnsupportedEncoding(encoding.decode("latin-1")[:32], "gzip, deflate or none")
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        data = unpacker.decompress(body, limit)
+    except zlib.error as error:
+        raise UnsupportedEncoding(f"damaged {encoding.decode()}", "a whole compressed body") from error
+    if unpacker.unconsumed_tail:
+        raise BodyTooLarge(limit)
+    if not unpacker.eof:
+        raise UnsupportedEncoding(f"truncated {encoding.decode()}", "a whole compressed body")
+    return data
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    headers = [
+        (b"content-type", answer.content_type),
+        (b"content-length", str(len(answer.body)).encode()),
+        *answer.headers,
+    ]
+    try:
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+    except (ConnectionError, asyncio.CancelledError):
+        raise

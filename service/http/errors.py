@@ -1,0 +1,53 @@
+"""From error to answer: the one table of status codes, and the one shape of every error body."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from service import errors
+from service.http.answer import JSON, Answer, Headers
+
+STATUS: Mapping[type[errors.RequestError], int] = {
+    errors.MalformedBody: 400,
+    errors.InvalidInput: 400,
+    errors.NotAuthorised: 401,
+    errors.AdminDisabled: 403,
+    errors.ModelUnknown: 404,
+    errors.VersionUnknown: 404,
+    errors.RouteUnknown: 404,
+    errors.MethodUnsupported: 405,
+    errors.RoutesConflict: 409,
+    errors.BodyTooLarge: 413,
+    errors.TooManyRows: 413,
+    errors.UnsupportedEncoding: 415,
+    errors.ClientGone: 499,
+    errors.Internal: 500,
+    errors.RuntimeFailed: 500,
+    errors.Overloaded: 503,
+    errors.ModelNotReady: 503,
+    errors.LogUnavailable: 503,
+    errors.DeadlineExceeded: 504,
+}
+
+
+def status_of(error: errors.RequestError) -> int:
+    """The status of this error's answer."""
+    return STATUS[type(error)]
+
+
+def error_answer(error: errors.RequestError, request_id: str, headers: Headers = ()) -> Answer:
+    """The body that every route gives for an error."""
+    body: dict[str, Any] = {
+        "error": str(error),
+        "code": error.code,
+        "request_id": request_id,
+        "details": _details(error.details),
+    }
+    retry = [(b"retry-after", str(error.retry_after_s).encode())] if error.retry_after_s is not None else []
+    close = [(b"connection", b"close")] if isinstance(error, errors.BodyTooLarge) else []  # the rest of it is not read
+    return Answer(status_of(error), msgspec.json.encode(body), [*headers, *retry, *close], JSON)
+
+
+def _details(faults: Sequence[errors.Fault]) -> list[dict[str, str]]:
+    return [{"at": fault.at, "problem": fault.problem} for fault in faults]

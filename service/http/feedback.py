@@ -1,0 +1,59 @@
+"""`POST /v1/models/{m}:feedback`: labels that become known later, as records of the log."""
+
+import msgspec
+
+from service.catalogue import Catalogue
+from service.clock import Clock
+from service.errors import LogUnavailable, MalformedBody
+from service.featurelog.record import Feedback as FeedbackRecord
+from service.featurelog.writer import FeatureLog
+from service.http.answer import Answer
+from service.http.edge import Handler, Headers
+from service.http.paths import Target, Verb
+from service.telemetry import Telemetry
+
+_EXPECTED = '{"request_id", "row", "label", "observed_at"} or a list of them; observed_at in seconds since 1970'
+
+
+class Label(msgspec.Struct, forbid_unknown_fields=True):
+    """One label; `row` counts from 0 within the request, `observed_at` in seconds since 1970, absent: now."""
+
+    request_id: str
+    label: float | int | str | bool | None
+    row: int = 0
+    observed_at: float | None = None
+
+
+_decoder = msgspec.json.Decoder(list[Label] | Label)
+
+
+class Feedback:
+    """Accepts labels; whether their request exists is found out where the log is read, however late they come."""
+
+    def __init__(self, *, catalogue: Catalogue, log: FeatureLog, telemetry: Telemetry, clock: Clock) -> None:
+        self._catalogue, self._featurelog, self._telemetry, self._clock = catalogue, log, telemetry, clock
+
+    def handlers(self) -> dict[Verb, Handler]:
+        """One handler a verb."""
+        return {Verb.FEEDBACK: self.accept}
+
+    async def accept(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """202 once every label is with the operating system. Raises MalformedBody, ModelUnknown, LogUnavailable."""
+        self._catalogue.current.policy(target.model)
+        try:
+            decoded = _decoder.decode(body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise MalformedBody(str(error), _EXPECTED) from error
+        labels = decoded if isinstance(decoded, list) else [decoded]
+        now_us = self._clock.now_us()
+        written = True
+        for label in labels:
+            observed_us = now_us if label.observed_at is None else int(label.observed_at * 1e6)
+            record = FeedbackRecord(now_us, label.request_id[:128], label.row, label.label, observed_us)
+            flushed = self._featurelog.append(record)
+        if labels:
+            written = await flushed
+        if not written:
+            raise LogUnavailable
+        self._telemetry.feedback(len(labels))
+        return Answer(202, msgspec.json.encode({"accepted": len(labels)}))

@@ -1,0 +1,95 @@
+"""What a path asks for; a pure table, so that unknown paths cost nothing and never become metric labels.
+
+Decides on the ASGI `path` alone (CVE-2026-48710: never on a URL put together from headers).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from models.lock import NAME
+
+PATHS_REMEMBERED = 4096  # parsed paths; models × versions × verbs in real use, a bound against scans
+
+
+class Verb(StrEnum):
+    """Everything that can be asked of the data plane; also the `route` label of the metrics."""
+
+    V1_PREDICT = "v1_predict"
+    V1_STATUS = "v1_status"
+    FEEDBACK = "feedback"
+    V2_INFER = "v2_infer"
+    V2_SERVER = "v2_server"
+    V2_LIVE = "v2_live"
+    V2_READY = "v2_ready"
+    V2_MODEL = "v2_model"
+    V2_MODEL_READY = "v2_model_ready"
+    V2_CONFIG = "v2_config"
+    V2_INDEX = "v2_index"
+    LIVEZ = "livez"
+    READYZ = "readyz"
+    METRICS = "metrics"
+    ADMIN_ROUTES = "admin_routes"
+    ADMIN_VERSIONS = "admin_versions"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A parsed path."""
+
+    verb: Verb
+    method: str
+    model: str = ""
+    version: str | None = None
+
+
+_FIXED = {
+    "/v2": Target(Verb.V2_SERVER, "GET"),
+    "/v2/": Target(Verb.V2_SERVER, "GET"),
+    "/v2/health/live": Target(Verb.V2_LIVE, "GET"),
+    "/v2/health/ready": Target(Verb.V2_READY, "GET"),
+    "/v2/repository/index": Target(Verb.V2_INDEX, "POST"),
+    "/livez": Target(Verb.LIVEZ, "GET"),
+    "/healthz": Target(Verb.LIVEZ, "GET"),
+    "/readyz": Target(Verb.READYZ, "GET"),
+    "/metrics": Target(Verb.METRICS, "GET"),
+    "/admin/routes": Target(Verb.ADMIN_ROUTES, "GET"),
+    "/admin/versions": Target(Verb.ADMIN_VERSIONS, "GET"),
+}
+_V2_VERBS = {
+    "infer": (Verb.V2_INFER, "POST"),
+    "ready": (Verb.V2_MODEL_READY, "GET"),
+    "config": (Verb.V2_CONFIG, "GET"),
+    "": (Verb.V2_MODEL, "GET"),
+}
+_V1_VERBS = {"predict": (Verb.V1_PREDICT, "POST"), "feedback": (Verb.FEEDBACK, "POST"), "": (Verb.V1_STATUS, "GET")}
+_OURS = ("/v1/", "/v2/", "/admin/")
+
+
+@lru_cache(PATHS_REMEMBERED)
+def parse(path: str) -> Target | None:
+    """The target of a path; None for a path that is BentoML's to answer."""
+    if (fixed := _FIXED.get(path)) is not None:
+        return fixed
+    if not path.startswith(_OURS):
+        return None
+    return _model_path(path) or Target(Verb.UNKNOWN, "")
+
+
+def _model_path(path: str) -> Target | None:
+    protocol, models, *rest = path[1:].split("/")
+    if models != "models" or not rest:
+        return None
+    if protocol == "v1":
+        rest[-1], _, verb = rest[-1].partition(":")
+        found = _V1_VERBS.get(verb)
+    else:
+        verb = rest.pop() if len(rest) in (2, 4) else ""
+        found = _V2_VERBS.get(verb)
+    if found is None or len(rest) not in (1, 3) or (len(rest) == 3 and rest[1] != "versions"):
+        return None
+    version = rest[2] if len(rest) == 3 else None
+    if version is not None and not NAME.fullmatch(version):
+        return None
+    return Target(*found, rest[0], version)

@@ -1,0 +1,35 @@
+"""What a protocol does: a body to inputs, outputs to a body."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from models.tensors import Array
+from service.rows import Inputs
+from service.served import ServedVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a body asked for; `echo` is what the protocol wants back when it writes the answer."""
+
+    inputs: Inputs
+    echo: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Wire(Protocol):
+    """One protocol; stateless, so one value serves every request."""
+
+    name: str
+
+    def compile(self, version: ServedVersion) -> Any:
+        """What this protocol wants precomputed for a version; kept in `version.codecs[name]`."""
+        ...
+
+    def decode(self, version: ServedVersion, body: bytes) -> Decoded:
+        """Raises MalformedBody, InvalidInput."""
+        ...
+
+    def encode(self, version: ServedVersion, outputs: Sequence[Array], decoded: Decoded, request_id: str) -> bytes:
+        """The body of the 200 answer."""
+        ...

@@ -1,0 +1,226 @@
+"""The whole path of one predict request: route, decode, run, record, answer.
+
+Laws
+- Every request that comes in here ends in exactly one record and one answer, whatever fails on the way (P1, P3).
+- The answer leaves after its record was handed to the operating system, or after its loss was counted.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+import structlog
+from msgspec.structs import replace
+
+from models.tensors import Array
+from service.batching import Batcher
+from service.catalogue import Catalogue
+from service.clock import Clock
+from service.errors import Internal, InvalidInput, LogUnavailable, RequestError, TooManyRows
+from service.featurelog.record import MODEL_NAME_CHARS_MAX, Block, Outcome, Request, TensorNote
+from service.featurelog.writer import FeatureLog
+from service.http.answer import Answer
+from service.http.errors import error_answer, status_of
+from service.http.wire import Decoded, Wire
+from service.routing import Decision, RoutePolicy, pin, route
+from service.rows import Inputs, Table
+from service.served import ServedVersion
+from service.shadow import Offer, Shadows
+from service.telemetry import Telemetry
+
+_log = structlog.get_logger()
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True)
+class Ask:
+    """One predict request as it arrived, and what became known of it on its way."""
+
+    wire: Wire
+    model: str
+    version: str | None
+    request_id: str
+    headers: Headers
+    started_ns: int
+    at_us: int = 0
+    body: bytes = b""
+    decision: Decision | None = None
+    served: ServedVersion | None = None
+    decoded: Decoded | None = None
+    rows: int = 0
+    outputs: Sequence[Array] | None = None
+    queue_us: int = 0
+    compute_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may ask for, and what happens when the log cannot take its record."""
+
+    max_rows: int
+    timeout_ms: float
+    refuse_unlogged: bool
+
+
+class Predictor:
+    """One a worker; called from its event loop."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        batcher: Batcher,
+        shadows: Shadows,
+        log: FeatureLog,
+        telemetry: Telemetry,
+        clock: Clock,
+        limits: Limits,
+    ) -> None:
+        self._catalogue, self._batcher, self._shadows = catalogue, batcher, shadows
+        self._featurelog, self._telemetry, self._clock, self._limits = log, telemetry, clock, limits
+        self._publish_due = False
+
+    async def predict(self, ask: Ask) -> Answer:
+        """The answer to a request whose body is read; its record is written when this returns."""
+        try:
+            body = await self._run(ask)
+        except RequestError as error:
+            return await self.settle_error(ask, error)
+        except Exception:  # the request edge (STYLE 15): counted as failed, logged with the id
+            _log.exception("predict.failed", request_id=ask.request_id, model=ask.model[:MODEL_NAME_CHARS_MAX])
+            return await self.settle_error(ask, Internal())
+        if not await self._settle(ask, Outcome.ANSWERED, 200, "") and self._limits.refuse_unlogged:
+            return error_answer(LogUnavailable(), ask.request_id, _headers(ask))
+        if ask.decision is not None and ask.decision.shadows:
+            self._offer(ask, ask.decision)
+        return Answer(200, body, _headers(ask))
+
+    async def settle_error(self, ask: Ask, error: RequestError) -> Answer:
+        """Records a request that gets no prediction, and says why."""
+        await self._settle(ask, error.outcome, status_of(error), error.code, error)
+        return error_answer(error, ask.request_id, _headers(ask))
+
+    async def _run(self, ask: Ask) -> bytes:
+        ask.at_us = self._clock.arrival_us(ask.headers)
+        snapshot = self._catalogue.current
+        policy = snapshot.policy(ask.model)
+        if ask.version is not None:
+            ask.decision = pin(policy, ask.version)
+        elif policy.key_feature is None:
+            ask.decision = route(policy, _header_key(policy, ask))
+        else:
+            ask.decision = route(policy, self._feature_key(policy, ask))
+        version = ask.served = snapshot.version(ask.model, ask.decision.version)
+        decoded = ask.decoded = ask.wire.decode(version, ask.body)
+        ask.rows = decoded.inputs.n
+        if ask.rows > self._limits.max_rows:
+            raise TooManyRows(ask.rows, self._limits.max_rows)
+        deadline_ns = ask.started_ns + int(self._limits.timeout_ms * 1e6)
+        ran = await self._batcher.run(version, version.tensors(decoded.inputs), ask.rows, deadline_ns)
+        ask.outputs, ask.queue_us, ask.compute_us = ran
+        return ask.wire.encode(version, ran.outputs, decoded, ask.request_id)
+
+    def _feature_key(self, policy: RoutePolicy, ask: Ask) -> bytes:
+        """The first row's value of the key feature, read by the stable version's contract."""
+        stable = ask.served = self._catalogue.current.version(policy.model, policy.stable)
+        decoded = ask.wire.decode(stable, ask.body)
+        places = [place for place, column in enumerate(stable.contract.features) if column.name == policy.key_feature]
+        if not places or not isinstance(decoded.inputs, Table):
+            return ask.request_id.encode()
+        return str(decoded.inputs.rows[0][places[0]]).encode()
+
+    async def _settle(
+        self, ask: Ask, outcome: Outcome, status: int, code: str, error: RequestError | None = None
+    ) -> bool:
+        """Writes the record; returns whether it is in the log."""
+        record = self._record(ask, outcome, status, code, error)
+        served = ask.served
+        known = ask.model if served is not None or ask.model in self._catalogue.current.policies else ""
+        written = await self._featurelog.append_request(record)
+        if not written and outcome is Outcome.ANSWERED and self._limits.refuse_unlogged:
+            self._featurelog.answered_became_failed()
+            unlogged = LogUnavailable()
+            record = replace(record, outcome=unlogged.outcome, status=status_of(unlogged), code=unlogged.code)
+        self._telemetry.request(record, known, served.pin.version if served is not None else "")
+        if not self._publish_due:  # once a tick, after the answers of this tick have left
+            self._publish_due = True
+            self._featurelog.loop.call_soon(self._publish)
+        return written
+
+    def _publish(self) -> None:
+        self._publish_due = False
+        self._telemetry.publish(self._featurelog.logged, self._featurelog.dropped)
+
+    def _record(self, ask: Ask, outcome: Outcome, status: int, code: str, error: RequestError | None) -> Request:
+        served, decision = ask.served, ask.decision
+        features, tensors = _asked(served, ask.decoded.inputs) if served and ask.decoded else (None, None)
+        outputs = None
+        if served is not None and ask.outputs is not None:
+            outputs = served.outputs.block(ask.outputs, ask.rows)
+            tensors = [*(tensors or ()), *_wide(served, ask.outputs)] or None
+        invalid = error if isinstance(error, InvalidInput) else None
+        return Request(
+            ask.at_us or self._clock.now_us(),
+            ask.request_id,
+            outcome,
+            status,
+            code,
+            ask.wire.name,
+            -1 if served is None else self._featurelog.schema_id(served.schema),
+            ask.model[:MODEL_NAME_CHARS_MAX],
+            "" if decision is None else decision.arm,
+            -1 if decision is None else decision.bucket,
+            0 if decision is None else decision.generation,
+            ask.rows or (invalid.rows if invalid else 0),
+            ask.queue_us,
+            ask.compute_us,
+            (time.monotonic_ns() - ask.started_ns) // 1000,
+            features,
+            outputs,
+            invalid.problems or None if invalid else None,
+            tensors,
+        )
+
+    def _offer(self, ask: Ask, decision: Decision) -> None:
+        assert ask.decoded is not None
+        for name in decision.shadows:
+            version = self._catalogue.current.versions.get((ask.model, name))
+            if version is not None:
+                self._shadows.offer(Offer(version, ask.request_id, ask.at_us, ask.decoded.inputs))
+
+
+def _header_key(policy: RoutePolicy, ask: Ask) -> bytes:
+    if policy.key_header is not None:
+        for name, value in ask.headers:
+            if name == policy.key_header:
+                return value
+    return ask.request_id.encode()
+
+
+def _headers(ask: Ask) -> Headers:
+    headers = [(b"x-request-id", ask.request_id.encode())]
+    if ask.served is not None and ask.decision is not None:
+        headers.append((b"x-model-version", ask.served.header))
+        headers.append((b"x-model-arm", ask.decision.arm.encode()))
+    return headers
+
+
+def _asked(served: ServedVersion, inputs: Inputs) -> tuple[Block | None, list[TensorNote] | None]:
+    if isinstance(inputs, Table):
+        return served.blocks.block(inputs.rows), None
+    return None, [_note(name, array) for name, array in inputs.arrays.items()]
+
+
+def _wide(served: ServedVersion, outputs: Sequence[Array]) -> list[TensorNote]:
+    declared = served.contract.outputs
+    return [_note(tensor.name, array) for tensor, array in zip(declared, outputs, strict=True) if not tensor.columns]
+
+
+def _note(name: str, array: Array) -> TensorNote:
+    numbers = array.dtype != object
+    data = array.tobytes() if numbers else repr(array.tolist()).encode()
+    moments = (float(array.mean()), float(array.std())) if numbers and array.size else (None, None)
+    datatype = np.dtype(array.dtype).name if numbers else "bytes"
+    return TensorNote(name, datatype, array.shape, sha256(data).hexdigest(), *moments)

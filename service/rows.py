@@ -1,0 +1,140 @@
+"""Rows of a contract as the log's cells and as the graph's tensors.
+
+Laws
+- A row is a tuple in the order of `contract.features`; null is None.
+- What is logged is what the client gave, not what the graph takes.
+- `Block` cells of many requests of one contract can be joined: every row has `len(features)` cells of 8 bytes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from struct import Struct
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from models.baseline import category_codes
+from models.contract import Column, Contract, Kind, Tensor
+from models.tensors import DTYPES, Array
+from service.featurelog.record import Block, SchemaColumn
+
+Row = tuple[Any, ...]
+
+INT64 = msgspec.Meta(ge=-(2**63), le=2**63 - 1)  # what a cell of the log and an INT64 tensor can hold
+_FORMATS = {Kind.FLOAT: "d", Kind.INT: "q", Kind.BOOL: "q", Kind.STRING: "q"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A request to a model with named columns."""
+
+    rows: list[Row]
+
+    @property
+    def n(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainTensors:
+    """A request to a model whose tensors have no column meaning."""
+
+    arrays: Mapping[str, Array]
+
+    @property
+    def n(self) -> int:
+        return int(next(iter(self.arrays.values())).shape[0])
+
+
+Inputs = Table | PlainTensors
+
+
+class BlockPlan:
+    """How rows of these columns become cells; compiled once a version."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.columns = tuple(columns)
+        self._pack = Struct("<" + "".join(_FORMATS[column.kind] for column in columns)).pack
+        self._plain = not any(column.nullable or column.kind is Kind.STRING for column in columns)
+        self._codes = [category_codes(c.categories) if c.kind is Kind.STRING else None for c in columns]
+
+    def schema(self) -> tuple[SchemaColumn, ...]:
+        """The columns as a segment declares them."""
+        return tuple(SchemaColumn(column.name, column.kind, column.categories) for column in self.columns)
+
+    def block(self, rows: Sequence[Row]) -> Block:
+        """Cells of these rows (FORMAT.md §4)."""
+        if self._plain:
+            pack = self._pack
+            return Block(len(rows), b"".join([pack(*row) for row in rows]))
+        return self._coded(rows)
+
+    def _coded(self, rows: Sequence[Row]) -> Block:
+        width = len(self.columns)
+        nulls: bytearray | None = None
+        text: list[tuple[int, int, str]] = []
+        packed = []
+        for number, row in enumerate(rows):
+            cells = list(row)
+            for place, codes in enumerate(self._codes):
+                value = cells[place]
+                if value is None:
+                    nulls = nulls or bytearray(width * len(rows))
+                    nulls[number * width + place] = 1
+                    cells[place] = 0
+                elif codes is not None:
+                    cells[place] = code = codes.get(value, -1)
+                    if code < 0:
+                        text.append((number, place, value))
+            packed.append(self._pack(*cells))
+        return Block(len(rows), b"".join(packed), bytes(nulls) if nulls else None, text or None)
+
+
+class InputPlan:
+    """How rows become the graph's input tensors; compiled once a version."""
+
+    def __init__(self, contract: Contract) -> None:
+        order = {column.name: place for place, column in enumerate(contract.features)}
+        self._makers = [(t.name, _maker(t, [order[name] for name in t.columns], len(order))) for t in contract.inputs]
+
+    def tensors(self, rows: Sequence[Row]) -> dict[str, Array]:
+        """One array a tensor, the batch first."""
+        return {name: make(rows) for name, make in self._makers}
+
+
+def _maker(tensor: Tensor, places: list[int], width: int) -> Callable[[Sequence[Row]], Array]:
+    dtype = DTYPES[tensor.datatype]
+    flat = len(tensor.shape) == 1
+    whole = places == list(range(width))
+    pick: Callable[[Row], Any] = itemgetter(*places) if not whole else tuple
+
+    def numbers(rows: Sequence[Row]) -> Array:
+        array: Array = np.array(rows if whole else [pick(row) for row in rows], dtype=dtype)
+        return array.reshape(-1) if flat else array.reshape(len(rows), len(places))
+
+    def texts(rows: Sequence[Row]) -> Array:
+        array: Array = np.empty(len(rows) * len(places), dtype=object)
+        array[:] = ["" if row[place] is None else row[place] for row in rows for place in places]
+        return array if flat else array.reshape(len(rows), len(places))
+
+    return texts if tensor.datatype == "BYTES" else numbers
+
+
+class OutputPlan:
+    """How the graph's outputs become the log's cells; compiled once a version."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._blocks = BlockPlan(contract.output_columns)
+        self._places = [place for place, tensor in enumerate(contract.outputs) if tensor.columns]
+        self.schema = self._blocks.schema()
+
+    def block(self, outputs: Sequence[Array], n: int) -> Block | None:
+        """The columns of all tabular outputs, side by side; None when the model has none."""
+        if not self._places:
+            return None
+        columns = [outputs[place].reshape(n, -1).tolist() for place in self._places]
+        if n == 1:
+            return self._blocks.block([tuple([value for column in columns for value in column[0]])])
+        return self._blocks.block([tuple([v for part in parts for v in part]) for parts in zip(*columns, strict=True)])

@@ -1,0 +1,41 @@
+"""A loaded version with everything that the request path wants precomputed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.contract import Contract
+from models.lock import Pin
+from models.pool import LoadedVersion
+from models.session import Session
+from models.tensors import Array
+from service.featurelog.record import Schema
+from service.rows import BlockPlan, InputPlan, Inputs, OutputPlan, PlainTensors
+
+
+class ServedVersion:
+    """One version as requests see it; immutable after construction, shared by all requests."""
+
+    __slots__ = ("_inputs", "blocks", "codecs", "contract", "header", "outputs", "pin", "schema", "session")
+
+    def __init__(self, loaded: LoadedVersion) -> None:
+        self.pin: Pin = loaded.pin
+        self.contract: Contract = loaded.contract
+        self.session: Session = loaded.session
+        self.blocks = BlockPlan(loaded.contract.features)
+        self._inputs = InputPlan(loaded.contract) if loaded.contract.tabular else None
+        self.outputs = OutputPlan(loaded.contract)
+        self.schema = Schema(
+            0, self.pin.name, self.pin.version, self.pin.digest, self.blocks.schema(), self.outputs.schema
+        )
+        self.header = self.pin.version.encode()
+        self.codecs: Mapping[str, Any] = {}
+
+    def tensors(self, inputs: Inputs) -> Mapping[str, Array]:
+        """The graph's input tensors for a decoded request."""
+        if isinstance(inputs, PlainTensors):
+            return inputs.arrays
+        assert self._inputs is not None  # a Table is only decoded for a tabular contract
+        return self._inputs.tensors(inputs.rows)
+
+    def __repr__(self) -> str:
+        return f"ServedVersion({self.pin.ref} {self.pin.digest[:19]})"

@@ -1,0 +1,119 @@
+"""plumbline.toml and the environment as one frozen value, read once.
+
+Every field is a key of `[service]` in `<home>/plumbline.toml` and an environment variable `PLUMBLINE_<FIELD>`; the environment
+wins.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+DEFAULT_HOME = Path(".plumbline")
+
+
+class _Home(BaseSettings):
+    """Where the other settings are read from: the one value that cannot stand in the file."""
+
+    model_config = SettingsConfigDict(env_prefix="PLUMBLINE_", frozen=True, extra="ignore")
+    home: Path = DEFAULT_HOME
+
+
+class Settings(BaseSettings):
+    """Everything that can be set about the service; limits state what happens when they are reached."""
+
+    model_config = SettingsConfigDict(env_prefix="PLUMBLINE_", frozen=True, extra="forbid", env_ignore_empty=True)
+
+    home: Path = Field(
+        default=DEFAULT_HOME,
+        description="Directory that holds everything that changes: registry, routes, log, monitor.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the service binds.")
+    port: int = Field(default=3000, ge=0, le=65535, description="Port of the service.")
+    workers: int = Field(
+        default=1, ge=1, le=256, description="Worker processes; one a core is the place to start from."
+    )
+    model_threads: int = Field(default=1, ge=1, description="Threads inside one run of a model.")
+    admin_token: SecretStr | None = Field(
+        default=None, description="Bearer token of /admin; without it the admin API is off."
+    )
+
+    max_body_bytes: int = Field(
+        default=16 << 20, gt=0, description="Largest request body; a larger one is refused (413) unread."
+    )
+    max_rows: int = Field(default=10_000, gt=0, description="Most rows in one request; more are refused (413).")
+    max_queue_rows: int = Field(
+        default=20_000, gt=0, description="Rows that may wait for the runtime; beyond, requests are shed (503)."
+    )
+    timeout_ms: float = Field(default=5_000, gt=0, description="Deadline of a request; later, it is shed (504).")
+    inline_below_us: float = Field(
+        default=500,
+        ge=0,
+        description="A run expected to be shorter than this is run on the event loop, longer ones in a thread.",
+    )
+    shadow_queue_rows_max: int = Field(
+        default=5_000, ge=0, description="Rows that may wait for a shadow; beyond, they are dropped."
+    )
+    routes_poll_s: float = Field(
+        default=0.2, gt=0, le=1, description="How often routes.toml and the lock are looked at."
+    )
+
+    log_segment_bytes_max: int = Field(default=64 << 20, gt=0, description="Size at which a log segment is sealed.")
+    log_segment_age_s_max: float = Field(default=300, gt=0, description="Age at which a log segment is sealed.")
+    log_fsync_interval_s: float = Field(
+        default=0.5, gt=0, le=1, description="Longest time that a record stays without fsync."
+    )
+    on_log_failure: Literal["serve", "refuse"] = Field(
+        default="serve", description="Log unwritable: answer and count the loss (serve), or answer 503 (refuse)."
+    )
+    event_time_header: str = Field(
+        default="",
+        description="Header that gives a request's event time in µs since 1970, for replaying history; empty: the wall clock.",
+    )
+
+    @property
+    def log_root(self) -> Path:
+        return self.home / "log"
+
+    @property
+    def registry_root(self) -> Path:
+        return self.home / "registry"
+
+    @property
+    def routes_path(self) -> Path:
+        return self.home / "routes.toml"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.home / "models.lock.toml"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the `[service]` table of the file in the home directory."""
+        given = init_settings().get("home")
+        home = Path(given) if given else _Home().home
+        table = ("service",)
+        toml = (
+            TomlConfigSettingsSource(settings_cls, home / "plumbline.toml", toml_table_header=table)
+            if (home / "plumbline.toml").is_file()
+            else None
+        )
+        return (init_settings, env_settings) if toml is None else (init_settings, env_settings, toml)
+
+
+def read_settings() -> Settings:
+    """The settings of this process. Raises pydantic's ValidationError, which names field, value and expectation."""
+    return Settings()

@@ -1,0 +1,92 @@
+"""Runs shadow versions off the path, in what capacity is left.
+
+Laws
+- `offer` never waits and never raises; what does not fit is dropped and counted.
+- Nothing a shadow does reaches an answer: it has its own thread, its own queue and its own broad `except`.
+"""
+
+import asyncio
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import monotonic_ns
+
+import structlog
+
+from models.errors import RunFailed
+from service.featurelog.record import Outcome
+from service.featurelog.record import Shadow as ShadowRecord
+from service.featurelog.writer import FeatureLog
+from service.rows import Inputs
+from service.served import ServedVersion
+from service.telemetry import Telemetry
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A request that was answered, for a shadow to answer again."""
+
+    version: ServedVersion
+    request_id: str
+    at_us: int
+    inputs: Inputs
+
+
+class Shadows:
+    """One queue and one thread for all shadows of a worker."""
+
+    def __init__(self, *, queue_rows_max: int, log: FeatureLog, telemetry: Telemetry) -> None:
+        self._queue_rows_max, self._featurelog, self._telemetry = queue_rows_max, log, telemetry
+        self._queue: deque[Offer] = deque()
+        self._queued_rows = 0
+        self._woken = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="shadow")
+
+    def offer(self, offer: Offer) -> None:
+        """Takes the request, or drops and counts it."""
+        if self._queued_rows + offer.inputs.n > self._queue_rows_max:
+            self._count(offer, "dropped")
+            return
+        self._queue.append(offer)
+        self._queued_rows += offer.inputs.n
+        self._woken.set()
+
+    async def work(self) -> None:
+        """Runs until cancelled: one offer at a time, behind everything that is live."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._woken.wait()
+            while self._queue:
+                offer = self._queue.popleft()
+                self._queued_rows -= offer.inputs.n
+                try:
+                    schema_id = self._featurelog.schema_id(offer.version.schema)
+                    record = await loop.run_in_executor(self._thread, _answer, offer, schema_id)
+                    self._featurelog.append(record)
+                    self._count(offer, "run" if record.outcome is Outcome.ANSWERED else "failed")
+                except Exception:  # the border of a shadow task: a defect here must not end the loop (STYLE 15)
+                    self._count(offer, "failed")
+                    _log.exception("shadow.failed", request_id=offer.request_id, version=offer.version.pin.ref)
+            self._woken.clear()
+
+    def close(self) -> None:
+        """Drops what waits."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _count(self, offer: Offer, result: str) -> None:
+        self._telemetry.shadow(offer.version.pin.name, offer.version.pin.version, result)
+
+
+def _answer(offer: Offer, schema_id: int) -> ShadowRecord:
+    version, inputs = offer.version, offer.inputs
+    begun_ns = monotonic_ns()
+    outputs, code = None, ""
+    try:
+        outputs = version.outputs.block(version.session.run(version.tensors(inputs)), inputs.n)
+    except RunFailed:
+        code = "runtime_failed"
+    took_us = (monotonic_ns() - begun_ns) // 1000
+    outcome = Outcome.FAILED if code else Outcome.ANSWERED
+    return ShadowRecord(offer.at_us, offer.request_id, schema_id, outcome, code, inputs.n, took_us, outputs)

@@ -1,0 +1,152 @@
+"""Every Prometheus instrument of the server; the only file that imports prometheus_client.
+
+Requests are added up in plain Python and published once an event-loop tick, after the answers have left: one update of the
+shared memory of BentoML's multiprocess mode costs as much as decoding a row.
+
+Laws
+- Labels come from loaded models, fixed words and the table of error codes only: unknown names are the label "".
+- After every `publish`: plumbline_requests_received_total = Σ plumbline_requests_total over its outcomes.
+"""
+
+from bisect import bisect_left
+from collections import Counter as Sums
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from service.featurelog.record import Request
+
+LATENCY_BUCKETS_S = (
+    0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075,
+    0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0,
+)  # fmt: skip
+CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
+
+_Arm = tuple[str, str, str]  # model, version, arm
+
+
+class _Durations:
+    """A histogram's increments since the last publish, for one set of labels."""
+
+    __slots__ = ("counts", "sum_s")
+
+    def __init__(self) -> None:
+        self.counts: Sums[int] = Sums()
+        self.sum_s = 0.0
+
+    def add(self, duration_us: int) -> None:
+        duration_s = duration_us / 1e6
+        self.counts[bisect_left(LATENCY_BUCKETS_S, duration_s)] += 1
+        self.sum_s += duration_s
+
+
+class Telemetry:
+    """The instruments of one worker process."""
+
+    def __init__(self) -> None:
+        own = CollectorRegistry()
+        arm = ("model", "version", "arm")
+        self._received = Counter("plumbline_requests_received", "Predict requests that have an outcome.", registry=own)
+        self._requests = Counter(
+            "plumbline_requests", "Predict requests by outcome.", (*arm, "protocol", "outcome", "code"), registry=own
+        )
+        self._rows = Counter("plumbline_rows", "Rows answered.", arm, registry=own)
+        self._logged = Counter(
+            "plumbline_log_records", "Request records in the feature log.", ("outcome",), registry=own
+        )
+        self._dropped = Counter(
+            "plumbline_log_dropped", "Request records that could not be written.", ("outcome", "reason"), registry=own
+        )
+        self._shadows = Counter(
+            "plumbline_shadow_runs", "Shadow runs by result.", ("model", "version", "result"), registry=own
+        )
+        self._feedback = Counter("plumbline_feedback", "Labels received.", registry=own)
+        self._route_errors = Counter("plumbline_routes_errors", "Routes documents or pins not applied.", registry=own)
+        self._generation = Gauge(
+            "plumbline_routes_generation", "Routes generation in use.", registry=own, multiprocess_mode="livemin"
+        )
+        self._durations = {
+            name: Histogram(f"plumbline_{name}_seconds", text, arm, buckets=LATENCY_BUCKETS_S, registry=own)
+            for name, text in (
+                ("request_duration", "Arrival until the record was made."),
+                ("request_queue", "Waiting for the runtime."),
+                ("request_compute", "In the runtime."),
+            )
+        }
+        self._seen: dict[str, dict[_Arm, _Durations]] = {name: {} for name in self._durations}
+        self._counts: Sums[tuple[Any, ...]] = Sums()
+        self._row_sums: Sums[_Arm] = Sums()
+        self._published: Sums[tuple[str, ...]] = Sums()
+
+    def request(self, record: Request, model: str, version: str) -> None:
+        """One settled request; `model` and `version` are "" unless they are served here."""
+        self._counts[model, version, record.arm, record.protocol, record.outcome, record.code] += 1
+        if record.outcome == "answered":
+            arm = (model, version, record.arm)
+            self._row_sums[arm] += record.rows
+            self._add("request_duration", arm, record.total_us)
+            self._add("request_queue", arm, record.queue_us)
+            self._add("request_compute", arm, record.compute_us)
+
+    def _add(self, name: str, arm: _Arm, duration_us: int) -> None:
+        durations = self._seen[name].get(arm)
+        if durations is None:
+            durations = self._seen[name][arm] = _Durations()
+        durations.add(duration_us)
+
+    def publish(self, logged: Mapping[str, int], dropped: Mapping[str, Mapping[str, int]]) -> None:
+        """Moves what was added up into the shared instruments; `logged` and `dropped` are the log's own running totals."""
+        for labels, n in self._counts.items():
+            self._requests.labels(*labels).inc(n)
+        self._received.inc(self._counts.total())
+        for arm, rows in self._row_sums.items():
+            self._rows.labels(*arm).inc(rows)
+        self._counts.clear()
+        self._row_sums.clear()
+        for name, arms in self._seen.items():
+            for arm, durations in arms.items():
+                _move(durations, self._durations[name].labels(*arm))
+        for outcome, n in logged.items():
+            self._logged.labels(outcome).inc(self._since("logged", outcome, total=n))
+        for outcome, reasons in dropped.items():
+            for reason, n in reasons.items():
+                self._dropped.labels(outcome, reason).inc(self._since("dropped", outcome, reason, total=n))
+
+    def _since(self, *key: str, total: int) -> int:
+        grown = total - self._published[key]
+        self._published[key] = total
+        return max(0, grown)
+
+    def shadow(self, model: str, version: str, result: str) -> None:
+        """One shadow run: `run`, `failed` or `dropped`."""
+        self._shadows.labels(model, version, result).inc()
+
+    def feedback(self, labels: int) -> None:
+        """Labels accepted."""
+        self._feedback.inc(labels)
+
+    def routes(self, generation: int) -> None:
+        """A routes document is in use."""
+        self._generation.set(generation)
+
+    def routes_error(self) -> None:
+        """A routes document or a pin was not applied."""
+        self._route_errors.inc()
+
+    def exposition(self) -> bytes:
+        """The text of all workers together; reads their shared files, so call it in a thread."""
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+        return generate_latest(everyone)
+
+
+def _move(durations: _Durations, into: Any) -> None:
+    """`observe` would cost two locked updates a request; its own cells take sums just as well (a test holds their names)."""
+    for bucket, n in durations.counts.items():
+        into._buckets[bucket].inc(n)
+    if durations.counts:
+        into._sum.inc(durations.sum_s)
+    durations.counts.clear()
+    durations.sum_s = 0.0

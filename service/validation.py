@@ -1,0 +1,132 @@
+"""What is wrong with a request's rows, by place and by column; the slow path that explains what the fast decode refused.
+
+Laws
+- `examine` returns either typed rows or at least one fault: never both, never neither.
+- It sees every row, names the first FAULTS_MAX faults to the client, and counts all of them for the log.
+- A value is never changed, but for an integral float in an int column (JavaScript and pandas write 3.0) and an int in a
+  float column.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from math import isnan
+
+from models.contract import Column, Contract, Kind
+from service.errors import Fault
+from service.featurelog.record import Problem, SkewKind
+from service.rows import Row
+
+FAULTS_MAX = 20  # enough to see the pattern; an answer with 10 000 details helps nobody
+INT_LOW, INT_HIGH = -(2**63), 2**63 - 1
+_EXPECTED = {Kind.FLOAT: "a number", Kind.INT: "an integer", Kind.BOOL: "true or false", Kind.STRING: "a string"}
+
+Place = Callable[[int, str], str]
+
+
+class Examination:
+    """Collects typed rows and faults of one request."""
+
+    def __init__(self, contract: Contract, at: Place) -> None:
+        self._columns = contract.features
+        self._names = {column.name for column in contract.features}
+        self._at = at
+        self._counts: Counter[tuple[SkewKind, str]] = Counter()
+        self.faults: list[Fault] = []
+        self.rows: list[Row] = []
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All faults, counted by kind and column."""
+        return [Problem(kind, column, rows) for (kind, column), rows in sorted(self._counts.items())]
+
+    def fault(self, kind: SkewKind, column: str, at: str, problem: str) -> None:
+        """One more fault; only names of the contract reach the log."""
+        self._counts[kind, column if column in self._names else ""] += 1
+        if len(self.faults) < FAULTS_MAX:
+            self.faults.append(Fault(at, problem))
+
+    def row(self, number: int, given: object) -> None:
+        """One row, an object by feature name or a list in contract order."""
+        if isinstance(given, Mapping):
+            self._object(number, given)
+        elif isinstance(given, Sequence) and not isinstance(given, str | bytes):
+            self._list(number, given)
+        else:
+            self.fault(SkewKind.SHAPE, "", self._at(number, ""), f"found {_name(given)}, expected an object or a list")
+
+    def _object(self, number: int, given: Mapping[str, object]) -> None:
+        for name in given:
+            if name not in self._names:
+                self.fault(SkewKind.UNKNOWN, "", self._at(number, str(name)[:64]), "unknown feature")
+        cells = []
+        for column in self._columns:
+            if column.name in given:
+                cells.append(self._cell(number, column, given[column.name]))
+            else:
+                expected = f"{_EXPECTED[column.kind]}{' or null' if column.nullable else ''}"
+                self.fault(SkewKind.ABSENT, column.name, self._at(number, column.name), f"missing, expected {expected}")
+        if len(cells) == len(self._columns):
+            self.rows.append(tuple(cells))
+
+    def _list(self, number: int, given: Sequence[object]) -> None:
+        if len(given) != len(self._columns):
+            expected = f"{len(self._columns)} in the contract's order"
+            self.fault(SkewKind.SHAPE, "", self._at(number, ""), f"{len(given)} values, expected {expected}")
+            return
+        self.rows.append(tuple(self._cell(number, c, v) for c, v in zip(self._columns, given, strict=True)))
+
+    def _cell(self, number: int, column: Column, value: object) -> object:
+        """The typed value, or a fault and None."""
+        if value is None:
+            if not column.nullable:
+                expected = f"{_EXPECTED[column.kind]} (not nullable)"
+                self.fault(SkewKind.NULL, column.name, self._at(number, column.name), f"null, expected {expected}")
+            return None
+        typed = _typed(column.kind, value)
+        if typed is None:
+            problem = f"found {_name(value)}, expected {_EXPECTED[column.kind]}{' or null' if column.nullable else ''}"
+            self.fault(SkewKind.WRONG_TYPE, column.name, self._at(number, column.name), problem)
+        elif isinstance(typed, float) and isnan(typed):
+            self.fault(
+                SkewKind.NAN, column.name, self._at(number, column.name), "NaN, expected a number; send null for none"
+            )
+        return typed
+
+
+def examine(contract: Contract, rows: Sequence[object], at: Place) -> Examination:
+    """Every row against the contract; `at(row, column)` names a place in the client's own body."""
+    examination = Examination(contract, at)
+    if not rows:
+        examination.fault(SkewKind.SHAPE, "", at(0, ""), "no rows, expected at least one")
+    for number, given in enumerate(rows):
+        examination.row(number, given)
+    return examination
+
+
+def _typed(kind: Kind, value: object) -> object | None:
+    match kind:
+        case Kind.FLOAT if isinstance(value, float | int) and not isinstance(value, bool):
+            return _float(value)
+        case Kind.INT if isinstance(value, int) and not isinstance(value, bool) and INT_LOW <= value <= INT_HIGH:
+            return value
+        case Kind.INT if isinstance(value, float) and value.is_integer() and INT_LOW <= value < INT_HIGH:
+            return int(value)
+        case Kind.BOOL if isinstance(value, bool):
+            return value
+        case Kind.STRING if isinstance(value, str):
+            return value
+    return None
+
+
+def _float(value: float) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:  # an int beyond float64
+        return None
+
+
+def _name(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "an object"
+    words = {bool: "a boolean", str: "a string", float: "a number", int: "an integer", type(None): "null"}
+    return words.get(type(value), "a list" if isinstance(value, Sequence) else "another type")

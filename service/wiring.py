@@ -1,0 +1,139 @@
+"""Settings to object graph: the only place where the server's real adapters are built."""
+
+import asyncio
+import gc
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+
+import structlog
+
+from models.lock_file import LockFile
+from models.pool import Pool
+from models.registry import Registry
+from service.batching import Batcher
+from service.catalogue import Catalogue
+from service.clock import Clock
+from service.featurelog.segments import Rotation
+from service.featurelog.writer import FeatureLog
+from service.http.admin import Admin
+from service.http.answer import Answer
+from service.http.control import Control
+from service.http.edge import Edge, Headers
+from service.http.feedback import Feedback
+from service.http.paths import Verb
+from service.http.v1 import V1, Native
+from service.http.v2 import V2
+from service.http.wire import Wire
+from service.predict import Ask, Limits, Predictor
+from service.routes_file import RoutesFile
+from service.settings import Settings
+from service.shadow import Shadows
+from service.telemetry import Telemetry
+from service.warm import warm_up
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Worker:
+    """What runs in one worker process."""
+
+    edge: Edge
+    native: Native
+    predictor: Predictor
+    log: FeatureLog
+    batcher: Batcher
+    shadows: Shadows
+    tasks: tuple[asyncio.Task[None], ...]
+
+    async def predict_native(self, model: str, body: bytes, headers: Headers) -> Answer:
+        """A request that came through BentoML's own API."""
+        request_id = self.edge.request_id(headers)
+        ask = Ask(self.native, model, None, request_id, headers, time.monotonic_ns(), body=body)
+        return await self.predictor.predict(ask)
+
+    async def stop(self) -> None:
+        """Ends the background tasks, then the threads, then the log."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.batcher.close()
+        self.shadows.close()
+        await self.log.close()
+        _log.info("worker.stopped", writer=self.log.writer, epoch=self.log.epoch, requests=self.log.received)
+
+
+async def start_worker(settings: Settings) -> Worker:
+    """Builds everything, loads every pinned version and warms the whole path; raises what makes it impossible to serve."""
+    configure_logging()
+    telemetry = Telemetry()
+    clock = Clock(settings.event_time_header)
+    log = FeatureLog(
+        settings.log_root,
+        rotation=Rotation(settings.log_segment_bytes_max, settings.log_segment_age_s_max),
+        fsync_interval_s=settings.log_fsync_interval_s,
+        clock_us=clock.now_us,
+    )
+    native = Native()
+    wires: Mapping[Verb, Wire] = {Verb.V1_PREDICT: V1(), Verb.V2_INFER: V2()}
+    routes = RoutesFile(settings.routes_path)
+    catalogue = Catalogue(
+        routes=routes,
+        lock_file=LockFile(settings.lock_path),
+        pool=Pool(Registry(settings.registry_root), threads=settings.model_threads),
+        wires=(*wires.values(), native),
+        telemetry=telemetry,
+    )
+    batcher = Batcher(max_queue_rows=settings.max_queue_rows, inline_below_us=settings.inline_below_us)
+    shadows = Shadows(queue_rows_max=settings.shadow_queue_rows_max, log=log, telemetry=telemetry)
+    predictor = Predictor(
+        catalogue=catalogue,
+        batcher=batcher,
+        shadows=shadows,
+        log=log,
+        telemetry=telemetry,
+        clock=clock,
+        limits=Limits(settings.max_rows, settings.timeout_ms, settings.on_log_failure == "refuse"),
+    )
+    control = Control(catalogue=catalogue, log=log, telemetry=telemetry, release=installed_version("plumbline"))
+    feedback = Feedback(catalogue=catalogue, log=log, telemetry=telemetry, clock=clock)
+    admin = Admin(catalogue=catalogue, routes=routes, token=settings.admin_token)
+    edge = Edge(
+        predictor=predictor,
+        wires=wires,
+        handlers={**control.handlers(), **feedback.handlers(), **admin.handlers()},
+        max_body_bytes=settings.max_body_bytes,
+    )
+    await catalogue.refresh()
+    warm_up(catalogue.current, native)
+    tasks = (
+        asyncio.create_task(log.keep(), name="log.keep"),
+        asyncio.create_task(catalogue.follow(settings.routes_poll_s), name="catalogue.follow"),
+        asyncio.create_task(shadows.work(), name="shadows.work"),
+    )
+    gc.collect()
+    gc.freeze()  # what is loaded now stays: collections then look at requests only (FACTS: p99 6.3 → 2.7 ms at full load)
+    _log.info("worker.ready", writer=log.writer, epoch=log.epoch, torn_bytes=log.torn_bytes)
+    return Worker(edge, native, predictor, log, batcher, shadows, tasks)
+
+
+def configure_logging() -> None:
+    """One JSON object a line on stderr; uvicorn's access log, which formats before it asks its level, is taken out."""
+    access = logging.getLogger("uvicorn.access")
+    access.handlers.clear()
+    access.propagate = False
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
