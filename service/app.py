@@ -32,8 +32,8 @@ class Plumbline:
     bento_service: LaneService
     worker: Worker
 
-    @staticmethod
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    @staticmethod
     def prepare() -> None:
         """Once, before the workers start: the home gets its pins, their bytes and a route a model."""
         for error in seed(read_settings()):

@@ -1,0 +1,1 @@
+"""The promises of DESIGN §1 and the rules of the house, each held by a test."""
