@@ -1,7 +1,6 @@
 """From a file that somebody brings to a registered version: inspect, derive, describe, install."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -53,13 +52,12 @@ def add(
 
 
 def _card(model: Path, data: Path | None, label: str | None) -> bytes:
-    """Lineage as far as it is known here."""
+    """Lineage as far as it is known here; no time, so that adding the same bytes twice gives the same digest."""
     card = {
         "model_file": model.name,
         "data_file": data.name if data else None,
         "data_sha256": sha256(data.read_bytes()).hexdigest() if data else None,
         "label": label,
-        "added_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "libraries": {name: version(name) for name in ("onnx", "onnxruntime", "numpy")},
     }
     return msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"

@@ -1,0 +1,85 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from models.derive import derive
+from models.natural import BLOCK_ROWS_MIN, BLOCKS_MIN, blocks, noise_corrected_psi, tolerance
+from tests.unit.models.graphs import echo
+
+COUNTS = arrays(np.int64, 12, elements=st.integers(0, 10_000))
+GRAPH = echo({"a": ("FP64", ["N", 1])})
+HOUR_S, DAY_S = 3600, 86_400
+
+
+@given(COUNTS, COUNTS)
+def test_the_distance_is_symmetric_finite_and_not_negative(a: np.ndarray, b: np.ndarray) -> None:
+    one, other = float(noise_corrected_psi(a, b)), float(noise_corrected_psi(b, a))
+    assert one == pytest.approx(other, rel=1e-6, abs=1e-9)
+    assert 0 <= one < np.inf
+
+
+@given(COUNTS, st.integers(1, 50))
+def test_the_same_shares_have_distance_zero(counts: np.ndarray, times: int) -> None:
+    assert noise_corrected_psi(counts, times * counts) == 0
+
+
+def test_unchanged_counts_have_a_distance_of_zero_at_the_median_and_shifted_ones_their_psi() -> None:
+    rng = np.random.default_rng(3)
+    shares, shifted = np.full(10, 0.1), np.array([0.13, 0.12, 0.11, 0.1, 0.1, 0.1, 0.1, 0.09, 0.08, 0.07])
+    psi = float(((shifted - shares) * np.log(shifted / shares)).sum())
+    reference = rng.multinomial(100_000, shares)
+    found = noise_corrected_psi(rng.multinomial(5000, shares, 400), reference)
+    moved = noise_corrected_psi(rng.multinomial(5000, shifted, 400), reference)
+    assert np.median(found) == 0
+    assert np.mean(moved) == pytest.approx(psi, rel=0.05)
+
+
+def test_a_length_counts_only_where_the_data_has_enough_full_blocks_of_it() -> None:
+    hours = np.repeat(np.arange(BLOCKS_MIN) * HOUR_S, BLOCK_ROWS_MIN).astype(float)
+    assert [length for length, _ in blocks(hours)] == [HOUR_S]
+    assert blocks(hours[1:]) == []
+    days = np.repeat(np.arange(BLOCKS_MIN) * DAY_S, BLOCK_ROWS_MIN).astype(float)
+    assert [length for length, _ in blocks(days)] == [HOUR_S, DAY_S]
+    assert [length for length, _ in blocks(np.concatenate([7 * days + i * DAY_S for i in range(7)]))][-1] == 7 * DAY_S
+
+
+def test_thin_blocks_are_left_out_of_the_maximum_but_not_out_of_the_rest() -> None:
+    at_s = np.concatenate([np.repeat(np.arange(BLOCKS_MIN) * HOUR_S, 100), [99 * HOUR_S]]).astype(float)
+    ((_, block),) = blocks(at_s)
+    assert block.max() == BLOCKS_MIN - 1
+    assert block[-1] == -1
+    index = np.zeros(at_s.size, np.intp)
+    index[-1] = 1
+    assert tolerance(index, block, np.bincount(index)) < 0.01
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_daily_season_widens_the_tolerance_of_hours_and_not_that_of_days(as_text: bool) -> None:
+    rng = np.random.default_rng(5)
+    at_s = 1_780_272_000 + np.sort(rng.uniform(0, 14 * DAY_S, 100_000))
+    season = np.sin(2 * np.pi * at_s / DAY_S)
+    times = pd.to_datetime(at_s, unit="s").strftime("%Y-%m-%dT%H:%M:%S.%f") if as_text else at_s
+    found = {}
+    for name, values in (("seasonal", season + rng.normal(size=at_s.size)), ("steady", rng.normal(size=at_s.size))):
+        _, baseline = derive(GRAPH, "test:1", pd.DataFrame({"a": values, "at": times}), time="at")
+        assert baseline is not None
+        found[name] = dict(baseline.features[0].natural)
+        assert baseline.outputs[0].natural == baseline.features[0].natural
+    assert found["seasonal"].keys() == {HOUR_S, DAY_S}
+    assert found["seasonal"][HOUR_S] > 0.4
+    assert found["seasonal"][DAY_S] < 0.01
+    assert found["steady"][HOUR_S] < 0.15
+    assert found["steady"][DAY_S] < 0.01
+
+
+def test_dates_numbers_and_text_are_the_same_times() -> None:
+    at_s = np.repeat(np.arange(10) * DAY_S, 60)
+    dates = pd.to_datetime(at_s, unit="s")
+    ways = [at_s, at_s.astype(float), dates, dates.tz_localize("UTC"), dates.strftime("%Y-%m-%d"), dates.date]
+    a = np.random.default_rng(7).normal(size=at_s.size)
+    natural = [derive(GRAPH, "test:1", pd.DataFrame({"a": a, "at": way}), time="at")[1] for way in ways]
+    assert len({baseline.encode() for baseline in natural if baseline is not None}) == 1
+    assert None not in natural
