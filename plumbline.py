@@ -12,13 +12,13 @@ import threading
 import time
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 import httpx
 
 from models.example import example_body
+from service.release import RELEASE
 
 COMMANDS = {
     "serve": ("service.commands.serve:serve", "The service alone."),
@@ -54,7 +54,7 @@ class FrontDoor(click.Group):
 
 
 @click.group(cls=FrontDoor)
-@click.version_option(version("plumbline"))
+@click.version_option(RELEASE)
 def main() -> None:
     """Plumbline: model serving that knows when it drifts.
 

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version as installed_version
 
 import structlog
 
@@ -29,6 +28,7 @@ from service.http.v1 import V1, Native
 from service.http.v2 import V2
 from service.http.wire import Wire
 from service.predict import Ask, Limits, Predictor
+from service.release import RELEASE
 from service.routes_file import RoutesFile
 from service.settings import Settings
 from service.shadow import Shadows
@@ -99,7 +99,7 @@ async def start_worker(settings: Settings) -> Worker:
         clock=clock,
         limits=Limits(settings.max_rows, settings.timeout_ms, settings.on_log_failure == "refuse"),
     )
-    control = Control(catalogue=catalogue, log=log, telemetry=telemetry, release=installed_version("plumbline"))
+    control = Control(catalogue=catalogue, log=log, telemetry=telemetry, release=RELEASE)
     feedback = Feedback(catalogue=catalogue, log=log, telemetry=telemetry, clock=clock)
     admin = Admin(catalogue=catalogue, routes=routes, token=settings.admin_token)
     edge = Edge(

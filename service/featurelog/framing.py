@@ -3,6 +3,8 @@
 Laws
 - scan(frame(p, s)) finds exactly (p, s); any byte changed in a frame makes it not be found.
 - scan never raises: damage is a value (`Damage`) between frames, an unfinished end is `Tail`.
+- The marker stands in no payload as written: what looks like a frame inside the values of a client is never found, also
+  where the frame around it is torn.
 """
 
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ PAYLOAD_BYTES_MAX = (
 _HEAD = Struct("<4sIQI")
 _COVERED = Struct("<IQ")
 FRAME_BYTES = _HEAD.size
+_STUFFED = 1 << 31  # of the length: the payload held a marker and was stuffed
+_ESCAPE = b"\x50\x4c\x42\xf2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +51,22 @@ class Tail:
 
 def frame(payload: bytes, seq: int) -> bytes:
     """The bytes of one frame."""
-    length = len(payload)
+    stuffed = 0
+    if MARKER in payload:
+        payload, stuffed = payload.replace(_ESCAPE, _ESCAPE + b"\x00").replace(MARKER, _ESCAPE + b"\x01"), _STUFFED
+    length = len(payload) | stuffed
     crc = crc32(payload, crc32(_COVERED.pack(length, seq)))
     return _HEAD.pack(MARKER, length, seq, crc) + payload
 
 
-def scan(data: bytes | memoryview, start: int = 0) -> Iterator[Frame | Damage | Tail]:
-    """Every frame from `start` on, with what lies between them; O(bytes) unless damaged."""
+def scan(data: bytes, start: int = 0) -> Iterator[Frame | Damage | Tail]:
+    """Every frame from `start` on, with what lies between them; O(bytes) of what a writer wrote."""
     view = memoryview(data)
     offset = start
     while offset < len(view):
         found = _frame_at(view, offset)
         if found is None:
-            good = _next_good(view, offset + 1)
+            good = _next_good(data, view, offset + 1)
             if good is None:
                 yield Tail(offset, len(view))
                 return
@@ -72,21 +79,23 @@ def scan(data: bytes | memoryview, start: int = 0) -> Iterator[Frame | Damage | 
 def _frame_at(view: memoryview, offset: int) -> Frame | None:
     if offset + FRAME_BYTES > len(view):
         return None
-    marker, length, seq, crc = _HEAD.unpack_from(view, offset)
+    marker, flagged, seq, crc = _HEAD.unpack_from(view, offset)
+    length = flagged & ~_STUFFED
     end = offset + FRAME_BYTES + length
     if marker != MARKER or length > PAYLOAD_BYTES_MAX or end > len(view):
         return None
     payload = view[offset + FRAME_BYTES : end]
     if crc32(payload, crc32(view[offset + 4 : offset + 16])) != crc:
         return None
+    if flagged & _STUFFED:
+        payload = memoryview(bytes(payload).replace(_ESCAPE + b"\x01", MARKER).replace(_ESCAPE + b"\x00", _ESCAPE))
     return Frame(seq, payload, offset, end)
 
 
-def _next_good(view: memoryview, start: int) -> Frame | None:
-    data = bytes(view[start:])
-    at = data.find(MARKER)
+def _next_good(data: bytes, view: memoryview, start: int) -> Frame | None:
+    at = data.find(MARKER, start)
     while at >= 0:
-        if (found := _frame_at(view, start + at)) is not None:
+        if (found := _frame_at(view, at)) is not None:
             return found
         at = data.find(MARKER, at + 1)
     return None

@@ -1,0 +1,54 @@
+"""Clients that keep asking while something happens to the service."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from tests.requests import payments_body
+
+
+class Load:
+    """Threads that send one request after the other over kept connections, and remember what was answered."""
+
+    def __init__(self, url: str, clients: int) -> None:
+        self._url = url
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
+        self._body = payments_body()
+        self.answered: list[str] = []
+        self.statuses: Counter[int] = Counter()
+        self.versions: Counter[str] = Counter()
+        self.broken = 0
+
+    def _run(self, number: int) -> None:
+        sent = 0
+        while not self._stop.is_set():
+            with httpx.Client(trust_env=False, timeout=10) as client:
+                try:
+                    while not self._stop.is_set():
+                        sent += 1
+                        self._ask(client, f"client{number}-{sent}")
+                except httpx.TransportError:  # the process behind this connection died: this request was not answered
+                    self.broken += 1
+
+    def _ask(self, client: httpx.Client, request_id: str) -> None:
+        answer = client.post(self._url, content=self._body, headers={"x-request-id": request_id})
+        self.statuses[answer.status_code] += 1
+        if answer.status_code == 200:
+            self.answered.append(answer.headers["x-request-id"])
+            self.versions[answer.headers["x-model-version"]] += 1
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The load lasts as long as the block."""
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            for thread in self._threads:
+                thread.join()
