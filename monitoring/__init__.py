@@ -1,0 +1,1 @@
+"""The sidecar: folds the feature log into metrics, verdicts and events."""

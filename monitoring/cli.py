@@ -1,0 +1,132 @@
+"""The `monitor` command: runs the sidecar, or replays a piece of the log.
+
+Exit codes: 0 done, 2 used wrongly, 3 it could not do it.
+"""
+
+import asyncio
+import json
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import structlog
+
+from monitoring.errors import MonitorError, SettingsInvalid
+from monitoring.settings import HOME, Settings, load
+from monitoring.window import MINUTE_US
+from monitoring.wiring import bind, lock, replayed, run
+
+USED_WRONGLY, COULD_NOT = 2, 3
+_HOME_OPTION = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=HOME,
+    envvar="PLUMBLINE_HOME",
+    show_default=True,
+    help="Directory with the log, the registry and the monitor's state.",
+)
+
+
+class Moment(click.ParamType[datetime]):
+    """A time as `2026-11-02T10:15:00Z`; without a zone it is UTC."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            at = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", str(value)))
+        except ValueError:
+            self.fail(f"{value!r}: expected a time such as 2026-11-02T10:15:00Z", param, ctx)
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+@click.group(invoke_without_command=True)
+@_HOME_OPTION
+@click.option("--host", help="Address that /metrics, /healthz and /api/status listen on.")
+@click.option("--monitor-port", type=click.IntRange(0, 65_535), help="Port of the same; 0 lets the kernel choose.")
+@click.pass_context
+def monitor(ctx: click.Context, home: Path, host: str | None, monitor_port: int | None) -> None:
+    """Watch the feature log: rates, latency, skew, drift; call the webhook when a model version must be retrained.
+
+    \b
+    Example:
+      PLUMBLINE_WEBHOOK_SECRET=whsec_… plumbline monitor --home .plumbline --monitor-port 3001
+      curl http://127.0.0.1:3001/api/status
+    """
+    settings = _settings(home, host=host, port=monitor_port)
+    ctx.obj = settings
+    if ctx.invoked_subcommand is None:
+        _run(settings)
+
+
+@monitor.command("replay")
+@click.option(
+    "--from", "begin", type=Moment(), required=True, help="First minute to judge; the windows are filled before it."
+)
+@click.option("--to", "end", type=Moment(), required=True, help="End of the last minute to judge.")
+@click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="As of `monitor`; may stand here too.")
+@click.option("--json", "as_json", is_flag=True, help="One event a line, the very bytes that were or would be sent.")
+@click.pass_obj
+def replay_command(settings: Settings, begin: datetime, end: datetime, home: Path | None, as_json: bool) -> None:
+    """Fold a piece of the log again with the same rules, and print the events that it makes. Sends nothing.
+
+    \b
+    Example:
+      plumbline monitor replay --from 2026-11-02T10:15:00Z --to 2026-11-02T10:17:00Z --json
+    """
+    if end <= begin:
+        raise click.UsageError(f"--to {end.isoformat()} is not after --from {begin.isoformat()}")
+    found = 0
+    for event in replayed(settings if home is None else _settings(home), _minute(begin), _minute(end)):
+        found += 1
+        if as_json:
+            click.echo(event.body)
+        else:
+            told = json.loads(event.body)
+            click.echo(f"{told['time']}  {event.id}  {told['data']['reason']}")
+    if not found and not as_json:
+        click.echo("no event")
+
+
+def _minute(at: datetime) -> int:
+    return int(at.timestamp() * 1_000_000) // MINUTE_US
+
+
+def _settings(home: Path, **flags: object) -> Settings:
+    try:
+        return load(home, **flags)
+    except SettingsInvalid as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(USED_WRONGLY) from error
+
+
+def _run(settings: Settings) -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        lock(settings.home)
+        listening = bind(settings.host, settings.port)
+        port = listening.getsockname()[1]
+
+        def ready() -> None:
+            structlog.get_logger().info("monitor_ready", host=settings.host, port=port)
+
+        asyncio.run(run(settings, listening, ready))
+    except MonitorError as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(USED_WRONGLY if isinstance(error, SettingsInvalid) else COULD_NOT) from error
+
+
+if __name__ == "__main__":
+    monitor(prog_name="plumbline monitor")

@@ -1,0 +1,194 @@
+"""Do the rows of a window still come from where the training rows came from, and if not, by how much?
+
+Laws
+- Window and baseline are compared on the bins fixed at training; the verdict depends on the two count vectors and
+  nothing else.
+- Drifted needs both: *significant* (two-sample G-test below `alpha`) and *relevant* (lower bound of the effect above
+  the tolerance).
+- Fewer rows than `n_min`, or bins too thin to tell anything apart, are `TooFewSamples`, never `Stable`.
+
+The statistic: G = 2 Σ o ln(o/e) over the 2 × B table, ~ χ²(B − 1) without drift and ~ noncentral χ²(B − 1, λ) with it.
+With M baseline and N window rows, λ ≈ MN/(M+N) · PSI (FACTS, Drift), so λ·(M+N)/(MN) is an effect in PSI units that
+does not grow with the rows: `effect` takes λ̂ = max(0, G − df); `lower_bound` the λ at which so large a G would still
+come once in 1/(1 − confidence) windows.
+
+Small samples: plain G on bins that expect few rows is not χ² (alarms 37 × too often at α = 1e-4 on a categorical column
+of 200 rare values, N = 2 000). So bins expecting fewer than EXPECTED_MIN rows on either side are merged, neighbour with
+neighbour, until they expect that many, and G is divided by Williams' correction (Williams 1976) over the merged table.
+Measured over 4·10⁵ pairs of samples a case (8·10⁴ with 200 and more bins), M = 10 000 and 569, N = 100, 200, 500, 2 000
+and 20 000, at α = 1e-4, as false alarms per expected one: 10 equal bins at most 1.3; with three rare bins beside them
+1.2; 40 categories by Zipf 1.8; one large and 50 rare categories 1.5; one large and 200 rare 1.8; 250 equal categories
+2.4; a 0.5 % flag 1.3. Deeper (1.2·10⁷ pairs), 10 equal bins, N = 100: 1.4 at 1e-5, 1.5 at 1e-6; 40 categories by Zipf,
+N = 500: 1.7 and 2.8. So the tail is too heavy by a small factor, which `judge.SMALL_SAMPLE_MARGIN` pays for. (With
+EXPECTED_MIN = 5 the worst case was 3.8 at 1e-4.)
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from monitoring.reference import Reference
+from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples, Verdict
+
+EXPECTED_MIN = 10.0  # the least that a bin expects on the smaller side; see "Small samples"
+# Above it scipy's inverse takes longer than a whole evaluation; the normal form is within 0.1 % there.
+EXACT_G_MAX = 20_000.0
+
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class DriftRule:
+    """`alpha` of one check; `confidence` of the lower bound; tolerances in PSI, `tolerance_set` instead of what
+    training varied by.
+    """
+
+    alpha: float
+    n_min: int
+    confidence: float
+    tolerance_floor: float
+    tolerance_set: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """One entry a column; `groups` are the bins left after merging, effects in PSI."""
+
+    n: Counts
+    m: Counts
+    groups: Counts
+    statistic: Floats
+    df: Counts
+    p_value: Floats
+    effect: Floats
+    lower_bound: Floats
+
+
+def judge_drift(reference: Reference, counts: Counts, covered_s: float, rule: DriftRule) -> list[Verdict]:
+    """One verdict a column, in the reference's order; counts: shape (reference.size,) of a window that reaches back
+    `covered_s`.
+    """
+    found = compare(reference, counts, rule.confidence)
+    return [_verdict(reference, found, j, covered_s, rule) for j in range(len(reference.columns))]
+
+
+def _verdict(reference: Reference, found: Comparison, j: int, covered_s: float, rule: DriftRule) -> Verdict:
+    n = int(found.n[j])
+    if found.m[j] == 0:
+        return NoBaseline(n)
+    if n < rule.n_min:
+        return TooFewSamples(n, rule.n_min)
+    if found.groups[j] == 1 and np.count_nonzero(reference.bins(reference.baseline, j)) > 1:
+        return TooFewSamples(n, 2 * n)  # every bin is thin: all were merged into one
+    effect, lower_bound, p_value = float(found.effect[j]), float(found.lower_bound[j]), float(found.p_value[j])
+    limit, significant = tolerance(reference, j, covered_s, rule), p_value < rule.alpha
+    kind = Drifted if significant and lower_bound > limit else Stable
+    return kind(
+        n=n,
+        statistic=float(found.statistic[j]),
+        df=int(found.df[j]),
+        p_value=p_value,
+        significant=significant,
+        effect=effect,
+        lower_bound=lower_bound,
+        tolerance=limit,
+    )
+
+
+def tolerance(reference: Reference, column: int, covered_s: float, rule: DriftRule) -> float:
+    """How far apart the column may be, in PSI: what is set, else how far blocks of training data lay apart.
+
+    The blocks are the longest that the window covers, else the shortest: five hours of a day vary as hours do, and held
+    against the variation of whole days, unchanged traffic lies at nine times the tolerance (measured on `payments`).
+    """
+    if rule.tolerance_set is not None:
+        return rule.tolerance_set
+    natural = reference.columns[column].natural
+    if not natural or covered_s <= 0:
+        return rule.tolerance_floor
+    shortest = min(natural)[1]
+    _, covered = max((known for known in natural if known[0] <= covered_s), default=(0, shortest))
+    return max(rule.tolerance_floor, covered)
+
+
+def compare(reference: Reference, counts: Counts, confidence: float) -> Comparison:
+    """The test of every column at once; counts: shape (reference.size,)."""
+    width, bins = len(reference.columns), int(reference.starts[-1])
+    a, b = (
+        np.where(reference.answerable, whole, 0).astype(np.float64) for whole in (reference.baseline, counts[:bins])
+    )
+    of = reference.owners
+    m, n = _sums(of, a, width), _sums(of, b, width)
+    group, owner = _merge(a + b, np.minimum(m, n) / np.maximum(m + n, 1), reference)
+    kept = group >= 0
+    a, b = _sums(group[kept], a[kept], len(owner)), _sums(group[kept], b[kept], len(owner))
+    statistic, groups = _g(a, b, m, n, owner)
+    df = np.maximum(groups - 1, 0)
+    known = (df > 0) & (m > 0) & (n > 0)
+    statistic = np.where(known, statistic, 0.0)
+    p_value = np.where(known, special.chdtrc(np.maximum(df, 1), statistic), 1.0)
+    psi = (m + n) / np.maximum(m * n, 1)
+    return Comparison(
+        n=n.astype(np.int64),
+        m=m.astype(np.int64),
+        groups=groups,
+        statistic=statistic,
+        df=df,
+        p_value=p_value,
+        effect=np.maximum(0.0, statistic - df) * psi,
+        lower_bound=noncentrality_lower(statistic, df, confidence) * psi,
+    )
+
+
+def _sums(index: Index, values: Floats, size: int) -> Floats:
+    return np.bincount(index, values, size).astype(np.float64, copy=False)
+
+
+def _merge(pooled: Floats, share: Floats, reference: Reference) -> tuple[Index, Index]:
+    """The group of every bin (-1: nothing in it) and the column of every group; rare bins share groups."""
+    of = reference.owners
+    rare, filled = pooled * share[of] < EXPECTED_MIN, pooled > 0
+    thin = np.where(rare, pooled, 0.0)
+    before = np.cumsum(thin) - thin  # whole numbers, so exact: no column's rounding reaches another
+    step = ((before - before[reference.starts[of]]) * share[of] // EXPECTED_MIN).astype(np.int64)
+    # A number that orders bins by column, the rare ones of a column by step, and keeps the others apart.
+    key = np.where(rare, of * (len(of) + 1) * 2 + step * 2, (of * (len(of) + 1) + np.arange(len(of))) * 2 + 1)
+    keys, place = np.unique(key[filled], return_inverse=True)
+    group = np.full(len(pooled), -1, dtype=np.intp)
+    group[filled] = place
+    return group, (keys // ((len(of) + 1) * 2)).astype(np.intp)
+
+
+def _g(a: Floats, b: Floats, m: Floats, n: Floats, owner: Index) -> tuple[Floats, Counts]:
+    """Williams-corrected G and the number of groups of each column; a, b: baseline and window rows by group."""
+    width, total, pooled, m_of, n_of = len(m), m + n, a + b, m[owner], n[owner]
+    rows = total[owner]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = special.xlogy(a, a * rows / (pooled * m_of)) + special.xlogy(b, b * rows / (pooled * n_of))
+        full = pooled * np.minimum(m_of, n_of) / rows >= EXPECTED_MIN
+        spread = total * np.bincount(owner, np.where(full, 1 / pooled, 0.0), width) - 1
+        groups = np.bincount(owner, minlength=width).astype(np.int64)
+        inflation = 1 + (total / m + total / n - 1) * np.maximum(spread, 0) / (6 * total * np.maximum(groups - 1, 1))
+        statistic = 2 * np.bincount(owner, np.nan_to_num(terms), width) / inflation
+    return np.maximum(statistic, 0.0), groups
+
+
+def noncentrality_lower(statistic: Floats, df: Counts, confidence: float) -> Floats:
+    """The λ with P(χ'²_df(λ) ≥ statistic) = 1 − confidence, 0 where even λ = 0 gives less.
+
+    Exact by scipy's inverse of the noncentral χ² up to EXACT_G_MAX; above, the normal form G ~ N(df + λ, 2(df + 2λ))
+    solved for λ.
+    """
+    lower = np.zeros_like(statistic)
+    beyond = (df > 0) & (special.chdtr(np.maximum(df, 1), statistic) > confidence)
+    exact, large = beyond & (statistic <= EXACT_G_MAX), beyond & (statistic > EXACT_G_MAX)
+    lower[exact] = special.chndtrinc(statistic[exact], df[exact].astype(np.float64), confidence)
+    z = float(special.ndtri(confidence))
+    root = np.sqrt(2 * z * z + 2 * statistic[large] - df[large]) - z * sqrt(2)
+    lower[large] = (root * root - df[large]) / 2
+    return np.maximum(np.nan_to_num(lower), 0.0)

@@ -1,0 +1,67 @@
+"""Errors of the monitor, by who must act."""
+
+
+class MonitorError(Exception):
+    """The monitor cannot do what it is there for."""
+
+
+class CheckpointInvalid(MonitorError):
+    """The stored state cannot be read. The monitor starts again from the log; event ids stay the same."""
+
+    def __init__(self, where: str, found: str, expected: str) -> None:
+        super().__init__(where, found, expected)
+        self.where, self.found, self.expected = where, found, expected
+
+    def __str__(self) -> str:
+        return (
+            f"checkpoint {self.where}: found {self.found}, expected {self.expected}; the log is read from its beginning"
+        )
+
+
+class MonitorBusy(MonitorError):
+    """Another monitor holds this home. Stop it, or give this one another home."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: locked by a live monitor, expected a free home; nothing was read or sent"
+
+
+class SettingsInvalid(MonitorError):
+    """A setting cannot be used. Who wrote it must mend it."""
+
+    def __init__(self, where: str, found: str, expected: str) -> None:
+        super().__init__(where, found, expected)
+        self.where, self.found, self.expected = where, found, expected
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}, expected {self.expected}; the monitor does not start"
+
+
+class AddressRefused(MonitorError):
+    """The webhook's host is an address that the monitor must not call. Who configured it must allow it or change it."""
+
+    def __init__(self, host: str, address: str) -> None:
+        super().__init__(host, address)
+        self.host, self.address = host, address
+
+    def __str__(self) -> str:
+        return (
+            f"webhook host {self.host}: resolves to {self.address}, expected a public address "
+            "(or webhook_allow_private_addresses = true); nothing was sent"
+        )
+
+
+class HostUnresolved(MonitorError):
+    """The webhook's host has no address. The name or the resolver must be mended."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(host, reason)
+        self.host, self.reason = host, reason
+
+    def __str__(self) -> str:
+        return (
+            f"webhook host {self.host}: no address ({self.reason}), expected one; nothing was sent, it is tried again"
+        )

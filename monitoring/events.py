@@ -1,0 +1,210 @@
+"""What a receiver is told: one CloudEvent `plumbline.retrain.requested.v1` an incident, with the evidence to act on and
+to check it.
+
+Laws
+- The body is a function of the incident: the same incident makes the same bytes, whoever builds it.
+- It is smaller than BODY_BYTES_MAX whatever the names, columns and categories are: evidence is cut to its largest
+  parts, and what was cut is added up as "other", never left out silently.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from cloudevents.core.bindings.http import to_structured_event
+from cloudevents.core.v1.event import CloudEvent
+
+from monitoring.alert import event_id
+from monitoring.judge import Finding
+from monitoring.marks import LogRange
+from monitoring.reference import Reference
+from monitoring.verdict import Drifted, Stable
+from monitoring.window import MINUTE_S, MINUTE_US
+
+TYPE = "plumbline.retrain.requested.v1"
+SOURCE = "urn:plumbline:monitor"
+BODY_BYTES_MAX = 20_000  # Standard Webhooks asks for less than 20 kB
+
+Counts = npt.NDArray[np.int64]
+
+
+class _Cut(NamedTuple):
+    """How much evidence is kept; tried from the richest on, the last one always fits."""
+
+    bins: int
+    chars: int
+    also: int
+    writers: int
+
+
+CUTS = (_Cut(40, 120, 10, 64), _Cut(24, 60, 10, 64), _Cut(12, 40, 10, 32), _Cut(6, 24, 5, 16))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event to be delivered: `body` is the whole CloudEvent in structured JSON."""
+
+    id: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Incident:
+    """What the fold knows of a breach when it begins; `breaching` worst first, `counts` and `arms` of the worst one's
+    window.
+    """
+
+    model: str
+    version: str
+    digest: str
+    began_minute: int
+    judged_minute: int
+    first_minute: int
+    covered_s: int
+    counts: Counts
+    arms: Mapping[str, Counts]
+    breaching: tuple[Finding, ...]
+    log_range: LogRange
+    reference: Reference
+
+
+def request_retrain(incident: Incident) -> Event:
+    """The event of an incident, with as much evidence as fits."""
+    name = event_id(incident.model, incident.digest, incident.began_minute)
+    body = b""
+    for cut in CUTS:
+        body = _body(name, incident, cut)
+        if len(body) < BODY_BYTES_MAX:
+            break
+    return Event(name, body)
+
+
+def _body(name: str, incident: Incident, cut: _Cut) -> bytes:
+    event = CloudEvent(
+        {
+            "specversion": "1.0",
+            "id": name,
+            "source": SOURCE,
+            "type": TYPE,
+            "time": _time(incident.judged_minute + 1),
+            "subject": f"{incident.model}:{incident.version}",
+            "datacontenttype": "application/json",
+        },
+        _data(incident, cut),
+    )
+    return to_structured_event(event).body
+
+
+def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
+    top = incident.breaching[0]
+    seen = _numbers(top)
+    return {
+        "model": incident.model,
+        "version": incident.version,
+        "digest": incident.digest,
+        "arms": {arm: _rows(incident, top, counts) for arm, counts in incident.arms.items()},
+        "reason": _reason(incident, top, cut),
+        "feature": _short(top.check.column, cut.chars),
+        "side": top.check.side,
+        "check": top.check.test,
+        **seen,
+        "window": {
+            "seconds": top.check.window_s,
+            "from": _stamp(max(incident.first_minute, incident.judged_minute + 1 - incident.covered_s // MINUTE_S)),
+            "to": _stamp(incident.judged_minute + 1),
+            "rows": seen["n"],
+        },
+        "histograms": None if top.place < 0 else _histograms(incident, top.place, cut),
+        "also": [_also(finding, cut) for finding in incident.breaching[1 : cut.also + 1]],
+        "also_left_out": max(0, len(incident.breaching) - 1 - cut.also),
+        "log_range": {
+            writer: [list(first), list(last)]
+            for writer, (first, last) in sorted(incident.log_range.items())[: cut.writers]
+        },
+        "replay": f"plumbline monitor replay --from {_stamp(incident.began_minute)} --to {_stamp(incident.judged_minute + 1)}",
+    }
+
+
+def _numbers(finding: Finding) -> dict[str, Any]:
+    match finding.verdict:
+        case Stable() | Drifted() as seen:
+            return {
+                "n": seen.n,
+                "statistic": _round(seen.statistic),
+                "df": seen.df,
+                "p_value": _round(seen.p_value),
+                "effect": _round(seen.effect),
+                "lower_bound": _round(seen.lower_bound),
+                "tolerance": _round(seen.tolerance),
+            }
+        case _:
+            return {"n": 0}
+
+
+def _reason(incident: Incident, top: Finding, cut: _Cut) -> str:
+    about, seen = top.check, _numbers(top)
+    column = f"{about.side} {_short(about.column, cut.chars)!r}" if about.column else "the rows"
+    unit = "PSI" if about.test == "drift" else "of the rows"
+    what = "drifted" if about.test == "drift" else f"came {about.test}"
+    others = f", and {len(incident.breaching) - 1} more checks" if len(incident.breaching) > 1 else ""
+    return (
+        f"{incident.model}:{incident.version}: {column} {what}: {seen['effect']} {unit} from training, "
+        f"at least {seen['lower_bound']}, tolerance {seen['tolerance']}, in {seen['n']} rows of {about.window_s} s{others}"
+    )
+
+
+def _also(finding: Finding, cut: _Cut) -> dict[str, Any]:
+    about, seen = finding.check, _numbers(finding)
+    return {
+        "column": _short(about.column, cut.chars),
+        "side": about.side,
+        "check": about.test,
+        "window_s": about.window_s,
+        "effect": seen.get("effect"),
+        "lower_bound": seen.get("lower_bound"),
+        "n": seen["n"],
+    }
+
+
+def _histograms(incident: Incident, place: int, cut: _Cut) -> dict[str, Any]:
+    """Both counts of the bins in which their shares differ most, in bin order; the others as one."""
+    reference = incident.reference
+    base, now = reference.bins(reference.baseline, place), reference.bins(incident.counts, place)
+    labels = reference.columns[place].labels()
+    differ = np.abs(base / max(1, int(base.sum())) - now / max(1, int(now.sum())))
+    filled = np.flatnonzero((base + now) > 0)
+    kept = np.sort(filled[np.argsort(-differ[filled], kind="stable")][: cut.bins])
+    shown = {
+        "labels": [_short(labels[i], cut.chars) for i in kept],
+        "baseline": base[kept].tolist(),
+        "window": now[kept].tolist(),
+    }
+    if len(kept) < len(filled):
+        shown["labels"].append(f"other ({len(filled) - len(kept)} bins)")
+        shown["baseline"].append(int(base.sum() - base[kept].sum()))
+        shown["window"].append(int(now.sum() - now[kept].sum()))
+    return shown
+
+
+def _rows(incident: Incident, top: Finding, counts: Counts) -> int:
+    return int(incident.reference.bins(counts, max(0, top.place)).sum()) if incident.reference.columns else 0
+
+
+def _short(text: str, chars: int) -> str:
+    return text if len(text) <= chars else text[: chars - 1] + "…"
+
+
+def _round(value: float) -> float:
+    """Six significant digits: more are noise, and differ between processors."""
+    return float(f"{value:.6g}")
+
+
+def _time(minute: int) -> datetime:
+    return datetime.fromtimestamp(minute * MINUTE_US / 1e6, UTC)
+
+
+def _stamp(minute: int) -> str:
+    return _time(minute).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,180 @@
+"""How is the status shown: `/metrics` for Prometheus, `/healthz` for a supervisor, `GET /api/status` for a page.
+
+Laws
+- Every answer is made from one status; a scrape never touches the state.
+- Series are bounded by the rules: labels are loaded models, contract columns, known kinds and the windows of the
+  settings.
+- `/healthz` says 503 when the loop's last good tick is too old: a monitor that cannot read is not watching.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from monitoring.alert import Phase
+from monitoring.pulse import Pulse
+from monitoring.status import ArmStatus, CheckStatus, Status, VersionStatus
+
+PREFIX = "plumbline_monitor"
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+JSON = "application/json"
+
+VERSION = ("model", "version")
+ARM = (*VERSION, "arm")
+CHECK = (*VERSION, "side", "column", "kind", "window")
+
+
+def app(pulse: Pulse) -> Starlette:
+    """The monitor's HTTP side over a loop's pulse."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(StatusCollector(pulse.status))
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE)
+
+    async def healthz(_: Request) -> Response:
+        reason = pulse.unhealthy()
+        return JSONResponse({"healthy": reason is None, "reason": reason}, status_code=503 if reason else 200)
+
+    async def status(_: Request) -> Response:
+        return Response(msgspec.json.encode(pulse.status()), media_type=JSON)
+
+    return Starlette(
+        routes=[Route("/metrics", metrics), Route("/healthz", healthz), Route("/api/status", status)],
+    )
+
+
+class StatusCollector(Collector):
+    """Turns the newest status into metric families at each scrape."""
+
+    def __init__(self, status: Callable[[], Status]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        status = self._status()
+        versions = list(_newest(status.versions))
+        yield from _traffic(versions, status.unrouted)
+        yield from _checks(versions)
+        yield from _alerts(versions)
+        yield from _outbox(status)
+        yield from _log(status)
+
+
+def _newest(versions: Iterable[VersionStatus]) -> Iterable[VersionStatus]:
+    """One digest a name: a version pinned anew during development must not make a series twice."""
+    held: dict[tuple[str, str], VersionStatus] = {}
+    for version in versions:
+        known = held.get((version.model, version.version))
+        if known is None or (version.judged_s or 0) >= (known.judged_s or 0):
+            held[version.model, version.version] = version
+    return held.values()
+
+
+def _traffic(versions: list[VersionStatus], unrouted: tuple[ArmStatus, ...]) -> Iterator[Metric]:
+    requests = _counter("requests", "Requests seen in the log.", (*ARM, "outcome"))
+    rows = _counter("rows", "Rows seen in the log.", (*ARM, "outcome"))
+    gauges = {
+        "requests_per_s": _gauge("requests_per_second", "Requests a second over the traffic window.", ARM),
+        "rows_per_s": _gauge("rows_per_second", "Rows a second over the traffic window.", ARM),
+        "error_ratio": _gauge("error_ratio", "Failed and shed requests of all, over the traffic window.", ARM),
+        "rejected_ratio": _gauge("rejected_ratio", "Rejected requests of all, over the traffic window.", ARM),
+    }
+    latency = _gauge("latency_seconds", "Latency of answered requests over the traffic window.", (*ARM, "quantile"))
+    arms = [((v.model, v.version, arm.arm), arm) for v in versions for arm in v.arms]
+    for labels, arm in [*arms, *((("", "", ""), arm) for arm in unrouted)]:
+        for outcome, n in arm.requests.items():
+            requests.add_metric([*labels, outcome], n)
+        for outcome, n in arm.rows.items():
+            rows.add_metric([*labels, outcome], n)
+        for name, gauge in gauges.items():
+            if (value := getattr(arm, name)) is not None:
+                gauge.add_metric(labels, value)
+        for q, ms in (("0.5", arm.latency_ms_p50), ("0.95", arm.latency_ms_p95), ("0.99", arm.latency_ms_p99)):
+            if ms is not None:
+                latency.add_metric([*labels, q], ms / 1000)
+    yield from (requests, rows, *gauges.values(), latency)
+
+
+def _checks(versions: list[VersionStatus]) -> Iterator[Metric]:
+    families = {
+        "effect": _gauge("effect", "Effect of a check: drift in PSI, skew in share of rows.", CHECK),
+        "lower_bound": _gauge("effect_lower_bound", "Lower bound of the effect.", CHECK),
+        "tolerance": _gauge("effect_tolerance", "Effect that is tolerated.", CHECK),
+        "n": _gauge("window_rows", "Rows that a check is made on.", CHECK),
+    }
+    drifted = _gauge("drifted", "1 where a check says drifted, 0 stable; absent where nothing can be said.", CHECK)
+    for version in versions:
+        for check in (*version.drift, *version.skew):
+            labels = _check_labels(version, check)
+            for name, family in families.items():
+                if (value := getattr(check, name)) is not None:
+                    family.add_metric(labels, value)
+            if check.verdict in ("stable", "drifted"):
+                drifted.add_metric(labels, float(check.verdict == "drifted"))
+    yield from (*families.values(), drifted)
+
+
+def _check_labels(version: VersionStatus, check: CheckStatus) -> list[str]:
+    return [version.model, version.version, check.side, check.column, check.check, f"{check.window_s}s"]
+
+
+def _alerts(versions: list[VersionStatus]) -> Iterator[Metric]:
+    phases = _gauge("alert_phase", "1 for the phase that the alert of a version is in.", (*VERSION, "phase"))
+    for version in versions:
+        for phase in Phase:
+            phases.add_metric([version.model, version.version, phase.value], float(version.alert.phase is phase))
+    yield phases
+
+
+def _outbox(status: Status) -> Iterator[Metric]:
+    outbox = status.outbox
+    yield _single(_gauge("outbox_pending", "Events that are not delivered.", ()), outbox.pending)
+    yield _single(_counter("outbox_refused", "Events refused because too many were pending.", ()), outbox.refused)
+    yield _single(_counter("webhook_attempts", "Posts to the receiver.", ()), outbox.attempts)
+    yield _single(_counter("webhook_delivered", "Events the receiver took.", ()), outbox.delivered)
+    yield _single(_counter("webhook_failures", "Posts that delivered nothing.", ()), outbox.failures)
+    yield _single(_gauge("webhook_disabled", "1 when the receiver asked for no more events.", ()), outbox.disabled)
+
+
+def _log(status: Status) -> Iterator[Metric]:
+    log, loop = status.log, status.loop
+    yield _single(_gauge("log_lag_bytes", "Bytes of the log that are not read.", ()), log.lag_bytes)
+    yield _single(_gauge("watermark_timestamp_seconds", "Event time up to which minutes close.", ()), log.watermark_s)
+    counted = _counter("log", "What became of records of the log, by word.", ("what",))
+    for what, n in log.counters.items():
+        counted.add_metric([what], n)
+    yield counted
+    for name, help_, found in (
+        ("lost_records", "Records lost from the log.", log.lost_records),
+        ("lost_holes", "Holes of unknown size in the log.", log.lost_holes),
+    ):
+        family = _counter(name, help_, ("reason",))
+        for reason, n in found.items():
+            family.add_metric([reason], n)
+        yield family
+    yield _single(_counter("ticks", "Ticks of the loop.", ()), loop.ticks)
+    yield _single(_counter("tick_errors", "Ticks that failed and went back to the checkpoint.", ()), loop.errors)
+    yield _single(_counter("checkpoints", "Checkpoints written.", ()), loop.checkpoints)
+    yield _single(_gauge("keys", "Versions × arms that are counted.", ()), loop.keys)
+    yield _single(_gauge("state_bytes", "Bytes that the counts can grow to.", ()), loop.state_bytes)
+
+
+def _gauge(name: str, help_: str, labels: tuple[str, ...]) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", help_, labels=labels)
+
+
+def _counter(name: str, help_: str, labels: tuple[str, ...]) -> CounterMetricFamily:
+    return CounterMetricFamily(f"{PREFIX}_{name}", help_, labels=labels)
+
+
+def _single(family: GaugeMetricFamily | CounterMetricFamily, value: float) -> Metric:
+    family.add_metric([], float(value))
+    return family

@@ -1,0 +1,50 @@
+"""Which records of the log a window was made of: the first and the last of each writer.
+
+Law: marks grow by taking minima and maxima, so the order in which records are marked does not matter.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from monitoring.window import Span
+
+Place = tuple[int, int]  # (epoch, seq): with the writer it names a record for ever
+Ends = tuple[Place, Place]
+WRITERS_MAX = (
+    256  # writers beyond it are not named in an event; a host has one a worker, restarts reuse their directories
+)
+
+LogRange = dict[str, Ends]
+
+
+def widen(held: LogRange, more: Mapping[str, Ends]) -> None:
+    """Makes `held` cover `more` as well."""
+    for writer, (first, last) in more.items():
+        if (known := held.get(writer)) is not None:
+            held[writer] = (min(known[0], first), max(known[1], last))
+        elif len(held) < WRITERS_MAX:
+            held[writer] = (first, last)
+
+
+@dataclass(slots=True)
+class MarkRing:
+    """Log ranges by slice of a window; owned and changed by the state."""
+
+    span: Span
+    slices: dict[int, LogRange] = field(default_factory=dict)
+
+    def add(self, minute: int, marks: Mapping[str, Ends]) -> None:
+        widen(self.slices.setdefault(self.span.newest(minute), {}), marks)
+
+    def advance(self, minute: int) -> None:
+        """Forgets what left the window when `minute` was closed."""
+        oldest = self.span.oldest(minute)
+        for number in [number for number in self.slices if number < oldest]:
+            del self.slices[number]
+
+    def covering(self) -> LogRange:
+        """The range that holds every record of the window."""
+        held: LogRange = {}
+        for number in sorted(self.slices):
+            widen(held, self.slices[number])
+        return held

@@ -1,0 +1,96 @@
+"""Which events are still to be delivered, on disk.
+
+Laws
+- `put` returns after the event's bytes and name are on disk; putting an id again, pending or delivered, changes
+  nothing.
+- Pending events are never dropped; when `pending_max` are waiting a new one is refused and counted: the oldest incident
+  is the one that is still unanswered, and the log can replay the rest.
+- Of the delivered ones the newest `delivered_kept` are kept, so that an old checkpoint does not send them again.
+
+`<directory>/<id>.json` holds the body byte for byte; `delivered/<id>.json` what the receiver took; `disabled` the url
+that answered 410.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from threading import Lock
+
+from models.durable import replace_durably, sync_directory
+from monitoring.events import Event
+
+SUFFIX = ".json"
+DISABLED = "disabled"
+
+
+class Outbox:
+    """The outbox of one home; one process writes it."""
+
+    def __init__(self, directory: Path, *, pending_max: int, delivered_kept: int) -> None:
+        self._directory, self._delivered = directory, directory / "delivered"
+        self._pending_max, self._delivered_kept = pending_max, delivered_kept
+        self._delivered.mkdir(parents=True, exist_ok=True)
+        for torn in directory.glob("*.new"):  # a crash while writing: its event will be put again
+            torn.unlink()
+        self._pending = {path.stem: path for path in sorted(directory.glob(f"*{SUFFIX}"), key=_age)}
+        self._done = {path.stem: path for path in sorted(self._delivered.glob(f"*{SUFFIX}"), key=_age)}
+        self._lock = Lock()  # the loop puts while the courier delivers
+        self.refused = 0
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Ids of undelivered events, oldest first."""
+        with self._lock:
+            return tuple(self._pending)
+
+    @property
+    def delivered(self) -> tuple[str, ...]:
+        """Ids of the delivered events that are kept, oldest first."""
+        with self._lock:
+            return tuple(self._done)
+
+    def put(self, events: Iterable[Event]) -> tuple[str, ...]:
+        """Makes events durable; returns the ids that were new. Raises OSError when the disk refuses."""
+        with self._lock:
+            return tuple(event.id for event in events if self._put(event))
+
+    def _put(self, event: Event) -> bool:
+        if event.id in self._pending or event.id in self._done:
+            return False
+        if len(self._pending) >= self._pending_max:
+            self.refused += 1
+            return False
+        path = self._directory / f"{event.id}{SUFFIX}"
+        replace_durably(path, event.body)
+        self._pending[event.id] = path
+        return True
+
+    def body(self, event_id: str) -> bytes:
+        """The bytes of a pending event."""
+        return self._pending[event_id].read_bytes()
+
+    def mark_delivered(self, event_id: str) -> None:
+        """Moves an event to the delivered ones and forgets the oldest of them."""
+        target = self._delivered / f"{event_id}{SUFFIX}"
+        with self._lock:
+            self._pending[event_id].replace(target)
+            del self._pending[event_id]
+            os.utime(target)  # age among the delivered is the time of delivery
+            self._done[event_id] = target
+            for old in list(self._done)[: max(0, len(self._done) - self._delivered_kept)]:
+                self._done.pop(old).unlink(missing_ok=True)
+            sync_directory(self._delivered)
+            sync_directory(self._directory)
+
+    def disable(self, url: str) -> None:
+        """Remembers that this receiver asked for no more; removing the file or changing the url sends again."""
+        replace_durably(self._directory / DISABLED, url.encode())
+
+    def disabled(self, url: str) -> bool:
+        """Did this receiver ask for no more?"""
+        path = self._directory / DISABLED
+        return path.is_file() and path.read_bytes() == url.encode()
+
+
+def _age(path: Path) -> tuple[int, str]:
+    return (path.stat().st_mtime_ns, path.name)

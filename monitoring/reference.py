@@ -1,0 +1,116 @@
+"""What a version is compared with: its columns side by side in one vector of counts.
+
+Laws
+- The layout follows from schema and baseline alone, so every monitor lays out a digest alike and vectors of a digest
+  add.
+- A baseline that does not describe the schema's columns is no baseline: those columns are counted, never judged.
+
+A vector is every feature's bins, then every output's bins (models.baseline: specials first), then `Extra`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from models.baseline import SPECIALS, Baseline, ColumnBaseline, Special
+from models.contract import Kind
+from service.featurelog.record import Schema, SchemaColumn
+
+Counts = npt.NDArray[np.int64]
+
+
+class Extra(IntEnum):
+    """Counts of a version that belong to no bin, after the columns."""
+
+    ROWS_ANSWERED = 0
+    ROWS_REJECTED = 1
+    UNKNOWN = 2  # rows with a name that is not in the contract
+    SHAPE = 3  # rows whose shape was wrong
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """One version's columns: `features` of them are features, the rest outputs.
+
+    Column j's bins are `starts[j]:starts[j + 1]`; `owners`: the column of every bin; `answerable`: the bins that a row can
+    be in and still be answered (a refused row is skew's to judge, and would be no drift of the values).
+    """
+
+    columns: tuple[ColumnBaseline, ...]
+    features: int
+    starts: npt.NDArray[np.intp]
+    owners: npt.NDArray[np.intp]
+    baseline: Counts
+    answerable: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, schema: Schema, baseline: Baseline | None) -> Self:
+        """Lays out the schema's columns; a side that the baseline does not describe gets references without rows."""
+        features = _side(schema.features, baseline.features if baseline else ())
+        outputs = _side(schema.outputs, baseline.outputs if baseline else ())
+        return cls.laid_out(features, outputs)
+
+    @classmethod
+    def laid_out(cls, features: Sequence[ColumnBaseline], outputs: Sequence[ColumnBaseline] = ()) -> Self:
+        """These columns side by side."""
+        columns = (*features, *outputs)
+        return cls(
+            columns=columns,
+            features=len(features),
+            starts=np.cumsum([0, *(column.bins for column in columns)], dtype=np.intp),
+            owners=np.repeat(np.arange(len(columns), dtype=np.intp), [column.bins for column in columns]),
+            baseline=np.array([count for column in columns for count in column.counts], dtype=np.int64),
+            answerable=np.array(
+                [can for column in features for can in _answerable(column)]
+                + [True for column in outputs for _ in range(column.bins)],
+                dtype=np.bool_,
+            ),
+        )
+
+    @property
+    def size(self) -> int:
+        """Length of a version's vector of counts."""
+        return int(self.starts[-1]) + len(Extra)
+
+    @property
+    def judged(self) -> tuple[int, ...]:
+        """The columns that have a baseline."""
+        return tuple(j for j, column in enumerate(self.columns) if any(column.counts))
+
+    def bins(self, counts: Counts, column: int) -> Counts:
+        """A column's part of a vector."""
+        return counts[self.starts[column] : self.starts[column + 1]]
+
+    def extra(self, counts: Counts, word: Extra) -> int:
+        return int(counts[int(self.starts[-1]) + word])
+
+    def side(self, column: int) -> str:
+        return "feature" if column < self.features else "output"
+
+
+def _side(columns: Sequence[SchemaColumn], references: Sequence[ColumnBaseline]) -> tuple[ColumnBaseline, ...]:
+    described = [(r.name, r.kind, r.categories) for r in references]
+    if described == [(c.name, c.kind, c.categories) for c in columns]:
+        return tuple(references)
+    return tuple(_without_rows(column) for column in columns)
+
+
+def _without_rows(column: SchemaColumn) -> ColumnBaseline:
+    value_bins = len(column.categories or ()) if column.kind is Kind.STRING else 1
+    return ColumnBaseline(
+        name=column.name, kind=column.kind, categories=column.categories, counts=(0,) * (SPECIALS + value_bins)
+    )
+
+
+def _answerable(column: ColumnBaseline) -> list[bool]:
+    """Null and NaN only where training had them: elsewhere the contract refuses the row."""
+    may = [True] * column.bins
+    for special in (Special.ABSENT, Special.WRONG_TYPE):
+        may[special] = False
+    for special in (Special.NULL, Special.NAN):
+        may[special] = column.counts[special] > 0
+    return may

@@ -1,0 +1,53 @@
+"""Where baselines come from: the local registry, by digest, kept while the monitor runs.
+
+Laws
+- A version whose artefact is missing or damaged is counted without a baseline, and looked for again every RETRY_S.
+- A version that was made without training data has no baseline and never will: it is not looked for again.
+"""
+
+from collections.abc import Callable, Mapping
+from time import monotonic
+
+import structlog
+
+from models.baseline import Baseline
+from models.errors import ModelError
+from models.manifest import BASELINE
+from models.registry import Registry
+from monitoring.reference import Reference
+from service.featurelog.record import Schema
+
+RETRY_S = 30.0  # a version is synced once; a registry on a slow disk must not be asked at every tick
+
+
+class References:
+    """Reads baselines for the fold; not thread-safe."""
+
+    def __init__(self, registry: Registry, clock: Callable[[], float] = monotonic) -> None:
+        self._registry, self._clock = registry, clock
+        self._known: dict[str, Reference] = {}
+        self._retry_at_s: dict[str, float] = {}
+
+    def learn(self, schemas: Mapping[str, Schema]) -> Mapping[str, Reference]:
+        """The references of these versions, by digest."""
+        for digest, schema in schemas.items():
+            if digest not in self._known or self._retry_at_s.get(digest, float("inf")) <= self._clock():
+                self._known[digest] = Reference.of(schema, self._baseline(digest, schema))
+        return self._known
+
+    def forget(self, alive: set[str]) -> None:
+        """Drops the references of versions that are no longer counted."""
+        for digest in [digest for digest in self._known if digest not in alive]:
+            del self._known[digest]
+            self._retry_at_s.pop(digest, None)
+
+    def _baseline(self, digest: str, schema: Schema) -> Baseline | None:
+        ref = f"{schema.model}:{schema.version}"
+        try:
+            files = self._registry.read_files(digest, ref)
+            self._retry_at_s.pop(digest, None)
+            return Baseline.decode(files[BASELINE]) if BASELINE in files else None
+        except (ModelError, OSError) as error:
+            self._retry_at_s[digest] = self._clock() + RETRY_S
+            structlog.get_logger().warning("baseline_missing", ref=ref, digest=digest, reason=str(error))
+            return None

@@ -1,0 +1,195 @@
+"""What can be set: `[monitor]` of `<home>/plumbline.toml` and `PLUMBLINE_MONITOR_…`, read once, frozen.
+
+Laws
+- A flag wins over the environment, the environment over the file, the file over the default; an unknown key stops the
+  start.
+- The webhook's secret comes from `PLUMBLINE_WEBHOOK_SECRET` or from a file, never from plumbline.toml, which is meant
+  to be committed.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from monitoring.errors import SettingsInvalid
+from monitoring.rules import Rules
+from monitoring.window import MINUTE_S
+
+FILE = "plumbline.toml"
+TABLE = "monitor"
+HOME = Path(".plumbline")
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"(\d+)\s*([smhd])")
+
+
+def seconds(value: object) -> object:
+    """`"90s"`, `"5m"`, `"1h"` or `"7d"` as seconds; a number is seconds already."""
+    if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
+        return int(found[1]) * _UNITS_S[found[2]]
+    return value
+
+
+def _listed(value: object) -> object:
+    parts = value.strip("[] ").split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        return value
+    return tuple(seconds(part.strip(" \"'") if isinstance(part, str) else part) for part in parts)
+
+
+def _whole_minutes(value: int) -> int:
+    if value < MINUTE_S or value % MINUTE_S:
+        raise ValueError("expected whole minutes, at least one")
+    return value
+
+
+Window = Annotated[int, AfterValidator(_whole_minutes), BeforeValidator(seconds)]
+Windows = Annotated[tuple[Annotated[int, AfterValidator(_whole_minutes)], ...], NoDecode, BeforeValidator(_listed)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set about the monitor."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PLUMBLINE_MONITOR_", frozen=True, extra="forbid", populate_by_name=True
+    )
+
+    home: Path = Field(HOME, description="directory that holds the log, the registry and the monitor's own state")
+    host: str = Field("127.0.0.1", description="address that /metrics, /healthz and /api/status listen on")
+    port: int = Field(3001, ge=0, le=65_535, description="port of the same; 0 lets the kernel choose")
+
+    webhook_url: str | None = Field(
+        None, description="where retrain requests are posted; none: they wait in the outbox"
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, validation_alias="PLUMBLINE_WEBHOOK_SECRET", description="signing secret, `whsec_…` (base64)"
+    )
+    webhook_secret_file: Path | None = Field(None, description="file that holds the signing secret")
+    webhook_allow_private_addresses: bool | None = Field(
+        None,
+        description="call private, link-local and loopback addresses; default: only where the url names loopback itself",
+    )
+    webhook_timeout_s: float = Field(20.0, gt=0, le=60, description="longest that one attempt may take")
+    webhook_retry_first_s: float = Field(
+        5.0, gt=0, description="wait after the first failed attempt; doubles each time"
+    )
+    webhook_retry_longest_s: float = Field(900.0, gt=0, description="longest wait between attempts")
+
+    traffic_window: Window = Field(300, description='window of rates and latency, such as "5m"')
+    drift_windows: Windows = Field((3600, 86_400), description='windows of drift and skew, such as ["1h", "24h"]')
+    budget_alarms_per_30_days: float = Field(
+        1.0, gt=0, description="false alarms a model may raise in 30 days, all checks together"
+    )
+    n_min_rows: int = Field(100, ge=20, description="rows below which a window is not judged")
+    tolerance_floor_psi: float = Field(0.01, gt=0, description="drift that never matters, in PSI")
+    tolerances_psi: dict[str, float] = Field(
+        default_factory=dict, description="drift tolerance by model, in place of the learnt one"
+    )
+    skew_tolerance: float = Field(
+        0.01, gt=0, lt=1, description="share of odd rows above the training rate that never matters"
+    )
+    hold_s: int = Field(60, ge=0, description="how long a breach or a clear must last before it counts")
+    cooldown_s: int = Field(3600, ge=0, description="how long after an incident a relapse belongs to it")
+    lateness_s: int = Field(5, ge=0, description="how late a record may come and still be judged with its minute")
+
+    poll_interval_s: float = Field(0.5, gt=0, description="pause between looks at the log when nothing is new")
+    checkpoint_interval_s: float = Field(5.0, ge=0, description="longest between checkpoints while records come")
+    records_max: int = Field(50_000, ge=1, description="records of one read: bounds the memory of a tick")
+    keys_max: int = Field(
+        200, ge=1, description="versions × arms that are counted; beyond, requests are counted as refused"
+    )
+    state_bytes_max: int = Field(128 * 1024 * 1024, ge=1024 * 1024, description="bytes of counts; beyond, as keys_max")
+    outbox_pending_max: int = Field(
+        1000, ge=1, description="undelivered events kept; beyond, new ones are refused and counted"
+    )
+    outbox_delivered_kept: int = Field(1000, ge=1, description="delivered events kept, so that none is sent again")
+    healthy_tick_age_s: float = Field(30.0, gt=0, description="age of the last good tick above which /healthz says 503")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        home = init_settings.init_kwargs.get("home") if isinstance(init_settings, InitSettingsSource) else None
+        table = read_table(Path(home or HOME) / FILE)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=table)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not self.drift_windows:
+            raise ValueError("drift_windows: expected at least one")
+        if self.webhook_url is not None and not re.match(r"https?://[^/]+", self.webhook_url):
+            raise ValueError("webhook_url: expected http:// or https:// and a host")
+        return self
+
+    def rules(self) -> Rules:
+        """The rules that these settings mean."""
+        return Rules(
+            traffic_window_s=self.traffic_window,
+            drift_windows_s=tuple(sorted(set(self.drift_windows))),
+            budget_alarms_per_30_days=self.budget_alarms_per_30_days,
+            n_min=self.n_min_rows,
+            tolerance_floor=self.tolerance_floor_psi,
+            skew_tolerance=self.skew_tolerance,
+            tolerances=self.tolerances_psi,
+            hold_s=self.hold_s,
+            cooldown_s=self.cooldown_s,
+            lateness_s=self.lateness_s,
+            keys_max=self.keys_max,
+            state_bytes_max=self.state_bytes_max,
+        )
+
+    def secret(self) -> str | None:
+        """The webhook's secret, from the environment or else the file. Raises SettingsInvalid."""
+        if self.webhook_secret is not None:
+            return self.webhook_secret.get_secret_value()
+        if self.webhook_secret_file is None:
+            return None
+        try:
+            return self.webhook_secret_file.read_text().strip()
+        except OSError as error:
+            raise SettingsInvalid("webhook_secret_file", str(error), "a readable file with the secret") from error
+
+
+def load(home: Path, **flags: Any) -> Settings:
+    """The settings of a home; flags that are None were not given. Raises SettingsInvalid."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(home=home, **given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or TABLE
+        raise SettingsInvalid(
+            f"[{TABLE}] {where}", first["msg"], "a setting as `plumbline monitor --help` names it"
+        ) from error
+    except SettingsError as error:
+        raise SettingsInvalid("environment", str(error), "values as the settings name them") from error
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The `[monitor]` table of a file; no file is no setting. Raises SettingsInvalid."""
+    try:
+        table = tomllib.loads(path.read_text()).get(TABLE, {})
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsInvalid(str(path), str(error), "TOML") from error
+    if not isinstance(table, dict):
+        raise SettingsInvalid(f"{path} {TABLE}", type(table).__name__, "a table")
+    if "webhook_secret" in table:
+        raise SettingsInvalid(f"{path} webhook_secret", "a secret in a file meant to be shared", "webhook_secret_file")
+    return table

@@ -1,0 +1,143 @@
+"""What the monitor remembers: counts by version and arm, alerts, and how far event time has come.
+
+Laws
+- Everything is integers, texts and minutes of event time; the state never holds a clock, a path or a record.
+- It is bounded: at most `keys_max` versions × arms and `state_bytes_max` of counts; what does not fit is counted in
+  `Counters`.
+- The state is owned by whoever folds: `fold` changes it in place, because copying megabytes of counts a tick would cost
+  more than folding.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from monitoring.alert import Alert
+from monitoring.judge import Judgement
+from monitoring.marks import LogRange, MarkRing
+from monitoring.reference import Reference
+from monitoring.rules import Rules
+from monitoring.tally import OUTCOMES, TRAFFIC_SIZE, Tally, Traffic
+from monitoring.window import Ring
+from service.featurelog.record import Schema
+
+ARM_SHADOW = "shadow"  # counted and shown, not judged: the same rows are judged where they were answered
+COUNT_BYTES = 8
+
+
+class Version(NamedTuple):
+    """A model version by its bytes; an empty model stands for requests that no version was chosen for."""
+
+    model: str
+    version: str
+    digest: str
+
+
+class Key(NamedTuple):
+    """What is counted apart."""
+
+    version: Version
+    arm: str
+
+
+UNROUTED = Version("", "", "")
+
+
+@dataclass(slots=True)
+class Track:
+    """The counts of one version and arm: rings by window, and requests and rows by outcome since the log began."""
+
+    traffic: Ring
+    drift: dict[int, Ring]
+    first_minute: int
+    last_minute: int
+    requests: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(OUTCOMES), dtype=np.int64))
+    rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(OUTCOMES), dtype=np.int64))
+
+    def account(self, minute: int, tally: Tally) -> None:
+        """Adds to the totals, which no window ever forgets."""
+        self.last_minute = max(self.last_minute, minute)
+        self.requests += tally.traffic[Traffic.REQUESTS : Traffic.ROWS]
+        self.rows += tally.traffic[Traffic.ROWS : Traffic.LATENCY]
+
+    def rings(self) -> list[Ring]:
+        return [self.traffic, *self.drift.values()]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What went another way than into a window in time; all since the log began.
+
+    `late`: records of a minute that was already judged (counted in the windows all the same); `forgotten`: so late that
+    their windows were over; `refused`: requests of versions beyond the limits; `malformed`: blocks that contradict
+    their schema; `nameless`: requests whose schema the log has lost; `lost`: records lost by reason; `lost_unknown`:
+    holes of unknown size by reason.
+    """
+
+    records: int = 0
+    late: int = 0
+    forgotten: int = 0
+    refused: int = 0
+    malformed: int = 0
+    nameless: int = 0
+    feedback: int = 0
+    evaluations: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    lost_unknown: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was last found about a version, and at which minute."""
+
+    minute: int
+    judgement: Judgement
+
+
+@dataclass(slots=True)
+class State:
+    """`closed`: the last minute that was closed, None before the first; `open`: tallies of minutes that are not yet
+    closed.
+    """
+
+    max_at_us: int = 0
+    watermark_us: int = 0
+    closed: int | None = None
+    judge_from: int = 0  # minutes before it fill the windows and are not judged: a replay warms up
+    open: dict[int, dict[Key, Tally]] = field(default_factory=dict)
+    open_marks: dict[int, LogRange] = field(default_factory=dict)
+    tracks: dict[Key, Track] = field(default_factory=dict)
+    marks: dict[int, MarkRing] = field(default_factory=dict)
+    alerts: dict[Version, Alert] = field(default_factory=dict)
+    judged: dict[Version, Judged] = field(default_factory=dict)
+    schemas: dict[str, Schema] = field(default_factory=dict)  # by digest: what the tracks' references are laid out from
+    counters: Counters = field(default_factory=Counters)
+
+    def track(self, key: Key, minute: int, reference: Reference | None, rules: Rules) -> Track | None:
+        """The track of a key, made at its first record; None where the limits refuse it."""
+        if (known := self.tracks.get(key)) is not None:
+            return known
+        size = 0 if reference is None else reference.size
+        if len(self.tracks) >= rules.keys_max or self.reserved_bytes(rules, size) > rules.state_bytes_max:
+            return None
+        drift = {window_s: Ring(span) for window_s, span in rules.drift_spans.items()}
+        self.tracks[key] = Track(Ring(rules.traffic_span), drift, first_minute=minute, last_minute=minute)
+        return self.tracks[key]
+
+    def reserved_bytes(self, rules: Rules, extra_size: int = 0) -> int:
+        """What the counts can grow to, with one more key whose vectors have `extra_size` entries."""
+        sizes = [extra_size, *(_columns_size(track) for track in self.tracks.values())]
+        slices = sum(span.slices_max + 1 for span in rules.drift_spans.values())
+        traffic = (rules.traffic_span.slices_max + 1) * TRAFFIC_SIZE * len(sizes)
+        return COUNT_BYTES * (traffic + slices * sum(sizes))
+
+    def versions_of(self, model: str) -> int:
+        """How many versions of a model are being judged."""
+        return len({key.version for key in self.tracks if key.version.model == model and key.arm != ARM_SHADOW})
+
+
+def _columns_size(track: Track) -> int:
+    return max((0 if ring.total is None else ring.total.size for ring in track.drift.values()), default=0)

@@ -1,0 +1,217 @@
+"""What of the state survives a restart, and its bytes.
+
+Laws
+- decode(encode(s)) folds on exactly as s would: same verdicts, same events, same counters.
+- What was last judged is not stored: it is found again when the next minute closes.
+- A window that the rules no longer name is dropped, a new one starts empty; alerts and totals stay.
+
+The bytes are MessagePack; vectors are stored in the narrowest unsigned type that holds them, because most counts are
+small.
+"""
+
+from collections import Counter
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from monitoring.alert import Alert, Phase
+from monitoring.errors import CheckpointInvalid
+from monitoring.marks import LogRange, MarkRing
+from monitoring.rules import Rules
+from monitoring.state import Counters, Key, State, Track, Version
+from monitoring.tally import TRAFFIC_SIZE, Tally
+from monitoring.window import Ring, Span
+from service.featurelog.record import Schema
+
+FORMAT = 1
+Counts = npt.NDArray[np.int64]
+_TYPES = ("u1", "<u2", "<u4", "<i8")
+
+
+class _Vector(msgspec.Struct, frozen=True, array_like=True):
+    dtype: str
+    data: bytes
+
+
+class _Ring(msgspec.Struct, frozen=True, array_like=True):
+    window_minutes: int
+    slice_minutes: int
+    slices: dict[int, _Vector]
+
+
+class _Track(msgspec.Struct, frozen=True, array_like=True):
+    key: tuple[str, str, str, str]
+    traffic: _Ring
+    drift: dict[int, _Ring]
+    first_minute: int
+    last_minute: int
+    requests: list[int]
+    rows: list[int]
+
+
+class _Tally(msgspec.Struct, frozen=True, array_like=True):
+    minute: int
+    key: tuple[str, str, str, str]
+    traffic: _Vector
+    columns: _Vector | None
+    malformed: int
+
+
+class _Alert(msgspec.Struct, frozen=True, array_like=True):
+    version: tuple[str, str, str]
+    phase: Phase
+    since: int
+    breach_since: int | None
+    clear_since: int | None
+    incident: int | None
+    latched: list[str]
+
+
+class _Marks(msgspec.Struct, frozen=True, array_like=True):
+    window_s: int
+    window_minutes: int
+    slice_minutes: int
+    slices: dict[int, LogRange]
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """The state as it is written."""
+
+    format: int
+    max_at_us: int
+    watermark_us: int
+    closed: int | None
+    open: list[_Tally]
+    open_marks: dict[int, LogRange]
+    tracks: list[_Track]
+    marks: list[_Marks]
+    alerts: list[_Alert]
+    schemas: list[Schema]
+    counters: dict[str, int]
+    lost: dict[str, int]
+    lost_unknown: dict[str, int]
+
+
+def store(state: State) -> Stored:
+    """The state as a value to be written."""
+    return Stored(
+        format=FORMAT,
+        max_at_us=state.max_at_us,
+        watermark_us=state.watermark_us,
+        closed=state.closed,
+        open=[_pack_tally(minute, key, tally) for minute, held in state.open.items() for key, tally in held.items()],
+        open_marks={minute: dict(state.open_marks.get(minute, {})) for minute in {*state.open, *state.open_marks}},
+        tracks=[_pack_track(key, track) for key, track in state.tracks.items()],
+        marks=[
+            _Marks(window_s, ring.span.window_minutes, ring.span.slice_minutes, ring.slices)
+            for window_s, ring in state.marks.items()
+        ],
+        alerts=[
+            _Alert(version, a.phase, a.since, a.breach_since, a.clear_since, a.incident, sorted(a.latched))
+            for version, a in state.alerts.items()
+        ],
+        schemas=list(state.schemas.values()),
+        counters={name: getattr(state.counters, name) for name in _COUNTERS},
+        lost=dict(state.counters.lost),
+        lost_unknown=dict(state.counters.lost_unknown),
+    )
+
+
+def restore(stored: Stored, rules: Rules) -> State:
+    """The state that was written, for these rules. Raises CheckpointInvalid."""
+    if stored.format != FORMAT:
+        raise CheckpointInvalid("format", str(stored.format), str(FORMAT))
+    try:
+        return _restore(stored, rules)
+    except (ValueError, TypeError) as error:
+        raise CheckpointInvalid("contents", str(error), "counts as this version writes them") from error
+
+
+def _restore(stored: Stored, rules: Rules) -> State:
+    state = State(max_at_us=stored.max_at_us, watermark_us=stored.watermark_us, closed=stored.closed)
+    state.open_marks = {minute: dict(marks) for minute, marks in stored.open_marks.items()}
+    state.open = {minute: {} for minute in state.open_marks}
+    for held in stored.open:
+        columns = None if held.columns is None else _unpack(held.columns)
+        tally = Tally(_unpack(held.traffic, TRAFFIC_SIZE), columns, held.malformed)
+        state.open.setdefault(held.minute, {})[_key(held.key)] = tally
+    state.tracks = {_key(held.key): _unpack_track(held, rules) for held in stored.tracks}
+    for marks in stored.marks:
+        if rules.drift_spans.get(marks.window_s) == Span(marks.window_minutes, marks.slice_minutes):
+            state.marks[marks.window_s] = MarkRing(rules.drift_spans[marks.window_s], dict(marks.slices))
+    state.schemas = {schema.digest: schema for schema in stored.schemas}
+    for alert in stored.alerts:
+        state.alerts[Version(*alert.version)] = Alert(
+            alert.phase, alert.since, alert.breach_since, alert.clear_since, alert.incident, frozenset(alert.latched)
+        )
+    known = {name: count for name, count in stored.counters.items() if name in _COUNTERS}
+    state.counters = Counters(**known, lost=Counter(stored.lost), lost_unknown=Counter(stored.lost_unknown))
+    return state
+
+
+_COUNTERS = ("records", "late", "forgotten", "refused", "malformed", "nameless", "feedback", "evaluations")
+
+
+def _pack_track(key: Key, track: Track) -> _Track:
+    return _Track(
+        key=(*key.version, key.arm),
+        traffic=_pack_ring(track.traffic),
+        drift={window_s: _pack_ring(ring) for window_s, ring in track.drift.items()},
+        first_minute=track.first_minute,
+        last_minute=track.last_minute,
+        requests=track.requests.tolist(),
+        rows=track.rows.tolist(),
+    )
+
+
+def _unpack_track(held: _Track, rules: Rules) -> Track:
+    return Track(
+        traffic=_unpack_ring(held.traffic, rules.traffic_span),
+        drift={
+            window_s: _unpack_ring(held.drift[window_s], span) if window_s in held.drift else Ring(span)
+            for window_s, span in rules.drift_spans.items()
+        },
+        first_minute=held.first_minute,
+        last_minute=held.last_minute,
+        requests=np.array(held.requests, dtype=np.int64),
+        rows=np.array(held.rows, dtype=np.int64),
+    )
+
+
+def _pack_tally(minute: int, key: Key, tally: Tally) -> _Tally:
+    columns = None if tally.columns is None else _pack(tally.columns)
+    return _Tally(minute, (*key.version, key.arm), _pack(tally.traffic), columns, tally.malformed)
+
+
+def _pack_ring(ring: Ring) -> _Ring:
+    slices = {number: _pack(counts) for number, counts in ring.slices.items()}
+    return _Ring(ring.span.window_minutes, ring.span.slice_minutes, slices)
+
+
+def _unpack_ring(held: _Ring, span: Span) -> Ring:
+    ring = Ring(span)
+    if (held.window_minutes, held.slice_minutes) != (span.window_minutes, span.slice_minutes):
+        return ring
+    for number, vector in sorted(held.slices.items()):
+        ring.add(number * span.slice_minutes, _unpack(vector))
+    return ring
+
+
+def _key(key: tuple[str, str, str, str]) -> Key:
+    return Key(Version(*key[:3]), key[3])
+
+
+def _pack(counts: Counts) -> _Vector:
+    largest, least = int(counts.max(initial=0)), int(counts.min(initial=0))
+    fits = [t for t in _TYPES if least >= np.iinfo(t).min and largest <= np.iinfo(t).max]
+    return _Vector(fits[0], counts.astype(fits[0]).tobytes())
+
+
+def _unpack(vector: _Vector, size: int | None = None) -> Counts:
+    if vector.dtype not in _TYPES:
+        raise ValueError(f"vector of {vector.dtype!r}")
+    counts = np.frombuffer(vector.data, dtype=vector.dtype).astype(np.int64)
+    if size is not None and counts.size != size:
+        raise ValueError(f"vector of {counts.size} counts instead of {size}")
+    return counts

@@ -1,0 +1,45 @@
+"""What a check of one column in one window can come to; silence is not good news, so it has a type of its own."""
+
+import msgspec
+
+
+class _Measured(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The numbers of a check that could be made.
+
+    `n`: rows of the window; `statistic` with `df` degrees of freedom (drift: G; skew: the present rate, df 0);
+    `effect`, `lower_bound` and `tolerance` in the unit of the check (drift: PSI; skew: share of rows); `significant`:
+    p_value is below its share of the budget.
+    """
+
+    n: int
+    statistic: float
+    df: int
+    p_value: float
+    significant: bool
+    effect: float
+    lower_bound: float
+    tolerance: float
+
+
+class Stable(_Measured, frozen=True, gc=False, tag="stable"):
+    """Not shown to differ from training by more than the tolerance."""
+
+
+class Drifted(_Measured, frozen=True, gc=False, tag="drifted"):
+    """Differs: significant, and its lower bound is above the tolerance."""
+
+
+class TooFewSamples(msgspec.Struct, frozen=True, gc=False, tag="too_few_samples"):
+    """Nothing can be said yet."""
+
+    have: int
+    need: int
+
+
+class NoBaseline(msgspec.Struct, frozen=True, gc=False, tag="no_baseline"):
+    """The version was made without training data: there is nothing to compare `n` rows with."""
+
+    n: int
+
+
+Verdict = Stable | Drifted | TooFewSamples | NoBaseline

@@ -1,0 +1,195 @@
+"""How is the monitor put together: settings in, a running sidecar out; the only place where its real adapters are
+built.
+"""
+
+import asyncio
+import binascii
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import httpx
+import structlog
+import uvicorn
+from standardwebhooks.webhooks import EmptyWebhookSecretError
+
+from models.registry import Registry
+from monitoring.checkpoint import Checkpoints
+from monitoring.courier import Courier, CourierStatus
+from monitoring.delivery import Backoff
+from monitoring.errors import MonitorBusy, SettingsInvalid
+from monitoring.events import Event
+from monitoring.exporter import app
+from monitoring.group import schemas_named
+from monitoring.intake import Intake
+from monitoring.loop import Loop
+from monitoring.outbox import Outbox
+from monitoring.pulse import Pulse
+from monitoring.reference import Reference
+from monitoring.references import References
+from monitoring.replay import replay
+from monitoring.settings import Settings
+from monitoring.state import State
+from monitoring.status import LoopStatus, OutboxStatus, Status, log_of
+from monitoring.webhook import WebhookSender, is_loopback_host
+from service.featurelog.chunk import Chunk
+from service.featurelog.errors import DirectoryBusy
+from service.featurelog.files import lock_directory
+
+OPEN_CONNECTIONS_MAX = 64  # scrapes and a page; beyond, 503: the monitor must not be starved by its audience
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the monitor stops the server after its last checkpoint."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def lock(home: Path) -> int:
+    """Takes the monitor's place in this home until the process ends. Raises MonitorBusy."""
+    try:
+        return lock_directory(home / "monitor")
+    except DirectoryBusy as error:
+        raise MonitorBusy(str(home / "monitor")) from error
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """The listening socket, bound before anything runs. Raises SettingsInvalid."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise SettingsInvalid(
+            f"[monitor] host {host}, port {port}", str(error), "an address that can be bound"
+        ) from error
+
+
+async def run(settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """Runs the sidecar until SIGTERM or SIGINT; returns after the last checkpoint."""
+    home, rules = settings.home, settings.rules()
+    outbox = Outbox(
+        home / "monitor" / "outbox",
+        pending_max=settings.outbox_pending_max,
+        delivered_kept=settings.outbox_delivered_kept,
+    )
+    sender, courier = _courier(settings, outbox)
+    stop, here = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        here.add_signal_handler(number, stop.set)
+
+    def offer(event_ids: tuple[str, ...]) -> None:
+        if courier is not None:
+            here.call_soon_threadsafe(courier.offer, event_ids)
+
+    def outbox_status() -> OutboxStatus:
+        return _outbox_status(outbox, settings, courier.status if courier else CourierStatus())
+
+    pulse = Pulse(_first_status(settings, outbox_status()), settings.healthy_tick_age_s)
+    loop = Loop(
+        intake=Intake(home / "log", {}, settings.records_max),
+        references=References(Registry(home / "registry")),
+        outbox=outbox,
+        checkpoints=Checkpoints(home / "monitor"),
+        pulse=pulse,
+        rules=rules,
+        checkpoint_interval_s=settings.checkpoint_interval_s,
+        offer=offer,
+        outbox_status=outbox_status,
+    )
+    server = _Server(
+        uvicorn.Config(
+            app(pulse), log_config=None, access_log=False, lifespan="off", limit_concurrency=OPEN_CONNECTIONS_MAX
+        )
+    )
+    loop.start()
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    carrying = None if courier is None else asyncio.create_task(courier.run())
+    for task in (serving, carrying):
+        if task is not None:
+            task.add_done_callback(
+                lambda _: stop.set()
+            )  # without its page or its courier the monitor ends, and says why
+    ready()
+    await loop.run(stop, settings.poll_interval_s)
+    server.should_exit = True
+    await serving
+    if carrying is not None:
+        await _end(carrying)
+    if sender is not None:
+        await sender.close()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def replayed(settings: Settings, from_minute: int, to_minute: int) -> Iterator[Event]:
+    """The events that a piece of the log makes under these settings."""
+    references = References(Registry(settings.home / "registry"))
+    intake = Intake(settings.home / "log", {}, settings.records_max)
+
+    def chunks() -> Iterator[tuple[Chunk, bool]]:
+        while True:
+            chunk, settled = intake.read()
+            yield chunk, settled
+            if chunk.caught_up:
+                return
+
+    def learn(chunk: Chunk) -> Mapping[str, Reference]:
+        return references.learn(schemas_named(chunk.runs))
+
+    return replay(chunks(), settings.rules(), learn, from_minute=from_minute, to_minute=to_minute)
+
+
+def _courier(settings: Settings, outbox: Outbox) -> tuple[WebhookSender | None, Courier | None]:
+    if settings.webhook_url is None:
+        structlog.get_logger().warning("no_webhook", consequence="events wait in the outbox")
+        return None, None
+    secret, host = settings.secret(), httpx.URL(settings.webhook_url).host
+    if secret is None:
+        raise SettingsInvalid(
+            "webhook_url", "no secret", "PLUMBLINE_WEBHOOK_SECRET or webhook_secret_file to sign with"
+        )
+    allowed = settings.webhook_allow_private_addresses
+    try:
+        sender = WebhookSender(
+            settings.webhook_url,
+            secret,
+            timeout_s=settings.webhook_timeout_s,
+            allow_private_addresses=is_loopback_host(host) if allowed is None else allowed,
+        )
+    except (binascii.Error, EmptyWebhookSecretError) as error:
+        raise SettingsInvalid("webhook secret", str(error), "`whsec_` and base64") from error
+    backoff = Backoff(settings.webhook_retry_first_s, settings.webhook_retry_longest_s)
+    return sender, Courier(outbox, sender, settings.webhook_url, backoff)
+
+
+def _outbox_status(outbox: Outbox, settings: Settings, courier: CourierStatus) -> OutboxStatus:
+    return OutboxStatus(
+        receiver=httpx.URL(settings.webhook_url).host if settings.webhook_url else None,
+        pending=len(outbox.pending),
+        kept=len(outbox.delivered),
+        refused=outbox.refused,
+        attempts=courier.attempts,
+        delivered=courier.delivered,
+        failures=courier.failures,
+        last_error=courier.last_error,
+        disabled=courier.disabled,
+    )
+
+
+def _first_status(settings: Settings, outbox: OutboxStatus) -> Status:
+    rules = settings.rules()
+    return Status(
+        versions=(),
+        unrouted=(),
+        outbox=outbox,
+        log=log_of(State(), {}, caught_up=False, lag_bytes=0),
+        loop=LoopStatus(0, 0, "", 0, 0, rules.keys_max, 0, rules.state_bytes_max),
+        rules=rules,
+    )

@@ -1,0 +1,139 @@
+import re
+
+import httpx
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+
+from monitoring.exporter import app
+from monitoring.fold import fold
+from monitoring.pulse import Pulse
+from monitoring.rules import Rules
+from monitoring.state import State
+from monitoring.status import LoopStatus, OutboxStatus, Status, log_of, unrouted_of, versions_of
+from service.featurelog.record import Outcome, Problem, SkewKind
+from tests.unit.monitoring.made import START_MINUTE, START_US, chunk, model, refused, traffic
+
+MADE = model(rows=5000)
+RULES = Rules()
+
+
+def status(*, scale: float = 1.0) -> Status:
+    state = State()
+    records = traffic(
+        np.random.default_rng(1), minutes=range(START_MINUTE, START_MINUTE + 10), rows_per_minute=60, scale=scale
+    )
+    odd = [
+        refused(START_US, problems=[Problem(SkewKind.ABSENT, "f1", 1)]),
+        refused(START_US, Outcome.SHED),
+        refused(START_US, schema=-1, arm=""),
+    ]
+    fold(state, chunk(*odd, *records, made=MADE), settled=True, rules=RULES, references=MADE.references())
+    return Status(
+        versions=versions_of(state, RULES),
+        unrouted=unrouted_of(state, RULES),
+        outbox=OutboxStatus("hooks.example", pending=1),
+        log=log_of(state, {"w0": (1, 0, 99)}, caught_up=True, lag_bytes=12),
+        loop=LoopStatus(3, 0, "", 1, 2, 200, 5, 6),
+        rules=RULES,
+    )
+
+
+@pytest.fixture
+def pulse() -> Pulse:
+    return Pulse(status(), 30.0)
+
+
+def get(pulse: Pulse, path: str) -> httpx.Response:
+    return TestClient(app(pulse)).get(path)
+
+
+def samples(pulse: Pulse) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    text = get(pulse, "/metrics").text
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(pulse: Pulse, name: str, **labels: str) -> float:
+    return samples(pulse)[f"plumbline_monitor_{name}", tuple(sorted(labels.items()))]
+
+
+ARM = {"model": "payments", "version": "1", "arm": "stable"}
+
+
+def test_rates_errors_and_latency_are_those_of_the_window(pulse: Pulse) -> None:
+    assert value(pulse, "requests_total", **ARM, outcome="answered") == 600
+    assert value(pulse, "requests_total", **ARM, outcome="shed") == 1
+    assert value(pulse, "requests_total", model="", version="", arm="", outcome="rejected") == 1
+    assert value(pulse, "requests_per_second", **ARM) == pytest.approx(1.0)
+    assert value(pulse, "rows_per_second", **ARM) == pytest.approx(1.0)
+    assert value(pulse, "error_ratio", **ARM) == 0
+    assert value(pulse, "latency_seconds", **ARM, quantile="0.99") == pytest.approx(0.0015, rel=0.02)
+
+
+def test_drift_skew_and_the_alert_are_shown_by_column_kind_and_window() -> None:
+    pulse = Pulse(status(scale=1000.0), 30.0)
+    check = {"model": "payments", "version": "1", "side": "feature", "column": "f0", "window": "3600s"}
+    assert value(pulse, "drifted", **check, kind="drift") == 1
+    assert value(pulse, "effect", **check, kind="drift") > 1
+    assert value(pulse, "effect", **check, kind="above") > 0.4
+    assert value(pulse, "drifted", **{**check, "column": "f1"}, kind="drift") == 0
+    assert value(pulse, "alert_phase", model="payments", version="1", phase="firing") == 1
+    assert value(pulse, "alert_phase", model="payments", version="1", phase="quiet") == 0
+
+
+def test_every_name_has_the_prefix_and_every_counter_its_suffix(pulse: Pulse) -> None:
+    for family in text_string_to_metric_families(get(pulse, "/metrics").text):
+        assert family.name.startswith("plumbline_monitor_")
+        assert family.documentation
+        if family.type == "counter":
+            assert all(sample.name.endswith("_total") for sample in family.samples)
+
+
+def test_a_version_pinned_anew_makes_no_series_twice() -> None:
+    both = status()
+    twin = both.versions[0].__class__(
+        **{name: getattr(both.versions[0], name) for name in both.versions[0].__struct_fields__}
+        | {"digest": "sha256:other"}
+    )
+    pulse = Pulse(
+        Status(
+            **{name: getattr(both, name) for name in both.__struct_fields__} | {"versions": (both.versions[0], twin)}
+        ),
+        30.0,
+    )
+    text = get(pulse, "/metrics").text
+    series = [line.rsplit(" ", 1)[0] for line in text.splitlines() if not line.startswith("#")]
+    assert len(series) == len(set(series))
+
+
+def test_the_status_says_everything_a_page_would_show(pulse: Pulse) -> None:
+    told = get(pulse, "/api/status").json()
+    (version,) = told["versions"]
+    assert version["alert"]["phase"] == "quiet"
+    assert version["standing"] == "clear"
+    assert {check["column"] for check in version["drift"]} == {"f0", "f1", "f2", "city", "score"}
+    assert {check["verdict"] for check in version["drift"]} == {"stable"}
+    assert [(check["column"], check["check"]) for check in version["skew"] if check["window_s"] == 3600][0] == (
+        "f1",
+        "absent",
+    )
+    assert told["outbox"]["pending"] == 1
+    assert told["log"]["positions"] == {"w0": [1, 0, 99]}
+    assert told["rules"]["drift_windows_s"] == [3600, 86_400]
+
+
+def test_health_follows_the_loop(pulse: Pulse) -> None:
+    assert get(pulse, "/healthz").status_code == 200
+    pulse.fail("OSError: log is gone")
+    answer = get(pulse, "/healthz")
+    assert answer.status_code == 503
+    assert re.search("log is gone", answer.json()["reason"])
+
+
+def test_series_do_not_grow_with_traffic() -> None:
+    assert len(samples(Pulse(status(), 30.0))) == len(samples(Pulse(status(), 30.0)))

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from models.baseline import SPECIALS, Special
+from monitoring.reference import Extra, Reference
+from monitoring.skew import Oddity, SkewRule, checks_of, judge_skew, oddities
+from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples
+from tests.unit.monitoring.made import model
+
+RULE = SkewRule(alpha=1e-6, n_min=100, confidence=0.999, tolerance=0.01)
+MADE = model(rows=10_000)
+REFERENCE = MADE.reference
+
+
+def counts(answered: int, rejected: int = 0) -> np.ndarray:
+    vector = np.zeros(REFERENCE.size, dtype=np.int64)
+    vector[REFERENCE.starts[-1] + Extra.ROWS_ANSWERED] = answered
+    vector[REFERENCE.starts[-1] + Extra.ROWS_REJECTED] = rejected
+    return vector
+
+
+def test_kinds_that_did_not_occur_are_not_listed() -> None:
+    assert oddities(REFERENCE, counts(1000)) == []
+
+
+def test_rejected_rows_are_in_the_denominator() -> None:
+    vector = counts(answered=900, rejected=100)
+    vector[REFERENCE.starts[0] + Special.ABSENT] = 100
+    assert oddities(REFERENCE, vector) == [Oddity(0, "absent", 100, 1000, 0, 10_000)]
+
+
+def test_faults_of_whole_rows_are_listed_without_a_column() -> None:
+    vector = counts(answered=0, rejected=300)
+    vector[REFERENCE.starts[-1] + Extra.UNKNOWN] = 300
+    (found,) = oddities(REFERENCE, vector)
+    assert found == Oddity(-1, "unknown", 300, 300, 0, 10_000)
+    assert isinstance(judge_skew([found], RULE)[0], Drifted)
+
+
+def test_outputs_are_counted_against_the_answers() -> None:
+    vector = counts(answered=900, rejected=100)
+    start = REFERENCE.starts[4]
+    vector[start + Special.NAN], vector[start + SPECIALS] = 200, 700
+    assert oddities(REFERENCE, vector) == [Oddity(4, "nan", 200, 900, 0, 10_000)]
+
+
+@pytest.mark.parametrize(
+    ("oddity", "expected"),
+    [
+        (Oddity(0, "null", 50, 1000, 0, 10_000), Drifted),
+        (Oddity(0, "null", 50, 1000, 500, 10_000), Stable),  # as often as at training
+        (Oddity(0, "null", 8, 1000, 0, 10_000), Stable),  # significant, but below the tolerance
+        (Oddity(0, "null", 2, 100, 0, 10_000), Stable),  # two of a hundred: chance
+        (Oddity(0, "null", 99, 99, 0, 10_000), TooFewSamples),
+        (Oddity(0, "null", 500, 1000, 0, 0), NoBaseline),
+        (Oddity(0, "unseen", 1000, 1000, 10_000, 10_000), Stable),  # free text: unseen always, and at training
+    ],
+)
+def test_a_verdict_needs_significance_and_relevance(oddity: Oddity, expected: type) -> None:
+    assert isinstance(judge_skew([oddity], RULE)[0], expected)
+
+
+def test_the_level_is_the_exact_binomial_tail_beyond_the_training_bound() -> None:
+    oddity = Oddity(0, "null", 30, 1000, 20, 10_000)
+    (verdict,) = judge_skew([oddity], RULE)
+    assert isinstance(verdict, Drifted)
+    upper = 20 / 10_000 * 2.2  # the 99.99 % bound of 20 in 10 000 is a little above twice the rate
+    assert verdict.p_value == pytest.approx(binom.sf(29, 1000, upper), rel=0.9)
+    assert verdict.effect == pytest.approx(0.03 - 0.002)
+    assert verdict.lower_bound < verdict.effect
+
+
+def test_at_the_training_rate_alarms_are_rarer_than_the_level() -> None:
+    rng, level, n = np.random.default_rng(4), 1e-3, 400
+    rule = SkewRule(alpha=level, n_min=100, confidence=0.5, tolerance=1e-9)
+    rates = rng.uniform(0.0, 0.05, 20_000)
+    known, seen = rng.binomial(2000, rates), rng.binomial(n, rates)
+    found = [Oddity(0, "null", int(s), n, int(k), 2000) for s, k in zip(seen, known, strict=True) if s]
+    alarms = sum(isinstance(verdict, Drifted) for verdict in judge_skew(found, rule))
+    assert alarms <= 20_000 * level
+
+
+def test_every_column_with_a_baseline_has_a_share_of_the_budget() -> None:
+    assert checks_of(REFERENCE) == 5 * SPECIALS + 2
+    assert checks_of(Reference.of(MADE.schema, None)) == 2

@@ -1,0 +1,113 @@
+import asyncio
+import socket
+from ipaddress import ip_address
+
+import pytest
+
+from monitoring.delivery import NoReply, Reply
+from monitoring.errors import AddressRefused, HostUnresolved
+from monitoring.webhook import CONTENT_TYPE, Resolver, WebhookSender, is_loopback_host, public, resolve
+from tests.unit.monitoring.receiver import SECRET, receiving
+
+
+def post(url: str, *, allow: bool = True, timeout_s: float = 5.0, resolver: Resolver = resolve) -> Reply | NoReply:
+    async def once() -> Reply | NoReply:
+        sender = WebhookSender(url, SECRET, timeout_s=timeout_s, allow_private_addresses=allow, resolve=resolver)
+        try:
+            return await sender.post("evt_1", b'{"specversion":"1.0"}')
+        finally:
+            await sender.close()
+
+    return asyncio.run(once())
+
+
+def answering(*addresses: str) -> Resolver:
+    async def resolver(host: str, port: int) -> list[str]:
+        return list(addresses)
+
+    return resolver
+
+
+def test_a_post_is_signed_as_standard_webhooks_say_and_carries_a_cloud_event() -> None:
+    with receiving() as receiver:
+        assert post(receiver.url) == Reply(204)
+    assert receiver.failures == []
+    assert receiver.taken == [("evt_1", b'{"specversion":"1.0"}')]
+    (headers,) = receiver.seen
+    assert headers["content-type"] == CONTENT_TYPE
+    assert headers["host"] == receiver.url.split("/")[2]
+
+
+def test_a_redirect_is_an_answer_and_not_followed() -> None:
+    with receiving() as target, receiving([(307, {"location": target.url})]) as receiver:
+        assert post(receiver.url) == Reply(307)
+    assert target.attempts == 0
+
+
+def test_retry_after_is_handed_on() -> None:
+    with receiving([(503, {"retry-after": "17"})]) as receiver:
+        assert post(receiver.url) == Reply(503, "17")
+
+
+def test_a_large_answer_is_not_read_to_its_end() -> None:
+    with receiving(body=b"x" * 20_000_000) as receiver:
+        assert post(receiver.url) == Reply(204)
+
+
+def test_a_receiver_that_never_answers_ends_the_attempt_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        reply = post(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=0.2)
+    assert reply == NoReply("no answer within 0.2 s")
+
+
+def test_a_receiver_that_is_not_there_is_no_reply() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert isinstance(post(f"http://127.0.0.1:{port}/"), NoReply)
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fe80::1%eth0", "::ffff:10.0.0.1"]
+)
+def test_private_addresses_are_refused_unless_they_are_allowed(address: str) -> None:
+    with pytest.raises(AddressRefused, match="nothing was sent"):
+        post("http://hooks.example/", allow=False, resolver=answering(address))
+
+
+def test_one_private_address_among_public_ones_is_enough_to_refuse() -> None:
+    with pytest.raises(AddressRefused, match=r"10\.0\.0\.7"):
+        post("http://hooks.example/", allow=False, resolver=answering("203.0.114.1", "10.0.0.7"))
+
+
+def test_the_connection_goes_to_the_checked_address_with_the_name_in_the_host_header() -> None:
+    with receiving() as receiver:
+        port = receiver.url.split(":")[2].split("/")[0]
+        assert post(f"http://hooks.example:{port}/x", resolver=answering("127.0.0.1")) == Reply(204)
+    assert receiver.seen[0]["host"] == f"hooks.example:{port}"
+
+
+def test_a_host_without_address_is_said_to_be_one() -> None:
+    with pytest.raises(HostUnresolved, match=r"hooks\.example"):
+        post("http://hooks.example/", resolver=answering())
+
+
+@pytest.mark.parametrize(
+    ("address", "is_public"),
+    [
+        ("8.8.8.8", True),
+        ("2001:4860:4860::8888", True),
+        ("192.168.0.1", False),
+        ("224.0.0.1", False),
+        ("0.0.0.0", False),
+    ],
+)
+def test_public_addresses_are_told_from_the_others(address: str, is_public: bool) -> None:
+    assert public(ip_address(address)) is is_public
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("localhost", True), ("127.0.0.1", True), ("::1", True), ("example.com", False), ("10.0.0.1", False)],
+)
+def test_loopback_is_recognised_without_asking_a_resolver(host: str, loopback: bool) -> None:
+    assert is_loopback_host(host) is loopback
