@@ -69,7 +69,7 @@ class Catalogue:
         self._routes, self._lock_file, self._pool = routes, lock_file, pool
         self._wires, self._telemetry = tuple(wires), telemetry
         self._served: dict[str, ServedVersion] = {}
-        self._stamps: tuple[Stamp, Stamp] | None = None
+        self._stamps: tuple[Stamp, ...] | None = None
         self.current = Snapshot()
 
     async def follow(self, poll_s: float) -> None:
@@ -80,7 +80,7 @@ class Catalogue:
 
     async def refresh(self) -> None:
         """Looks once; loads in a thread what is new."""
-        stamps = (stamp(self._routes.path), stamp(self._lock_file.path))
+        stamps = (stamp(self._routes.path), stamp(self._lock_file.path), self._pool.stamp())
         if stamps == self._stamps:
             return
         self._stamps = stamps
@@ -91,6 +91,7 @@ class Catalogue:
         self.current = snapshot
         self._telemetry.routes(snapshot.generation)
         self._pool.retain(frozenset(version.pin.digest for version in snapshot.versions.values()))
+        self._served = {version.pin.ref: version for version in snapshot.versions.values()}
         _log.info(
             "catalogue.serving",
             generation=snapshot.generation,
@@ -101,7 +102,7 @@ class Catalogue:
         try:
             routes = self._routes.read()
             lock = self._lock_file.read()
-        except (RoutesInvalid, LockInvalid) as error:
+        except (RoutesInvalid, LockInvalid, OSError) as error:
             return Snapshot(present.generation, present.policies, present.versions, (str(error),), present.failed)
         versions, failed = self._load(lock.pins)
         policies, problems = _routable(routes, versions, present)
@@ -122,11 +123,10 @@ class Catalogue:
 
     def _serve(self, pin: Pin) -> ServedVersion:
         loaded = self._pool.load(pin)
-        known = self._served.get(pin.digest)
+        known = self._served.get(pin.ref)
         if known is None or known.pin != pin:
             known = ServedVersion(loaded)
             known.codecs = {wire.name: wire.compile(known) for wire in self._wires}
-            self._served[pin.digest] = known
         return known
 
 

@@ -198,19 +198,6 @@ class AdminDisabled(Rejected):
         return "admin API: disabled, set PLUMBLINE_ADMIN_TOKEN to enable it; nothing was changed"
 
 
-class RoutesConflict(Rejected):
-    """The routes document that was sent cannot replace the present one."""
-
-    code = "routes_conflict"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return self.reason
-
-
 class Overloaded(Shed):
     """The queue is full."""
 

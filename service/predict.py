@@ -139,8 +139,7 @@ class Predictor:
         served = ask.served
         known = ask.model if served is not None or ask.model in self._catalogue.current.policies else ""
         written = await self._featurelog.append_request(record)
-        if not written and outcome is Outcome.ANSWERED and self._limits.refuse_unlogged:
-            self._featurelog.answered_became_failed()
+        if not written and outcome is Outcome.ANSWERED and self._limits.refuse_unlogged:  # as the log counted it
             unlogged = LogUnavailable()
             record = replace(record, outcome=unlogged.outcome, status=status_of(unlogged), code=unlogged.code)
         self._telemetry.request(record, known, served.pin.version if served is not None else "")

@@ -52,7 +52,7 @@ class Routes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Raises RoutesInvalid with the place, what was found and what was expected."""
         try:
             routes = msgspec.convert(tomllib.loads(text), cls)
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as error:
             raise RoutesInvalid("routes.toml", str(error), "generation and [models.NAME] tables") from error
         routes.policies()
         return routes

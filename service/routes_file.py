@@ -16,9 +16,11 @@ class RoutesFile:
     def read(self) -> Routes:
         """The document; an absent file is generation 0 without models. Raises RoutesInvalid."""
         try:
-            return Routes.decode(self.path.read_text())
+            return Routes.decode(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return Routes()
+        except UnicodeDecodeError as error:
+            raise RoutesInvalid("routes.toml", str(error), "UTF-8 text") from error
 
     def swap(self, expected_generation: int, routes: Routes) -> None:
         """Writes the next generation. Raises RoutesInvalid when somebody else was first."""

@@ -21,7 +21,7 @@ DEFAULT_HOME = Path(".plumbline")
 class _Home(BaseSettings):
     """Where the other settings are read from: the one value that cannot stand in the file."""
 
-    model_config = SettingsConfigDict(env_prefix="PLUMBLINE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="PLUMBLINE_", frozen=True, extra="ignore", env_ignore_empty=True)
     home: Path = DEFAULT_HOME
 
 
@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     )
     model_threads: int = Field(default=1, ge=1, description="Threads inside one run of a model.")
     admin_token: SecretStr | None = Field(
-        default=None, description="Bearer token of /admin; without it the admin API is off."
+        default=None, min_length=1, description="Bearer token of /admin; without it the admin API is off."
     )
 
     max_body_bytes: int = Field(

@@ -1,7 +1,7 @@
 """Runs the BentoML service in the foreground and brings a dead worker back within about a second.
 
-BentoML's supervisor looks at its workers every ten seconds, in a container not at all, and waits a day for a worker that does not
-end. Here its own look is switched off and it is told to look every half second.
+BentoML's supervisor looks at its workers every ten seconds, in a container not at all, and waits a day for a worker that does
+not end. Here its own look is switched off and it is told to look every half second.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ def main() -> None:
     service: Any = Plumbline  # BentoML ships no types: the decorator made it a LaneService
     server = service.serve_http(host=settings.host, port=settings.port, threaded=True)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):  # after BentoML's, whose handler would stop it in the middle of a look
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # set after BentoML's own handler, which would stop it in the middle of a look
         signal.signal(number, lambda *_: stop.set())
     arbiter = server.arbiter
     for watcher in arbiter.watchers:

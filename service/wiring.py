@@ -77,6 +77,7 @@ async def start_worker(settings: Settings) -> Worker:
         rotation=Rotation(settings.log_segment_bytes_max, settings.log_segment_age_s_max),
         fsync_interval_s=settings.log_fsync_interval_s,
         clock_us=clock.now_us,
+        refuse_unlogged=settings.on_log_failure == "refuse",
     )
     native = Native()
     wires: Mapping[Verb, Wire] = {Verb.V1_PREDICT: V1(), Verb.V2_INFER: V2()}

@@ -36,16 +36,3 @@ class LogUnwritable(FeatureLogError):
 
     def __str__(self) -> str:
         return f"{self.place}: cannot be written ({self.reason}); the loss is counted as log_dropped"
-
-
-class PositionInvalid(FeatureLogError):
-    """A stored position points into a segment that is gone or shorter than it was."""
-
-    def __init__(self, writer: str, found: str, expected: str) -> None:
-        super().__init__(writer, found, expected)
-        self.writer, self.found, self.expected = writer, found, expected
-
-    def __str__(self) -> str:
-        return (
-            f"position of {self.writer}: found {self.found}, expected {self.expected}; reading goes on after the hole"
-        )

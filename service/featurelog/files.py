@@ -47,9 +47,12 @@ def lock_directory(directory: Path) -> int:
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(descriptor)
         raise DirectoryBusy(str(directory)) from error
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

@@ -94,12 +94,8 @@ def _count(account: _Account, run: Run) -> list[str]:
             account.counted[record.outcome] += 1
         elif isinstance(record, Ledger):
             account.said, account.at_said = record, account.counted.copy()
-            for outcome in Outcome:
-                said, counted = record.logged.get(outcome, 0), account.counted[outcome]
-                if said != counted:
-                    differences.append(
-                        f"{run.writer} epoch {run.epoch} seq {seq}: {outcome} logged {said}, found {counted}"
-                    )
+            where = f"{run.writer} epoch {run.epoch} seq {seq}"
+            differences += [f"{where}: {what}" for what in _disagreements(record, account.counted)]
     return differences
 
 

@@ -7,15 +7,17 @@ Laws
 - Damage is a value (`Lost`), never an exception; an unfinished frame at the end of the newest segment is waited for.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import NamedTuple
 
 from service.featurelog.chunk import Chunk, Lost, Position, Positions, Run
 from service.featurelog.errors import RecordInvalid
 from service.featurelog.files import SegmentFile, list_segments, list_writers
-from service.featurelog.framing import Damage, Frame, Tail, scan
+from service.featurelog.framing import FRAME_BYTES, PAYLOAD_BYTES_MAX, Damage, Frame, Tail, scan
 from service.featurelog.record import Feedback, Head, Ledger, Record, Request, Schema, Seal, Shadow, decode
 
 READ_BYTES = 1 << 20  # one read; larger than any usual frame, small enough to keep several writers in memory
@@ -95,14 +97,19 @@ class LogReader:
                 _resume(cursor)
 
     def _release(self, records_max: int) -> tuple[Run, ...]:
-        unfinished = [cursor.ready for cursor in self._cursors.values() if cursor.ready and cursor.more]
-        horizon_us = min((max(entry.record.at_us for entry in ready) for ready in unfinished), default=None)
+        reaches = {
+            cursor.writer: list(accumulate((entry.record.at_us for entry in cursor.ready), max))
+            for cursor in self._cursors.values()
+        }  # how far in event time each writer gets with each record
+        horizons_us = [reaches[cursor.writer][-1] for cursor in self._cursors.values() if cursor.ready and cursor.more]
+        if sum(map(len, reaches.values())) > records_max:
+            horizons_us.append(sorted(chain(*reaches.values()))[records_max - 1])
+        horizon_us = min(horizons_us, default=None)
         runs: list[Run] = []
         handed = 0
         for cursor in self._cursors.values():
-            take = len(cursor.ready)
-            if horizon_us is not None:
-                take = next((i for i, e in enumerate(cursor.ready) if e.record.at_us > horizon_us), take)
+            reach_us = reaches[cursor.writer]
+            take = len(reach_us) if horizon_us is None else bisect_right(reach_us, horizon_us)
             take = min(take, max(0, records_max - handed))
             if take:
                 runs.extend(_runs(cursor.writer, cursor.ready[:take]))
@@ -135,6 +142,9 @@ class LogReader:
             size *= 2
             data = segment.read(start, size)
             scanned = _scan(cursor, segment, data, start, lost)
+        if scanned == 0 and len(data) >= FRAME_BYTES_MAX:  # no frame is that large: leave what can hold none
+            scanned = len(data) - PAYLOAD_BYTES_MAX - FRAME_BYTES
+            lost.append(Lost(cursor.writer, segment.epoch, segment.number, None, f"corrupt {scanned} bytes at {start}"))
         cursor.position = (*segment.key, start + scanned)
         if len(data) == size:
             return
@@ -147,17 +157,15 @@ class LogReader:
 
 
 def _enter(cursor: _Cursor, segment: SegmentFile, lost: list[Lost]) -> None:
-    """Moves to the beginning of a segment; a missing one shows in the numbering."""
+    """Moves to the beginning of a segment; one that is not there is one hole, whose size the numbering may tell later."""
     epoch, number, offset = cursor.position
-    if offset > 0:
+    if offset > 0 or (epoch > 0 and segment.epoch == epoch) or (0 < epoch < segment.epoch - 1):
         lost.append(Lost(cursor.writer, epoch, number, None, "segment missing"))
+    elif segment.epoch != epoch and segment.number != 0:
+        lost.append(Lost(cursor.writer, segment.epoch, 0, None, "segment missing"))
     if segment.epoch != epoch:
-        cursor.expected_seq = 0
-        if segment.number != 0:
-            lost.append(Lost(cursor.writer, segment.epoch, 0, None, "segment missing"))
-            cursor.expected_seq = None
-    elif segment.number != number and epoch > 0:
-        lost.append(Lost(cursor.writer, epoch, number, None, "segment missing"))
+        cursor.expected_seq = 0  # each epoch numbers its records and its schemas from the beginning
+        cursor.schemas = {}
     cursor.position = (*segment.key, 0)
 
 
@@ -186,21 +194,25 @@ def _scan(cursor: _Cursor, segment: SegmentFile, data: bytes, start: int, lost: 
 
 
 def _accept(cursor: _Cursor, segment: SegmentFile, frame: Frame, start: int, lost: list[Lost]) -> None:
+    expected = frame.seq if cursor.expected_seq is None else cursor.expected_seq
+    if frame.seq > expected:
+        lost.append(Lost(cursor.writer, segment.epoch, segment.number, frame.seq - expected, "gap"))
     try:
         payload = decode(frame.payload)
     except RecordInvalid as error:
         lost.append(Lost(cursor.writer, segment.epoch, segment.number, 1, str(error)))
-        cursor.expected_seq = frame.seq + 1
+        cursor.expected_seq = None  # it is not known whether this was a record
         return
+    cursor.expected_seq = max(expected, frame.seq)
     match payload:
         case Head() | Seal():
             return
         case Schema():
             cursor.schemas = {**cursor.schemas, payload.id: payload}
         case Request() | Shadow() | Feedback() | Ledger():
-            if cursor.expected_seq is not None and frame.seq > cursor.expected_seq:
-                gap = frame.seq - cursor.expected_seq
-                lost.append(Lost(cursor.writer, segment.epoch, segment.number, gap, "gap"))
+            if frame.seq < expected:  # a copy of a segment: what was read is not read again
+                lost.append(Lost(cursor.writer, segment.epoch, segment.number, 0, f"record {frame.seq} repeated"))
+                return
             cursor.expected_seq = frame.seq + 1
             after = (segment.epoch, segment.number, start + frame.end)
             cursor.ready.append(Entry(frame.seq, payload, segment.epoch, cursor.schemas, after))
@@ -224,10 +236,8 @@ def _resume(cursor: _Cursor) -> None:
     segment = next((s for s in list_segments(cursor.directory) if s.key == (epoch, number)), None)
     if segment is None:
         return
+    unheard: list[Lost] = []  # reported when it was read the first time
     for found in scan(segment.read(0, offset)):
         if isinstance(found, Frame):
-            payload = decode(found.payload)
-            if isinstance(payload, Schema):
-                cursor.schemas = {**cursor.schemas, payload.id: payload}
-            elif not isinstance(payload, Head | Seal):
-                cursor.expected_seq = found.seq + 1
+            _accept(cursor, segment, found, 0, unheard)
+    cursor.ready.clear()

@@ -14,11 +14,11 @@ def cut_torn_tail(path: Path) -> int:
     if offset == len(data):
         return 0
     kept = path.with_suffix(path.suffix + ".torn")
-    with kept.open("ab") as file:
+    with kept.open("wb") as file:  # a crash before the cut leaves the same bytes to be kept again
         file.write(data[offset:])
         os.fsync(file.fileno())
+    sync_directory(path.parent)
     with path.open("r+b") as file:
         file.truncate(offset)
         os.fsync(file.fileno())
-    sync_directory(path.parent)
     return len(data) - offset

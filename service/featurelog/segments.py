@@ -19,7 +19,8 @@ def segment_name(epoch: int, number: int) -> str:
 def parse_segment_name(name: str) -> tuple[int, int] | None:
     """(epoch, number), or None for a file that is not a segment."""
     found = _NAME.fullmatch(name)
-    return (int(found[1]), int(found[2])) if found else None
+    key = (int(found[1]), int(found[2])) if found else None
+    return key if key is not None and segment_name(*key) == name else None  # a second spelling is a foreign file
 
 
 def is_writer_name(name: str) -> bool:

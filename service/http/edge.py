@@ -5,7 +5,6 @@ Laws
 - No more than `max_body_bytes` of a body is ever held.
 """
 
-import asyncio
 import itertools
 import os
 import re
@@ -20,6 +19,7 @@ from service.errors import (
     BodyTooLarge,
     ClientGone,
     Internal,
+    MalformedBody,
     MethodUnsupported,
     RequestError,
     RouteUnknown,
@@ -39,6 +39,7 @@ Headers = list[tuple[bytes, bytes]]
 Handler = Callable[[Target, Headers, bytes, str], Awaitable[Answer]]
 """A control-plane route: target, headers, body, request id → answer; raises RequestError."""
 
+CONTENT_LENGTH_DIGITS_MAX = 18  # more is larger than any limit, and int() would take long over it
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _log = structlog.get_logger()
 
@@ -64,10 +65,14 @@ class Edge:
         headers: Headers = scope["headers"]
         request_id = self.request_id(headers)
         wire = self._wires.get(target.verb)
-        if wire is not None and scope["method"] == "POST":
-            answer = await self._predict(wire, target, headers, request_id, receive)
-        else:
-            answer = await self._control(target, scope["method"], headers, request_id, receive)
+        try:
+            if wire is not None and scope["method"] == "POST":
+                answer = await self._predict(wire, target, headers, request_id, receive)
+            else:
+                answer = await self._control(target, scope, headers, request_id, receive)
+        except Exception:  # the request edge (STYLE 15)
+            _log.exception("edge.failed", request_id=request_id, route=target.verb)
+            answer = error_answer(Internal(), request_id, [(b"x-request-id", request_id.encode())])
         await _send(send, answer)
 
     def request_id(self, headers: Headers) -> str:
@@ -88,28 +93,27 @@ class Edge:
         return await self._predictor.predict(ask)
 
     async def _control(
-        self, target: Target, method: str, headers: Headers, request_id: str, receive: Receive
+        self, target: Target, scope: Scope, headers: Headers, request_id: str, receive: Receive
     ) -> Answer:
+        own_id = (b"x-request-id", request_id.encode())
+        method = scope["method"]
         try:
             if target.verb is Verb.UNKNOWN:
-                raise RouteUnknown("under /v1, /v2 or /admin")
+                raise RouteUnknown(scope["path"][:64])
             if method != target.method and not (method == "HEAD" and target.method == "GET"):
                 raise MethodUnsupported(method, target.method)
             body = await read_body(headers, receive, self._max_body_bytes) if method == "POST" else b""
             answer = await self._handlers[target.verb](target, headers, body, request_id)
-            return answer._replace(headers=[(b"x-request-id", request_id.encode()), *answer.headers])
+            return answer._replace(headers=[own_id, *answer.headers])
         except RequestError as error:
-            return error_answer(error, request_id)
-        except Exception:  # the request edge (STYLE 15)
-            _log.exception("edge.failed", request_id=request_id, route=target.verb)
-            return error_answer(Internal(), request_id)
+            return error_answer(error, request_id, [own_id])
 
 
 async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
-    """The whole body, unpacked. Raises BodyTooLarge, UnsupportedEncoding, ClientGone."""
+    """The whole body, unpacked. Raises BodyTooLarge, UnsupportedEncoding, MalformedBody, ClientGone."""
     encoding = b""
     for name, value in headers:
-        if name == b"content-length" and int(value) > limit:
+        if name == b"content-length" and _length(value) > limit:
             raise BodyTooLarge(limit)
         if name == b"content-encoding":
             encoding = value.strip().lower()
@@ -122,6 +126,12 @@ async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
     if len(body) > limit:
         raise BodyTooLarge(limit)
     return body if encoding in (b"", b"identity") else _unpack(body, encoding, limit)
+
+
+def _length(value: bytes) -> int:
+    if not value.isdigit():
+        raise MalformedBody(f"content-length {value[:32]!r}", "a number of bytes")
+    return int(value[: CONTENT_LENGTH_DIGITS_MAX + 1])
 
 
 async def _read_on(first: bytes, receive: Receive, limit: int) -> bytes:
@@ -144,13 +154,14 @@ def _unpack(body: bytes, encoding: bytes, limit: int) -> bytes:
         raise UnsupportedEncoding(encoding.decode("latin-1")[:32], "gzip, deflate or none")
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
     try:
-        data = unpacker.decompress(body, limit)
+        data = unpacker.decompress(body, limit + 1)
     except zlib.error as error:
         raise UnsupportedEncoding(f"damaged {encoding.decode()}", "a whole compressed body") from error
-    if unpacker.unconsumed_tail:
+    if len(data) > limit:
         raise BodyTooLarge(limit)
-    if not unpacker.eof:
-        raise UnsupportedEncoding(f"truncated {encoding.decode()}", "a whole compressed body")
+    if not unpacker.eof or unpacker.unused_data:
+        what = "bytes after the end of" if unpacker.eof else "truncated"
+        raise UnsupportedEncoding(f"{what} {encoding.decode()}", "one whole compressed body")
     return data
 
 
@@ -160,8 +171,5 @@ async def _send(send: Send, answer: Answer) -> None:
         (b"content-length", str(len(answer.body)).encode()),
         *answer.headers,
     ]
-    try:
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
-    except (ConnectionError, asyncio.CancelledError):
-        raise
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

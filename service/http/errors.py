@@ -17,7 +17,6 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     errors.VersionUnknown: 404,
     errors.RouteUnknown: 404,
     errors.MethodUnsupported: 405,
-    errors.RoutesConflict: 409,
     errors.BodyTooLarge: 413,
     errors.TooManyRows: 413,
     errors.UnsupportedEncoding: 415,

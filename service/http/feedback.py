@@ -1,6 +1,9 @@
 """`POST /v1/models/{m}:feedback`: labels that become known later, as records of the log."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from service.catalogue import Catalogue
 from service.clock import Clock
@@ -10,18 +13,20 @@ from service.featurelog.writer import FeatureLog
 from service.http.answer import Answer
 from service.http.edge import Handler, Headers
 from service.http.paths import Target, Verb
+from service.rows import INT64
 from service.telemetry import Telemetry
 
+OBSERVED_AT_S_MAX = 253_402_300_800  # the end of the year 9999
 _EXPECTED = '{"request_id", "row", "label", "observed_at"} or a list of them; observed_at in seconds since 1970'
 
 
 class Label(msgspec.Struct, forbid_unknown_fields=True):
     """One label; `row` counts from 0 within the request, `observed_at` in seconds since 1970, absent: now."""
 
-    request_id: str
-    label: float | int | str | bool | None
-    row: int = 0
-    observed_at: float | None = None
+    request_id: Annotated[str, Meta(max_length=128)]  # a longer one was never given (http/edge.py)
+    label: float | Annotated[int, INT64] | str | bool | None
+    row: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    observed_at: Annotated[float, Meta(ge=0, le=OBSERVED_AT_S_MAX)] | None = None
 
 
 _decoder = msgspec.json.Decoder(list[Label] | Label)
@@ -42,18 +47,16 @@ class Feedback:
         self._catalogue.current.policy(target.model)
         try:
             decoded = _decoder.decode(body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedBody(str(error), _EXPECTED) from error
         labels = decoded if isinstance(decoded, list) else [decoded]
         now_us = self._clock.now_us()
-        written = True
+        waiting = []
         for label in labels:
             observed_us = now_us if label.observed_at is None else int(label.observed_at * 1e6)
-            record = FeedbackRecord(now_us, label.request_id[:128], label.row, label.label, observed_us)
-            flushed = self._featurelog.append(record)
-        if labels:
-            written = await flushed
-        if not written:
+            record = FeedbackRecord(now_us, label.request_id, label.row, label.label, observed_us)
+            waiting.append(self._featurelog.append(record))
+        if not all([await written for written in waiting]):
             raise LogUnavailable
         self._telemetry.feedback(len(labels))
         return Answer(202, msgspec.json.encode({"accepted": len(labels)}))

@@ -10,6 +10,7 @@ from functools import lru_cache
 from models.lock import NAME
 
 PATHS_REMEMBERED = 4096  # parsed paths; models × versions × verbs in real use, a bound against scans
+PATH_CHARS_MAX = 256  # the longest real one has 160; longer ones would fill what is remembered with megabytes
 
 
 class Verb(StrEnum):
@@ -67,9 +68,15 @@ _V1_VERBS = {"predict": (Verb.V1_PREDICT, "POST"), "feedback": (Verb.FEEDBACK, "
 _OURS = ("/v1/", "/v2/", "/admin/")
 
 
-@lru_cache(PATHS_REMEMBERED)
 def parse(path: str) -> Target | None:
     """The target of a path; None for a path that is BentoML's to answer."""
+    if len(path) <= PATH_CHARS_MAX:
+        return _parse(path)
+    return Target(Verb.UNKNOWN, "") if path.startswith(_OURS) else None
+
+
+@lru_cache(PATHS_REMEMBERED)
+def _parse(path: str) -> Target | None:
     if (fixed := _FIXED.get(path)) is not None:
         return fixed
     if not path.startswith(_OURS):

@@ -67,7 +67,19 @@ def test_swapping_versions_under_load_loses_no_request(place: Path, service: str
 
 @pytest.mark.integration
 def test_a_caller_stays_on_its_arm_and_a_version_in_the_path_is_pinned(place: Path, service: str) -> None:
-    _command("routes", "set", "payments", "--canary", "2", "--percent", "50", "--key", "header:x-customer-id", "--home", place)
+    _command(
+        "routes",
+        "set",
+        "payments",
+        "--canary",
+        "2",
+        "--percent",
+        "50",
+        "--key",
+        "header:x-customer-id",
+        "--home",
+        place,
+    )
     callers = [f"customer-{n}" for n in range(20)]
     wait_until(lambda: len({_version(service, key) for key in callers}) == 2, 5, "both arms answer")
     first = {key: _version(service, key) for key in callers}

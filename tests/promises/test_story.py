@@ -61,7 +61,8 @@ class Client:
             self._post("/v1/models/payments:predict", {"instances": [row]}, at_us)
             return
         inputs = [
-            {"name": name, "shape": [1], "datatype": _datatype(name, value), "data": [value]} for name, value in row.items()
+            {"name": name, "shape": [1], "datatype": _datatype(name, value), "data": [value]}
+            for name, value in row.items()
         ]
         self._post("/v2/models/payments/infer", {"inputs": inputs}, at_us)
 
@@ -118,7 +119,7 @@ def _evidence_names_the_amount(event: Any) -> None:
     assert data["feature"] == "amount"
     histograms = data["histograms"]
     assert len(histograms["labels"]) == len(histograms["baseline"]) == len(histograms["window"]) > 2
-    assert {writer for writer in data["log_range"]} <= {"w0", "w1"}
+    assert set(data["log_range"]) <= {"w0", "w1"}
     assert data["log_range"]
     assert "plumbline monitor replay" in data["replay"]
 

@@ -1,0 +1,112 @@
+"""Writes docs/reference.md from the code: `python -m tests.reference`; a test holds the page against what this gives."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+from prometheus_client.metrics import MetricWrapperBase
+from pydantic_settings import BaseSettings
+
+import monitoring.settings
+import service.settings
+from monitoring.exporter import StatusCollector
+from monitoring.rules import Rules
+from monitoring.status import LogStatus, LoopStatus, OutboxStatus, Status
+from service.featurelog import record
+from service.http.errors import STATUS
+from service.telemetry import Telemetry
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([*_head(), *_settings(), *_metrics(), *_errors(), *_records()]) + "\n"
+
+
+def _head() -> Iterator[str]:
+    yield "# Reference"
+    yield ""
+    yield "Written from the code by `python -m tests.reference`; a test fails when it no longer tells the truth."
+
+
+def _settings() -> Iterator[str]:
+    yield from ("", "## Settings", "")
+    yield "Keys of `<home>/plumbline.toml`, in the table named, and environment variables; the environment wins."
+    parts: tuple[tuple[str, type[BaseSettings], str], ...] = (
+        ("service", service.settings.Settings, "PLUMBLINE_"),
+        ("monitor", monitoring.settings.Settings, "PLUMBLINE_MONITOR_"),
+    )
+    for table, settings, prefix in parts:
+        yield from ("", f"### `[{table}]`", "", "| key | environment | default | what |", "|---|---|---|---|")
+        for name, field in settings.model_fields.items():
+            variable = field.validation_alias or f"{prefix}{name.upper()}"
+            default = field.get_default(call_default_factory=True)
+            shown = "" if default is None else f"`{default}`"
+            yield f"| `{name}` | `{variable}` | {shown} | {_sentence(field.description or '')} |"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".")
+
+
+def _metrics() -> Iterator[str]:
+    yield from ("", "## Metrics", "", "Counters end in `_total` on the page that Prometheus reads.")
+    yield from ("", "### Service, port 3000", "", "| metric | kind | labels | what |", "|---|---|---|---|")
+    for instrument in _service_instruments():
+        about: Any = instrument
+        yield f"| `{about._name}` | {about._type} | {_labels(about._labelnames)} | {_sentence(about._documentation)} |"
+    yield from ("", "### Monitor, port 3001", "", "| metric | kind | labels | what |", "|---|---|---|---|")
+    for family in StatusCollector(lambda: EMPTY).collect():
+        labels = getattr(family, "_labelnames", ())
+        yield f"| `{family.name}` | {family.type} | {_labels(labels)} | {_sentence(family.documentation)} |"
+
+
+def _service_instruments() -> list[MetricWrapperBase]:
+    found: list[MetricWrapperBase] = []
+    for value in vars(Telemetry()).values():
+        values = value.values() if isinstance(value, dict) else [value]
+        found += [one for one in values if isinstance(one, MetricWrapperBase)]
+    return found
+
+
+def _labels(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _errors() -> Iterator[str]:
+    yield from ("", "## Error codes", "", "| code | status | outcome | meaning |", "|---|---|---|---|")
+    for error, status in sorted(STATUS.items(), key=lambda item: (item[1], item[0].code)):
+        meaning = (error.__doc__ or "").strip().splitlines()[0]
+        yield f"| `{error.code}` | {status} | {error.outcome.value} | {_sentence(meaning)} |"
+
+
+def _records() -> Iterator[str]:
+    yield from (
+        "",
+        "## Record fields",
+        "",
+        "In the order in which they are written; `service/featurelog/FORMAT.md` says what they mean.",
+    )
+    for payload in get_args(record.Payload):
+        info: Any = msgspec.inspect.type_info(payload)
+        fields = ", ".join(f"`{field.name}`" for field in info.fields)
+        yield from ("", f"- **{info.tag}**: {fields}")
+
+
+def _empty(counters: Mapping[str, int]) -> Status:
+    log = LogStatus({}, True, 0, 0.0, None, counters, {}, {})
+    return Status((), (), OutboxStatus(None), log, LoopStatus(0, 0, "", 0, 0, 0, 0, 0), Rules())
+
+
+EMPTY = _empty({})
+
+
+def main() -> None:
+    """Writes the page."""
+    PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    main()
