@@ -32,6 +32,18 @@ READY_WITHIN_S = 60  # a cold start with two demo models takes about 4 s on two 
 STOP_WITHIN_S = 20  # then what is left is killed: admitted requests have at most 5 s by default
 RESTART_AFTER_S = (0.5, 1, 2, 5, 10)  # a part that keeps dying is started ever more slowly, never given up
 LOOK_EVERY_S = 0.2
+USED_WRONGLY, CANNOT = 2, 3  # exit codes of a part that would end the same way again: it has said why
+
+
+class GaveUp(Exception):
+    """A part cannot run here; starting it again would change nothing."""
+
+    def __init__(self, part: str, code: int) -> None:
+        super().__init__(part, code)
+        self.part, self.code = part, code
+
+    def __str__(self) -> str:
+        return f"the {self.part} cannot run here, it said why above (exit code {self.code})"
 
 
 class FrontDoor(click.Group):
@@ -75,8 +87,10 @@ class Part:
         self._process: subprocess.Popen[bytes] | None = None
 
     def keep(self) -> None:
-        """Starts the process when it is not running and its pause is over."""
+        """Starts the process when it is not running and its pause is over. Raises GaveUp."""
         if self._process is not None and (code := self._process.poll()) is not None:
+            if code in (USED_WRONGLY, CANNOT):
+                raise GaveUp(self.name, code)
             pause_s = RESTART_AFTER_S[min(self._deaths, len(RESTART_AFTER_S) - 1)]
             click.echo(f"plumbline: {self.name} ended with {code}, starting it again in {pause_s:g} s", err=True)
             self._process, self._deaths, self._start_at_s = None, self._deaths + 1, time.monotonic() + pause_s
@@ -120,21 +134,30 @@ def up(home: Path | None, host: str, port: int, monitor_port: int, workers: int)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # a comparison, nothing is bound here
-    service, monitor = f"http://{shown}:{port}", f"http://{shown}:{monitor_port}"
+    try:
+        _keep_up(parts, stop, place, f"http://{shown}:{port}", f"http://{shown}:{monitor_port}")
+    except GaveUp as error:
+        click.echo(f"plumbline: {error}", err=True)
+        raise SystemExit(error.code) from error
+    finally:
+        click.echo("plumbline: stopping", err=True)
+        deadline_s = time.monotonic() + STOP_WITHIN_S
+        for part in parts:  # the service first: the monitor still reads what it writes on its way out
+            part.stop(deadline_s)
+
+
+def _keep_up(parts: list[Part], stop: threading.Event, home: Path, service: str, monitor: str) -> None:
+    """Keeps the parts running until `stop`; says once that they are up, or once that they are not. Raises GaveUp."""
     announced, started_s = False, time.monotonic()
     while not stop.wait(LOOK_EVERY_S):
         for part in parts:
             part.keep()
         if not announced and _answers(f"{service}/readyz") and _answers(f"{monitor}/healthz"):
             announced = True
-            click.echo("\n".join(_announcement(place, service, monitor, time.monotonic() - started_s)))
+            click.echo("\n".join(_announcement(home, service, monitor, time.monotonic() - started_s)))
         elif not announced and time.monotonic() - started_s > READY_WITHIN_S:
             started_s = float("inf")
             click.echo(f"plumbline: not ready after {READY_WITHIN_S} s; {service}/readyz says why", err=True)
-    click.echo("plumbline: stopping", err=True)
-    deadline_s = time.monotonic() + STOP_WITHIN_S
-    for part in parts:  # the service first: the monitor still reads what it writes on its way out
-        part.stop(deadline_s)
 
 
 def _answers(url: str) -> bool:

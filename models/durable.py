@@ -35,12 +35,12 @@ def sync_directory(directory: Path) -> None:
 
 
 def stamp(path: Path) -> Stamp:
-    """(inode, mtime in ns, size): changes whenever the file is replaced or rewritten; zeros when it is not there."""
+    """(inode, ctime in ns, size): changes when the file is replaced, rewritten or made readable; zeros when it is not there."""
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return (0, 0, 0)
-    return (status.st_ino, status.st_mtime_ns, status.st_size)
+    return (status.st_ino, status.st_ctime_ns, status.st_size)
 
 
 @contextmanager

@@ -20,7 +20,8 @@ def example_body(home: Path) -> tuple[str, str] | None:
         contract = Contract.decode(files[CONTRACT])
         if contract.tabular:
             references = Baseline.decode(files[BASELINE]).features if BASELINE in files else ()
-            return pin.name, msgspec.json.encode({"instances": [_row(contract, references)]}).decode()
+            body = msgspec.json.encode({"instances": [_row(contract, references)]}).decode()
+            return pin.name, body.replace("'", "\\u0027")  # it stands between quotes in a shell
     return None
 
 
@@ -36,7 +37,7 @@ def _usual(column: Column, reference: ColumnBaseline | None) -> Any:
             if not column.categories:
                 return ""
             counts = reference.counts[SPECIALS:] if reference else (1,)
-            return column.categories[counts.index(max(counts))].replace("'", "")
+            return column.categories[counts.index(max(counts))]
         case Kind.BOOL:
             return False
         case Kind.INT:

@@ -37,7 +37,13 @@ def inspect(model: bytes, ref: str) -> ModelProto:
     own = frozenset((function.domain, function.name) for function in parsed.functions)
     _graph(parsed.graph, ref, own, depth=0)
     for function in parsed.functions:
-        _nodes(function.node, f"{ref}, function {function.name!r}", own, depth=0)
+        place = f"{ref}, function {function.name!r}"
+        _nodes(function.node, place, own, depth=0)
+        for default in function.attribute_proto:
+            _attribute(default, place, own, depth=0)
+    for training in parsed.training_info:
+        _graph(training.initialization, f"{ref}, training", own, depth=0)
+        _graph(training.algorithm, f"{ref}, training", own, depth=0)
     return parsed
 
 

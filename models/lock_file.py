@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from models.durable import exclusively, replace_durably
+from models.errors import LockInvalid
 from models.lock import Lock, Pin
 
 
@@ -16,7 +17,10 @@ class LockFile:
         """Raises LockInvalid."""
         if not self.path.is_file():
             return Lock()
-        return Lock.decode(self.path.read_text(), str(self.path))
+        try:
+            return Lock.decode(self.path.read_text(encoding="utf-8"), str(self.path))
+        except UnicodeDecodeError as error:
+            raise LockInvalid(str(self.path), str(error), "UTF-8 text") from error
 
     def pin(self, *pins: Pin) -> Lock:
         """Adds pins atomically. Raises PinConflict, LockInvalid; then nothing was changed."""

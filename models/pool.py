@@ -1,16 +1,18 @@
 """Loaded versions: load and warm before anything may route to them, drain before they are freed.
 
 Laws
-- A version is in the pool only after its bytes matched the pin, passed inspection, loaded, and answered a warm-up run.
+- A version is in the pool only after its bytes matched the pin, passed inspection, loaded, and answered a warm-up run
+  (a graph with free dimensions beside the batch may refuse the sizes invented for them).
 - A version in use is never freed: whoever runs in it holds it, and it goes with the last of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.contract import Contract, Tensor
-from models.errors import ArtifactRefused, ModelError
+from models.durable import Stamp, stamp
+from models.errors import ArtifactRefused, ModelError, RunFailed
 from models.inspect import inspect
 from models.lock import Pin
 from models.manifest import CONTRACT, MODEL
@@ -42,7 +44,7 @@ class Pool:
     def load(self, pin: Pin) -> LoadedVersion:
         """Verified, inspected, loaded, warmed; blocking, so call it in a thread. Raises the ModelError that forbids it."""
         if (known := self._loaded.get(pin.digest)) is not None:
-            return known
+            return known if known.pin == pin else replace(known, pin=pin)  # the same bytes under another name
         try:
             version = self._load(pin)
         except ModelError as error:
@@ -58,9 +60,17 @@ class Pool:
         session = Session(files[MODEL], ref=pin.ref, threads=self._threads)
         _graph_has_tensors(session, contract, pin.ref)
         sample = {tensor.name: _sample(tensor) for tensor in contract.inputs}
-        for _ in range(WARM_RUNS):
-            session.run(sample)
+        try:
+            for _ in range(WARM_RUNS):
+                session.run(sample)
+        except RunFailed:
+            if not any(-1 in tensor.shape[1:] for tensor in contract.inputs):
+                raise
         return LoadedVersion(pin, contract, session)
+
+    def stamp(self) -> Stamp:
+        """Changes when the registry gets a version: one that could not be loaded may be there now."""
+        return stamp(self._registry.root)
 
     def retain(self, digests: frozenset[str]) -> None:
         """Forgets every other version; requests that still run in one keep it alive until they end."""
@@ -78,6 +88,9 @@ def _graph_has_tensors(session: Session, contract: Contract, ref: str) -> None:
             if names.get(tensor.name) != tensor.datatype:
                 found = names.get(tensor.name, f"no such {side}")
                 raise ArtifactRefused(f"{ref}, {side} {tensor.name!r}", found, f"{tensor.datatype} as in contract.json")
+        if [tensor.name for tensor in declared] != list(names):  # answers are matched with their names by place
+            expected = f"those of contract.json, {[tensor.name for tensor in declared]}"
+            raise ArtifactRefused(f"{ref}, {side}s", str(list(names)), expected)
 
 
 def _sample(tensor: Tensor) -> Array:

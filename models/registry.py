@@ -3,7 +3,8 @@
 Laws
 - What `read` returns has the digest that was asked for: every byte is hashed each time it is read, and the buffer that was
   hashed is the buffer that is returned.
-- A version is installed whole or not at all (write aside, fsync, rename); installing it again changes nothing.
+- A version is installed whole or not at all (write aside, fsync, rename); installing it again changes nothing, or mends
+  a damaged copy.
 
 Layout: `<root>/sha256-<hex>/{manifest.json, model.onnx, contract.json, baseline.json, card.json}`.
 """
@@ -11,12 +12,13 @@ Layout: `<root>/sha256-<hex>/{manifest.json, model.onnx, contract.json, baseline
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from models.contract import Contract
 from models.durable import sync_directory, write_durably
-from models.errors import ArtifactMismatch, ArtifactMissing, SourceUnknown
+from models.errors import ArtifactMismatch, ArtifactMissing, ModelError, SourceUnknown
 from models.lock import Pin
 from models.manifest import CONTRACT, MODEL, Manifest
 from models.sources import file
@@ -42,7 +44,7 @@ class Registry:
         """Stores a version and returns its digest."""
         manifest = Manifest.of(files)
         target = self.place(manifest.digest)
-        if target.exists():
+        if self._intact(manifest.digest):
             return manifest.digest
         self.root.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self.root))
@@ -50,14 +52,30 @@ class Registry:
             for name, data in {**files, MANIFEST: manifest.encode()}.items():
                 write_durably(aside / name, data)
             aside.chmod(0o755)
-            aside.rename(target)
+            self._move_in(aside, target, manifest.digest)
             sync_directory(self.root)
-        except OSError:
-            if not target.exists():  # else another installer was first, with the same bytes
-                raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         return manifest.digest
+
+    def _intact(self, digest: str) -> bool:
+        try:
+            return bool(self.read_files(digest, digest))
+        except ModelError:
+            return False
+
+    def _move_in(self, whole: Path, target: Path, digest: str) -> None:
+        """A copy that is there and damaged gives way; one that another installer has put there is as good as ours."""
+        try:
+            whole.rename(target)
+        except OSError:
+            if self._intact(digest):
+                return
+            damaged = Path(tempfile.mkdtemp(prefix=".damaged-", dir=self.root))
+            with suppress(FileNotFoundError):
+                target.rename(damaged / "version")
+            shutil.rmtree(damaged, ignore_errors=True)
+            whole.rename(target)
 
     def read_files(self, digest: str, ref: str) -> dict[str, bytes]:
         """Every file of a version, verified. Raises ArtifactMissing, ArtifactMismatch."""
@@ -84,8 +102,7 @@ class Registry:
         A local copy that is damaged is fetched again; when the source has other bytes than the pin, nothing is installed.
         Raises ArtifactMissing, ArtifactMismatch, SourceUnknown.
         """
-        if self.has(pin.digest):
-            self.read_files(pin.digest, pin.ref)
+        if self._intact(pin.digest):
             return False
         scheme = pin.source.partition(":")[0]
         if scheme not in _SOURCES:

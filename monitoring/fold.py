@@ -31,7 +31,12 @@ from monitoring.window import MINUTE_S, MINUTE_US
 from service.featurelog.chunk import Chunk, Lost
 
 References = Mapping[str, Reference]  # by digest; a version that is missing is counted without columns
-REASON_CHARS = 40  # reasons of holes are our own words, cut where they carry offsets
+HOLES = (
+    "gap",
+    "torn",
+    "corrupt",
+    "segment missing",
+)  # how the reader's reasons begin; anything else is a payload it cannot read
 
 
 def fold(state: State, chunk: Chunk, *, settled: bool, rules: Rules, references: References) -> list[Event]:
@@ -77,8 +82,8 @@ def _count_holes(counters: Counters, lost: Iterable[Lost]) -> None:
 
 
 def _word(reason: str) -> str:
-    """The reason without its numbers: a label must not grow with the log."""
-    return " ".join(word for word in reason.split() if word.isalpha())[:REASON_CHARS] or "damage"
+    """The kind of a hole without its offsets: a label must not grow with the log."""
+    return next((kind for kind in HOLES if reason.startswith(kind)), "unreadable")
 
 
 def _take_in(state: State, number: int, minute: Minute, rules: Rules, references: References) -> None:

@@ -117,7 +117,7 @@ class Catalogue:
         for pin in pins:
             try:
                 versions[pin.name, pin.version] = self._serve(pin)
-            except ModelError as error:
+            except (ModelError, OSError) as error:
                 failed.append((pin.name, pin.version, str(error)))
         return versions, failed
 

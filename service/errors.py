@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from service.featurelog.record import Outcome, Problem
 
+FAULTS_MAX = 20  # enough to see the pattern; an answer with 10 000 details helps nobody
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -62,13 +64,14 @@ class MalformedBody(Rejected):
 
 
 class InvalidInput(Rejected):
-    """The body does not meet the model's contract."""
+    """The body does not meet the model's contract; the first FAULTS_MAX faults are told."""
 
     code = "invalid_input"
 
     def __init__(self, ref: str, faults: Sequence[Fault], problems: Sequence[Problem] = (), rows: int = 0) -> None:
         super().__init__(ref, faults, problems, rows)
-        self.ref, self.faults, self.problems, self.rows = ref, tuple(faults), list(problems), rows
+        self.ref, self.faults, self.problems, self.rows = ref, tuple(faults[:FAULTS_MAX]), list(problems), rows
+        self.more = len(faults) - 1
 
     @property
     def details(self) -> Sequence[Fault]:
@@ -76,7 +79,7 @@ class InvalidInput(Rejected):
 
     def __str__(self) -> str:
         first = self.faults[0]
-        more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
+        more = f" (and {self.more} more)" if self.more else ""
         return f"{first.at}: {first.problem}{more}; {self.ref} predicted nothing"
 
 
@@ -245,7 +248,7 @@ class RuntimeFailed(Failed):
         self.ref, self.reason = ref, reason
 
     def __str__(self) -> str:
-        return f"{self.ref}: {self.reason}"
+        return f"{self.ref}: the runtime failed: {self.reason}; nothing was predicted"
 
 
 class LogUnavailable(Failed):

@@ -5,6 +5,7 @@ Laws
 - The answer leaves after its record was handed to the operating system, or after its loss was counted.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +15,20 @@ import numpy as np
 import structlog
 from msgspec.structs import replace
 
+from models.errors import RunFailed
 from models.tensors import Array
 from service.batching import Batcher
 from service.catalogue import Catalogue
 from service.clock import Clock
-from service.errors import Internal, InvalidInput, LogUnavailable, RequestError, TooManyRows
+from service.errors import (
+    DeadlineExceeded,
+    Internal,
+    InvalidInput,
+    LogUnavailable,
+    RequestError,
+    RuntimeFailed,
+    TooManyRows,
+)
 from service.featurelog.record import MODEL_NAME_CHARS_MAX, Block, Outcome, Request, TensorNote
 from service.featurelog.writer import FeatureLog
 from service.http.answer import Answer
@@ -50,7 +60,8 @@ class Ask:
     served: ServedVersion | None = None
     decoded: Decoded | None = None
     rows: int = 0
-    outputs: Sequence[Array] | None = None
+    outputs: Block | None = None
+    wide_outputs: Sequence[TensorNote] = ()
     queue_us: int = 0
     compute_us: int = 0
 
@@ -88,6 +99,12 @@ class Predictor:
             body = await self._run(ask)
         except RequestError as error:
             return await self.settle_error(ask, error)
+        except asyncio.CancelledError:  # BentoML's own timeout: nobody waits for the answer, the record is still due
+            late = DeadlineExceeded()
+            record = self._record(ask, late.outcome, status_of(late), late.code, late)
+            self._featurelog.append_request(record)
+            self._count(ask, record)
+            raise
         except Exception:  # the request edge (STYLE 15): counted as failed, logged with the id
             _log.exception("predict.failed", request_id=ask.request_id, model=ask.model[:MODEL_NAME_CHARS_MAX])
             return await self.settle_error(ask, Internal())
@@ -119,7 +136,12 @@ class Predictor:
             raise TooManyRows(ask.rows, self._limits.max_rows)
         deadline_ns = ask.started_ns + int(self._limits.timeout_ms * 1e6)
         ran = await self._batcher.run(version, version.tensors(decoded.inputs), ask.rows, deadline_ns)
-        ask.outputs, ask.queue_us, ask.compute_us = ran
+        ask.queue_us, ask.compute_us = ran.queue_us, ran.compute_us
+        try:
+            ask.outputs = version.outputs.block(ran.outputs, ask.rows)
+        except RunFailed as error:
+            raise RuntimeFailed(version.pin.ref, error.reason) from error
+        ask.wide_outputs = _wide(version, ran.outputs)
         return ask.wire.encode(version, ran.outputs, decoded, ask.request_id)
 
     def _feature_key(self, policy: RoutePolicy, ask: Ask) -> bytes:
@@ -136,17 +158,20 @@ class Predictor:
     ) -> bool:
         """Writes the record; returns whether it is in the log."""
         record = self._record(ask, outcome, status, code, error)
-        served = ask.served
-        known = ask.model if served is not None or ask.model in self._catalogue.current.policies else ""
         written = await self._featurelog.append_request(record)
         if not written and outcome is Outcome.ANSWERED and self._limits.refuse_unlogged:  # as the log counted it
             unlogged = LogUnavailable()
             record = replace(record, outcome=unlogged.outcome, status=status_of(unlogged), code=unlogged.code)
+        self._count(ask, record)
+        return written
+
+    def _count(self, ask: Ask, record: Request) -> None:
+        served = ask.served
+        known = ask.model if served is not None or ask.model in self._catalogue.current.policies else ""
         self._telemetry.request(record, known, served.pin.version if served is not None else "")
         if not self._publish_due:  # once a tick, after the answers of this tick have left
             self._publish_due = True
             self._featurelog.loop.call_soon(self._publish)
-        return written
 
     def _publish(self) -> None:
         self._publish_due = False
@@ -154,11 +179,10 @@ class Predictor:
 
     def _record(self, ask: Ask, outcome: Outcome, status: int, code: str, error: RequestError | None) -> Request:
         served, decision = ask.served, ask.decision
-        features, tensors = _asked(served, ask.decoded.inputs) if served and ask.decoded else (None, None)
-        outputs = None
-        if served is not None and ask.outputs is not None:
-            outputs = served.outputs.block(ask.outputs, ask.rows)
-            tensors = [*(tensors or ()), *_wide(served, ask.outputs)] or None
+        features: Block | None = None
+        tensors: list[TensorNote] = []
+        if served is not None and ask.decoded is not None and outcome is not Outcome.REJECTED:  # FORMAT.md §5.3
+            features, tensors = _asked(served, ask.decoded.inputs)
         invalid = error if isinstance(error, InvalidInput) else None
         return Request(
             ask.at_us or self._clock.now_us(),
@@ -177,9 +201,9 @@ class Predictor:
             ask.compute_us,
             (time.monotonic_ns() - ask.started_ns) // 1000,
             features,
-            outputs,
+            ask.outputs,
             invalid.problems or None if invalid else None,
-            tensors,
+            [*tensors, *ask.wide_outputs] or None,
         )
 
     def _offer(self, ask: Ask, decision: Decision) -> None:
@@ -187,7 +211,8 @@ class Predictor:
         for name in decision.shadows:
             version = self._catalogue.current.versions.get((ask.model, name))
             if version is not None:
-                self._shadows.offer(Offer(version, ask.request_id, ask.at_us, ask.decoded.inputs))
+                features = ask.served.features if ask.served is not None else ()
+                self._shadows.offer(Offer(version, ask.request_id, ask.at_us, ask.decoded.inputs, features))
 
 
 def _header_key(policy: RoutePolicy, ask: Ask) -> bytes:
@@ -206,9 +231,9 @@ def _headers(ask: Ask) -> Headers:
     return headers
 
 
-def _asked(served: ServedVersion, inputs: Inputs) -> tuple[Block | None, list[TensorNote] | None]:
+def _asked(served: ServedVersion, inputs: Inputs) -> tuple[Block | None, list[TensorNote]]:
     if isinstance(inputs, Table):
-        return served.blocks.block(inputs.rows), None
+        return served.blocks.block(inputs.rows), []
     return None, [_note(name, array) for name, array in inputs.arrays.items()]
 
 

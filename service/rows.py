@@ -17,12 +17,14 @@ import numpy as np
 
 from models.baseline import category_codes
 from models.contract import Column, Contract, Kind, Tensor
+from models.errors import RunFailed
 from models.tensors import DTYPES, Array
 from service.featurelog.record import Block, SchemaColumn
 
 Row = tuple[Any, ...]
 
-INT64 = msgspec.Meta(ge=-(2**63), le=2**63 - 1)  # what a cell of the log and an INT64 tensor can hold
+INT_LOW, INT_HIGH = -(2**63), 2**63 - 1  # what a cell of the log and an INT64 tensor can hold
+INT64 = msgspec.Meta(ge=INT_LOW, le=INT_HIGH)
 _FORMATS = {Kind.FLOAT: "d", Kind.INT: "q", Kind.BOOL: "q", Kind.STRING: "q"}
 
 
@@ -45,10 +47,23 @@ class PlainTensors:
 
     @property
     def n(self) -> int:
-        return int(next(iter(self.arrays.values())).shape[0])
+        shape = next(iter(self.arrays.values())).shape
+        return int(shape[0]) if shape else 1
 
 
 Inputs = Table | PlainTensors
+
+
+def int_bounds(contract: Contract) -> dict[str, tuple[int, int]]:
+    """Lowest and highest value of each integer column: what its tensor and a cell of the log can both hold."""
+    integers = {column.name for column in contract.features if column.kind is Kind.INT}
+    bounds: dict[str, tuple[int, int]] = {}
+    for tensor in contract.inputs:
+        if tensor.datatype.lstrip("U").startswith("INT"):
+            limits = np.iinfo(DTYPES[tensor.datatype])
+            low, high = max(INT_LOW, int(limits.min)), min(INT_HIGH, int(limits.max))
+            bounds |= {name: (low, high) for name in tensor.columns if name in integers}
+    return bounds
 
 
 class BlockPlan:
@@ -125,15 +140,23 @@ def _maker(tensor: Tensor, places: list[int], width: int) -> Callable[[Sequence[
 class OutputPlan:
     """How the graph's outputs become the log's cells; compiled once a version."""
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, ref: str) -> None:
+        self._ref = ref
         self._blocks = BlockPlan(contract.output_columns)
         self._places = [place for place, tensor in enumerate(contract.outputs) if tensor.columns]
+        self._names = [tensor.name for tensor in contract.outputs]
         self.schema = self._blocks.schema()
 
     def block(self, outputs: Sequence[Array], n: int) -> Block | None:
-        """The columns of all tabular outputs, side by side; None when the model has none."""
+        """The columns of all tabular outputs, side by side; None when the model has none.
+
+        Raises RunFailed when the graph did not answer row by row.
+        """
         if not self._places:
             return None
+        for place in self._places:
+            if len(outputs[place]) != n:
+                raise RunFailed(self._ref, f"output {self._names[place]!r} has {len(outputs[place])} rows for {n}")
         columns = [outputs[place].reshape(n, -1).tolist() for place in self._places]
         if n == 1:
             return self._blocks.block([tuple([value for column in columns for value in column[0]])])

@@ -23,12 +23,17 @@ class ServedVersion:
         self.session: Session = loaded.session
         self.blocks = BlockPlan(loaded.contract.features)
         self._inputs = InputPlan(loaded.contract) if loaded.contract.tabular else None
-        self.outputs = OutputPlan(loaded.contract)
+        self.outputs = OutputPlan(loaded.contract, loaded.pin.ref)
         self.schema = Schema(
             0, self.pin.name, self.pin.version, self.pin.digest, self.blocks.schema(), self.outputs.schema
         )
         self.header = self.pin.version.encode()
         self.codecs: Mapping[str, Any] = {}
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the columns of a row."""
+        return tuple(column.name for column in self.contract.features)
 
     def tensors(self, inputs: Inputs) -> Mapping[str, Array]:
         """The graph's input tensors for a decoded request."""

@@ -17,7 +17,7 @@ from models.errors import RunFailed
 from service.featurelog.record import Outcome
 from service.featurelog.record import Shadow as ShadowRecord
 from service.featurelog.writer import FeatureLog
-from service.rows import Inputs
+from service.rows import Inputs, PlainTensors, Table
 from service.served import ServedVersion
 from service.telemetry import Telemetry
 
@@ -26,12 +26,13 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A request that was answered, for a shadow to answer again."""
+    """A request that was answered, for a shadow to answer again; `features` names the columns of its rows."""
 
     version: ServedVersion
     request_id: str
     at_us: int
     inputs: Inputs
+    features: tuple[str, ...] = ()
 
 
 class Shadows:
@@ -84,9 +85,24 @@ def _answer(offer: Offer, schema_id: int) -> ShadowRecord:
     begun_ns = monotonic_ns()
     outputs, code = None, ""
     try:
-        outputs = version.outputs.block(version.session.run(version.tensors(inputs)), inputs.n)
+        arranged = _arranged(offer)
+        if arranged is None:
+            code = "invalid_input"
+        else:
+            outputs = version.outputs.block(version.session.run(version.tensors(arranged)), inputs.n)
     except RunFailed:
         code = "runtime_failed"
     took_us = (monotonic_ns() - begun_ns) // 1000
     outcome = Outcome.FAILED if code else Outcome.ANSWERED
     return ShadowRecord(offer.at_us, offer.request_id, schema_id, outcome, code, inputs.n, took_us, outputs)
+
+
+def _arranged(offer: Offer) -> Inputs | None:
+    """The rows in the order of the shadow's own contract; None when they lack one of its features."""
+    own = offer.version.features
+    if isinstance(offer.inputs, PlainTensors) or own == offer.features:
+        return offer.inputs
+    places = {name: place for place, name in enumerate(offer.features)}
+    if not set(own) <= places.keys():
+        return None
+    return Table([tuple(row[places[name]] for name in own) for row in offer.inputs.rows])

@@ -2,7 +2,7 @@
 
 Laws
 - `examine` returns either typed rows or at least one fault: never both, never neither.
-- It sees every row, names the first FAULTS_MAX faults to the client, and counts all of them for the log.
+- It sees every row, names the first FAULTS_MAX faults to the client, and counts for the log in how many rows each occurs.
 - A value is never changed, but for an integral float in an int column (JavaScript and pandas write 3.0) and an int in a
   float column.
 """
@@ -12,12 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isnan
 
 from models.contract import Column, Contract, Kind
-from service.errors import Fault
+from service.errors import FAULTS_MAX, Fault
 from service.featurelog.record import Problem, SkewKind
-from service.rows import Row
+from service.rows import INT_HIGH, INT_LOW, Row, int_bounds
 
-FAULTS_MAX = 20  # enough to see the pattern; an answer with 10 000 details helps nobody
-INT_LOW, INT_HIGH = -(2**63), 2**63 - 1
 _EXPECTED = {Kind.FLOAT: "a number", Kind.INT: "an integer", Kind.BOOL: "true or false", Kind.STRING: "a string"}
 
 Place = Callable[[int, str], str]
@@ -28,25 +26,31 @@ class Examination:
 
     def __init__(self, contract: Contract, at: Place) -> None:
         self._columns = contract.features
-        self._names = {column.name for column in contract.features}
+        self._expected = _expectations(contract)
+        self._bounds = int_bounds(contract)
         self._at = at
         self._counts: Counter[tuple[SkewKind, str]] = Counter()
+        self._of_row: set[tuple[SkewKind, str]] = set()
         self.faults: list[Fault] = []
         self.rows: list[Row] = []
 
     @property
     def problems(self) -> list[Problem]:
-        """All faults, counted by kind and column."""
+        """All faults by kind and column, and in how many rows."""
         return [Problem(kind, column, rows) for (kind, column), rows in sorted(self._counts.items())]
 
     def fault(self, kind: SkewKind, column: str, at: str, problem: str) -> None:
         """One more fault; only names of the contract reach the log."""
-        self._counts[kind, column if column in self._names else ""] += 1
+        counted = (kind, column if column in self._expected else "")
+        if counted not in self._of_row:
+            self._of_row.add(counted)
+            self._counts[counted] += 1
         if len(self.faults) < FAULTS_MAX:
             self.faults.append(Fault(at, problem))
 
     def row(self, number: int, given: object) -> None:
         """One row, an object by feature name or a list in contract order."""
+        self._of_row.clear()
         if isinstance(given, Mapping):
             self._object(number, given)
         elif isinstance(given, Sequence) and not isinstance(given, str | bytes):
@@ -56,15 +60,15 @@ class Examination:
 
     def _object(self, number: int, given: Mapping[str, object]) -> None:
         for name in given:
-            if name not in self._names:
+            if name not in self._expected:
                 self.fault(SkewKind.UNKNOWN, "", self._at(number, str(name)[:64]), "unknown feature")
         cells = []
         for column in self._columns:
             if column.name in given:
                 cells.append(self._cell(number, column, given[column.name]))
             else:
-                expected = f"{_EXPECTED[column.kind]}{' or null' if column.nullable else ''}"
-                self.fault(SkewKind.ABSENT, column.name, self._at(number, column.name), f"missing, expected {expected}")
+                problem = f"missing, expected {self._expected[column.name]}"
+                self.fault(SkewKind.ABSENT, column.name, self._at(number, column.name), problem)
         if len(cells) == len(self._columns):
             self.rows.append(tuple(cells))
 
@@ -79,12 +83,12 @@ class Examination:
         """The typed value, or a fault and None."""
         if value is None:
             if not column.nullable:
-                expected = f"{_EXPECTED[column.kind]} (not nullable)"
-                self.fault(SkewKind.NULL, column.name, self._at(number, column.name), f"null, expected {expected}")
+                problem = f"null, expected {self._expected[column.name]} (not nullable)"
+                self.fault(SkewKind.NULL, column.name, self._at(number, column.name), problem)
             return None
-        typed = _typed(column.kind, value)
+        typed = _typed(column.kind, value, self._bounds.get(column.name, (INT_LOW, INT_HIGH)))
         if typed is None:
-            problem = f"found {_name(value)}, expected {_EXPECTED[column.kind]}{' or null' if column.nullable else ''}"
+            problem = f"found {_name(value)}, expected {self._expected[column.name]}"
             self.fault(SkewKind.WRONG_TYPE, column.name, self._at(number, column.name), problem)
         elif isinstance(typed, float) and isnan(typed):
             self.fault(
@@ -103,13 +107,24 @@ def examine(contract: Contract, rows: Sequence[object], at: Place) -> Examinatio
     return examination
 
 
-def _typed(kind: Kind, value: object) -> object | None:
+def _expectations(contract: Contract) -> dict[str, str]:
+    bounds = int_bounds(contract)
+    expected = {}
+    for column in contract.features:
+        low, high = bounds.get(column.name, (INT_LOW, INT_HIGH))
+        narrow = f" from {low} to {high}" if (low, high) != (INT_LOW, INT_HIGH) else ""
+        expected[column.name] = f"{_EXPECTED[column.kind]}{narrow}{' or null' if column.nullable else ''}"
+    return expected
+
+
+def _typed(kind: Kind, value: object, bounds: tuple[int, int]) -> object | None:
+    low, high = bounds
     match kind:
         case Kind.FLOAT if isinstance(value, float | int) and not isinstance(value, bool):
             return _float(value)
-        case Kind.INT if isinstance(value, int) and not isinstance(value, bool) and INT_LOW <= value <= INT_HIGH:
+        case Kind.INT if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        case Kind.INT if isinstance(value, float) and value.is_integer() and INT_LOW <= value < INT_HIGH:
+        case Kind.INT if isinstance(value, float) and value.is_integer() and low <= int(value) <= high:
             return int(value)
         case Kind.BOOL if isinstance(value, bool):
             return value

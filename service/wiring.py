@@ -80,13 +80,13 @@ async def start_worker(settings: Settings) -> Worker:
         refuse_unlogged=settings.on_log_failure == "refuse",
     )
     native = Native()
-    wires: Mapping[Verb, Wire] = {Verb.V1_PREDICT: V1(), Verb.V2_INFER: V2()}
+    wires: Mapping[Verb, Wire] = {Verb.V1_PREDICT: V1(), Verb.V2_INFER: V2(), Verb.NATIVE_PREDICT: native}
     routes = RoutesFile(settings.routes_path)
     catalogue = Catalogue(
         routes=routes,
         lock_file=LockFile(settings.lock_path),
         pool=Pool(Registry(settings.registry_root), threads=settings.model_threads),
-        wires=(*wires.values(), native),
+        wires=tuple(wires.values()),
         telemetry=telemetry,
     )
     batcher = Batcher(max_queue_rows=settings.max_queue_rows, inline_below_us=settings.inline_below_us)

@@ -167,5 +167,5 @@ def decode(data: bytes | memoryview) -> Payload:
     """Raises RecordInvalid when the bytes are no payload of this format."""
     try:
         return _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RecordInvalid(str(error)) from error

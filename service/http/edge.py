@@ -28,6 +28,7 @@ from service.errors import (
 from service.http.answer import Answer
 from service.http.errors import error_answer
 from service.http.paths import Target, Verb
+from service.http.v1 import native_model
 from service.http.wire import Wire
 from service.predict import Ask, Predictor
 
@@ -88,6 +89,8 @@ class Edge:
         ask = Ask(wire, target.model, target.version, request_id, headers, time.monotonic_ns())
         try:
             ask.body = await read_body(headers, receive, self._max_body_bytes)
+            if target.verb is Verb.NATIVE_PREDICT:
+                ask.model = native_model(ask.body)
         except RequestError as error:
             return await self._predictor.settle_error(ask, error)
         return await self._predictor.predict(ask)

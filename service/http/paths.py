@@ -27,6 +27,7 @@ class Verb(StrEnum):
     V2_MODEL_READY = "v2_model_ready"
     V2_CONFIG = "v2_config"
     V2_INDEX = "v2_index"
+    NATIVE_PREDICT = "native_predict"
     LIVEZ = "livez"
     READYZ = "readyz"
     METRICS = "metrics"
@@ -51,6 +52,7 @@ _FIXED = {
     "/v2/health/live": Target(Verb.V2_LIVE, "GET"),
     "/v2/health/ready": Target(Verb.V2_READY, "GET"),
     "/v2/repository/index": Target(Verb.V2_INDEX, "POST"),
+    "/predict": Target(Verb.NATIVE_PREDICT, "POST"),
     "/livez": Target(Verb.LIVEZ, "GET"),
     "/healthz": Target(Verb.LIVEZ, "GET"),
     "/readyz": Target(Verb.READYZ, "GET"),

@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-import numpy as np
 from msgspec.structs import astuple
 
 from models.contract import Column, Contract, Kind
-from models.tensors import DTYPES, Array
+from models.tensors import Array
 from service.errors import Fault, InvalidInput, MalformedBody
+from service.featurelog.record import Problem, SkewKind
 from service.http.wire import Decoded
-from service.rows import INT64, PlainTensors, Table
+from service.plain import array_of, fits
+from service.rows import INT64, PlainTensors, Table, int_bounds
 from service.served import ServedVersion
 from service.validation import examine
 
@@ -55,7 +56,7 @@ class V1:
         for decoder in decoders:
             try:
                 instances = decoder.decode(body).instances
-            except (msgspec.DecodeError, RecursionError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             if instances:
                 return Decoded(Table([astuple(row) for row in instances]))
@@ -72,16 +73,18 @@ class V1:
 
 
 def _decoder(contract: Contract, *, array_like: bool) -> msgspec.json.Decoder[Any]:
+    bounds = int_bounds(contract)
     fields: list[Any] = [
-        (f"f{place}", _type(column), msgspec.field(name=column.name)) for place, column in enumerate(contract.features)
+        (f"f{place}", _type(column, bounds.get(column.name)), msgspec.field(name=column.name))
+        for place, column in enumerate(contract.features)
     ]
     row = msgspec.defstruct("Row", fields, array_like=array_like, forbid_unknown_fields=True, gc=False)
     body = msgspec.defstruct("Body", [("instances", list[row])])  # type: ignore[valid-type]
     return msgspec.json.Decoder(body)
 
 
-def _type(column: Column) -> Any:
-    typed = _TYPES[column.kind]
+def _type(column: Column, bounds: tuple[int, int] | None) -> Any:
+    typed = Annotated[int, msgspec.Meta(ge=bounds[0], le=bounds[1])] if bounds else _TYPES[column.kind]
     return typed | None if column.nullable else typed
 
 
@@ -90,7 +93,7 @@ def _loose(body: bytes) -> list[Any]:
         return msgspec.json.decode(body, type=_Loose).instances
     except msgspec.ValidationError as error:
         raise MalformedBody(str(error), _EXPECTED) from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         found = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise MalformedBody(f"{found} (NaN and Infinity are not JSON)", _EXPECTED) from error
 
@@ -103,30 +106,57 @@ def _examined(version: ServedVersion, instances: list[Any]) -> Table:
 
 
 def _place(row: int, column: str) -> str:
-    return f"/instances/{row}/{column}" if column else f"/instances/{row}"
+    escaped = column.replace("~", "~0").replace("/", "~1")  # RFC 6901
+    return f"/instances/{row}/{escaped}" if column else f"/instances/{row}"
 
 
 def _plain(version: ServedVersion, instances: list[Any]) -> PlainTensors:
-    if not instances:
-        raise InvalidInput(version.pin.ref, [Fault("/instances", "no rows, expected at least one")])
     tensors = version.contract.inputs
     arrays = {}
     for tensor in tensors:
         try:
-            values = instances if len(tensors) == 1 else [instance[tensor.name] for instance in instances]
-            array: Array = np.array(values, dtype=DTYPES[tensor.datatype])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InvalidInput(version.pin.ref, [Fault("/instances", f"input {tensor.name!r}: {error}")]) from error
-        if array.ndim != len(tensor.shape) or any(
-            a != b for a, b in zip(array.shape, tensor.shape, strict=True) if b >= 0
-        ):
+            values = (
+                instances if len(tensors) == 1 else [_named(given, tensor.name, len(tensors)) for given in instances]
+            )
+            array = array_of(values, tensor.datatype)
+        except ValueError as error:
+            raise _unfit(version, SkewKind.WRONG_TYPE, f"input {tensor.name!r}: {error}", instances) from error
+        if not instances or not fits(array.shape, tensor.shape):
             problem = f"input {tensor.name!r} has shape {list(array.shape)}, expected {list(tensor.shape)}"
-            raise InvalidInput(version.pin.ref, [Fault("/instances", problem)])
+            raise _unfit(version, SkewKind.SHAPE, problem if instances else "no rows, expected at least one", instances)
         arrays[tensor.name] = array
     return PlainTensors(arrays)
 
 
+def _named(instance: Any, name: str, inputs: int) -> Any:
+    if not isinstance(instance, dict) or name not in instance or len(instance) != inputs:
+        raise ValueError(f"not in every instance, expected objects with the {inputs} inputs of the graph")
+    return instance[name]
+
+
+def _unfit(version: ServedVersion, kind: SkewKind, problem: str, instances: list[Any]) -> InvalidInput:
+    rows = len(instances)
+    return InvalidInput(version.pin.ref, [Fault("/instances", problem)], [Problem(kind, "", rows)], rows)
+
+
 class Native(V1):
-    """The same rows through BentoML's own `POST /predict`; only the record names it apart."""
+    """The same rows through BentoML's own `POST /predict`, `{"model": …, "instances": […]}`."""
 
     name = "native"
+
+
+class _Addressed(msgspec.Struct):
+    """The part of a native body that says who is asked."""
+
+    model: str
+
+
+_addressed = msgspec.json.Decoder(_Addressed)
+
+
+def native_model(body: bytes) -> str:
+    """Who a native body asks. Raises MalformedBody."""
+    try:
+        return _addressed.decode(body).model
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedBody(str(error), 'a JSON object {"model": ..., "instances": [...]}') from error

@@ -4,22 +4,24 @@ Inputs are named either as the graph names its tensors or as the contract names 
 [n, 1]); the two are not mixed.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 
 from models.contract import Column, Tensor
 from models.tensors import DTYPES, Array
 from service.errors import Fault, InvalidInput, MalformedBody
 from service.featurelog.record import Problem, SkewKind
 from service.http.wire import Decoded
+from service.plain import array_of, fits
 from service.rows import Inputs, PlainTensors, Table
 from service.served import ServedVersion
 from service.validation import examine
 
+DIMENSIONS_MAX = 32  # what an array of numpy may have; a client's list of a million sizes is a fault of one line
 _EXPECTED = 'a JSON object {"inputs": [{"name", "shape", "datatype", "data"}]}'
 _KIND_TYPES: Mapping[str, tuple[str, ...]] = {
     "float": ("FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8"),
@@ -66,10 +68,9 @@ class V2:
         names = [tensor.name for tensor in version.contract.outputs]
         wanted = [output.name for output in asked.outputs] if asked.outputs else names
         for place, name in enumerate(wanted):
-            if name not in names:
-                raise InvalidInput(
-                    version.pin.ref, [Fault(f"/outputs/{place}/name", f"{name!r}, expected one of {names}")]
-                )
+            if name not in names or name in wanted[:place]:  # so never more than there are names
+                problem = f"{name[:64]!r}, expected each of {names} at most once"
+                raise InvalidInput(version.pin.ref, [Fault(f"/outputs/{place}/name", problem)])
         return Decoded(_inputs(version, asked.inputs), {"id": asked.id, "outputs": wanted})
 
     def encode(self, version: ServedVersion, outputs: Sequence[Array], decoded: Decoded, request_id: str) -> bytes:
@@ -99,17 +100,33 @@ def _parse(body: bytes) -> Body:
         return _decoder.decode(body)
     except msgspec.ValidationError as error:
         raise MalformedBody(str(error), _EXPECTED) from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         found = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise MalformedBody(f"{found} (NaN and Infinity are not JSON)", _EXPECTED) from error
 
 
+class Found(NamedTuple):
+    """A fault, and what the log says of it: kind, column of the contract or "", rows."""
+
+    fault: Fault
+    kind: SkewKind
+    column: str = ""
+
+
+def _refuse(version: ServedVersion, found: Sequence[Found], rows: int) -> None:
+    """Raises InvalidInput when anything was found."""
+    if found:
+        kinds = dict.fromkeys((one.kind, one.column) for one in found)
+        problems = [Problem(kind, column, max(1, rows)) for kind, column in kinds]
+        raise InvalidInput(version.pin.ref, [one.fault for one in found], problems, rows)
+
+
 def _inputs(version: ServedVersion, given: list[InputTensor]) -> Inputs:
-    faults = [fault for place, tensor in enumerate(given) for fault in _shape_faults(place, tensor)]
-    names = [tensor.name for tensor in given]
-    faults += [Fault("/inputs", f"input {name!r} twice") for name in sorted({n for n in names if names.count(n) > 1})]
-    if faults:
-        raise InvalidInput(version.pin.ref, faults)
+    found = [one for place, tensor in enumerate(given) for one in _shape_faults(place, tensor)]
+    names = Counter(tensor.name for tensor in given)
+    twice = sorted(name for name, times in names.items() if times > 1)
+    found += [Found(Fault("/inputs", f"input {name[:64]!r} twice"), SkewKind.SHAPE) for name in twice]
+    _refuse(version, found, 0)  # how many rows it has is what is in doubt
     contract = version.contract
     if not contract.tabular:
         return PlainTensors(_plain(version, given))
@@ -119,22 +136,24 @@ def _inputs(version: ServedVersion, given: list[InputTensor]) -> Inputs:
     return _rows(version, _columns_of_features(version, given))
 
 
-def _shape_faults(place: int, tensor: InputTensor) -> list[Fault]:
-    at = f"/inputs/{place}"
+def _shape_faults(place: int, tensor: InputTensor) -> list[Found]:
+    at, shape = f"/inputs/{place}", tensor.shape
     if tensor.datatype not in DTYPES:
-        return [Fault(f"{at}/datatype", f"found {tensor.datatype[:32]!r}, expected one of {', '.join(DTYPES)}")]
-    if not tensor.shape or any(size < 0 for size in tensor.shape):
-        return [Fault(f"{at}/shape", f"found {tensor.shape}, expected the batch first and no negative size")]
-    while tensor.data and isinstance(
-        tensor.data[0], list
-    ):  # nested data is allowed: the specification's own examples use it
-        if not all(isinstance(part, list) for part in tensor.data):
-            return [Fault(f"{at}/data", "ragged, expected lists of one depth")]
-        tensor.data = [value for part in tensor.data for value in part]
-    if len(tensor.data) != prod(tensor.shape):
-        return [
-            Fault(f"{at}/data", f"{len(tensor.data)} values, expected {prod(tensor.shape)} for shape {tensor.shape}")
-        ]
+        problem = f"found {tensor.datatype[:32]!r}, expected one of {', '.join(DTYPES)}"
+        return [Found(Fault(f"{at}/datatype", problem), SkewKind.WRONG_TYPE)]
+    if len(shape) > DIMENSIONS_MAX or not shape or any(size < 1 for size in shape):
+        problem = f"found {shape[:DIMENSIONS_MAX]}, expected the batch first and every size at least 1"
+        return [Found(Fault(f"{at}/shape", problem), SkewKind.SHAPE)]
+    data, depth = tensor.data, 1
+    while data and isinstance(data[0], list):  # nested data is allowed: the specification's own examples use it
+        sizes = {len(part) if isinstance(part, list) else -1 for part in data}
+        if depth >= len(shape) or sizes != {shape[depth]} or len(data) != prod(shape[:depth]):
+            return [Found(Fault(f"{at}/data", f"nested otherwise than shape {shape} says, or ragged"), SkewKind.SHAPE)]
+        data, depth = [value for part in data for value in part], depth + 1
+    if len(data) != prod(shape):
+        problem = f"{len(data)} values, expected {prod(shape)} for shape {shape}"
+        return [Found(Fault(f"{at}/data", problem), SkewKind.SHAPE)]
+    tensor.data = data
     return []
 
 
@@ -145,64 +164,62 @@ Columns = dict[str, tuple[int, list[Any], int, int]]
 def _columns_of_tensors(version: ServedVersion, given: list[InputTensor]) -> Columns:
     columns: Columns = {}
     declared = {tensor.name: tensor for tensor in version.contract.inputs}
-    faults = []
+    found: list[Found] = []
     for place, tensor in enumerate(given):
         names = declared[tensor.name].columns
-        faults += _tensor_faults(place, tensor, declared[tensor.name])
+        found += _tensor_faults(place, tensor, declared[tensor.name])
         columns |= {name: (place, tensor.data, i, len(names)) for i, name in enumerate(names)}
-    if faults:
-        raise InvalidInput(version.pin.ref, faults)
+    _refuse(version, found, max(tensor.shape[0] for tensor in given))
     return columns
 
 
-def _tensor_faults(place: int, tensor: InputTensor, declared: Tensor) -> list[Fault]:
+def _tensor_faults(place: int, tensor: InputTensor, declared: Tensor) -> list[Found]:
     width = len(declared.columns)
     shapes = [[tensor.shape[0], width]] + ([[tensor.shape[0]]] if width == 1 else [])
     if tensor.shape not in shapes:
-        return [Fault(f"/inputs/{place}/shape", f"found {tensor.shape}, expected [n, {width}]")]
+        fault = Fault(f"/inputs/{place}/shape", f"found {tensor.shape}, expected [n, {width}]")
+        return [Found(fault, SkewKind.SHAPE)]
     allowed = ("BYTES",) if declared.datatype == "BYTES" else (*_KIND_TYPES["float"], "BOOL")
     if tensor.datatype not in allowed:
-        return [Fault(f"/inputs/{place}/datatype", f"found {tensor.datatype}, expected {declared.datatype}")]
+        fault = Fault(f"/inputs/{place}/datatype", f"found {tensor.datatype}, expected {declared.datatype}")
+        return [Found(fault, SkewKind.WRONG_TYPE)]
     return []
 
 
 def _columns_of_features(version: ServedVersion, given: list[InputTensor]) -> Columns:
     columns: Columns = {}
     features = {column.name: column for column in version.contract.features}
-    rows = max((tensor.shape[0] for tensor in given), default=0)
-    faults: list[Fault] = []
-    problems: list[Problem] = []
+    found: list[Found] = []
     for place, tensor in enumerate(given):
         columns[tensor.name] = (place, tensor.data, 0, 1)
-        if (found := _feature_fault(place, tensor, features.get(tensor.name))) is not None:
-            faults.append(found[0])
-            problems.append(Problem(found[1], tensor.name if tensor.name in features else "", rows))
-    for name in features.keys() - columns.keys():
-        faults.append(Fault("/inputs", f"missing input {name!r}"))
-        problems.append(Problem(SkewKind.ABSENT, name, rows))
-    if faults:
-        raise InvalidInput(version.pin.ref, faults, problems, rows)
+        found += _feature_faults(place, tensor, features.get(tensor.name))
+    for name, column in features.items():
+        if name not in columns:
+            problem = f"missing input {name!r}, expected {' or '.join(_KIND_TYPES[column.kind][:2])}"
+            found.append(Found(Fault("/inputs", problem), SkewKind.ABSENT, name))
+    _refuse(version, found, max((tensor.shape[0] for tensor in given), default=0))
     return columns
 
 
-def _feature_fault(place: int, tensor: InputTensor, column: Column | None) -> tuple[Fault, SkewKind] | None:
+def _feature_faults(place: int, tensor: InputTensor, column: Column | None) -> list[Found]:
     at = f"/inputs/{place}"
     if column is None:
-        return Fault(f"{at}/name", f"unknown input {tensor.name[:64]!r}"), SkewKind.UNKNOWN
+        return [Found(Fault(f"{at}/name", f"unknown input {tensor.name[:64]!r}"), SkewKind.UNKNOWN)]
     if tensor.shape not in ([tensor.shape[0]], [tensor.shape[0], 1]):
-        return Fault(f"{at}/shape", f"found {tensor.shape}, expected [n] or [n, 1]"), SkewKind.SHAPE
+        fault = Fault(f"{at}/shape", f"found {tensor.shape}, expected [n] or [n, 1]")
+        return [Found(fault, SkewKind.SHAPE, column.name)]
     if tensor.datatype not in (allowed := _KIND_TYPES[column.kind]):
-        return Fault(
-            f"{at}/datatype", f"found {tensor.datatype}, expected {' or '.join(allowed[:2])}"
-        ), SkewKind.WRONG_TYPE
-    return None
+        fault = Fault(f"{at}/datatype", f"found {tensor.datatype}, expected {' or '.join(allowed[:2])}")
+        return [Found(fault, SkewKind.WRONG_TYPE, column.name)]
+    return []
 
 
 def _rows(version: ServedVersion, columns: Columns) -> Table:
     order = [columns[column.name] for column in version.contract.features]
     sizes = {len(data) // stride for _, data, _, stride in order}
     if len(sizes) > 1:
-        raise InvalidInput(version.pin.ref, [Fault("/inputs", f"ragged: {sorted(sizes)} rows, expected one number")])
+        fault = Fault("/inputs", f"ragged: {sorted(sizes)} rows, expected one number")
+        _refuse(version, [Found(fault, SkewKind.SHAPE)], max(sizes))
     rows = list(zip(*(data[offset::stride] for _, data, offset, stride in order), strict=True))
 
     def place(row: int, column: str) -> str:
@@ -219,27 +236,24 @@ def _rows(version: ServedVersion, columns: Columns) -> Table:
 
 def _plain(version: ServedVersion, given: list[InputTensor]) -> dict[str, Array]:
     declared = {tensor.name: tensor for tensor in version.contract.inputs}
-    faults = [Fault("/inputs", f"missing input {name!r}") for name in declared.keys() - {t.name for t in given}]
+    sent = {tensor.name for tensor in given}
+    found = [Found(Fault("/inputs", f"missing input {n!r}"), SkewKind.ABSENT) for n in declared if n not in sent]
     arrays: dict[str, Array] = {}
     for place, tensor in enumerate(given):
-        known = declared.get(tensor.name)
+        at, known = f"/inputs/{place}", declared.get(tensor.name)
         if known is None:
-            faults.append(
-                Fault(f"/inputs/{place}/name", f"unknown input {tensor.name[:64]!r}, expected {list(declared)}")
-            )
+            fault = Fault(f"{at}/name", f"unknown input {tensor.name[:64]!r}, expected {list(declared)}")
+            found.append(Found(fault, SkewKind.UNKNOWN))
         elif tensor.datatype != known.datatype:
-            faults.append(Fault(f"/inputs/{place}/datatype", f"found {tensor.datatype}, expected {known.datatype}"))
-        elif not _fits(tensor.shape, known.shape):
-            faults.append(Fault(f"/inputs/{place}/shape", f"found {tensor.shape}, expected {list(known.shape)}"))
+            fault = Fault(f"{at}/datatype", f"found {tensor.datatype}, expected {known.datatype}")
+            found.append(Found(fault, SkewKind.WRONG_TYPE))
+        elif not fits(tensor.shape, known.shape):
+            fault = Fault(f"{at}/shape", f"found {tensor.shape}, expected {list(known.shape)}")
+            found.append(Found(fault, SkewKind.SHAPE))
         else:
             try:
-                arrays[tensor.name] = np.array(tensor.data, dtype=DTYPES[tensor.datatype]).reshape(tensor.shape)
-            except (TypeError, ValueError, OverflowError) as error:
-                faults.append(Fault(f"/inputs/{place}/data", str(error)))
-    if faults:
-        raise InvalidInput(version.pin.ref, faults)
-    return arrays
-
-
-def _fits(shape: list[int], declared: tuple[int, ...]) -> bool:
-    return len(shape) == len(declared) and all(b < 0 or a == b for a, b in zip(shape, declared, strict=True))
+                arrays[tensor.name] = array_of(tensor.data, tensor.datatype).reshape(tensor.shape)
+            except ValueError as error:
+                found.append(Found(Fault(f"{at}/data", str(error)), SkewKind.WRONG_TYPE))
+    _refuse(version, found, max((tensor.shape[0] for tensor in given), default=0))
+    return {name: arrays[name] for name in declared}

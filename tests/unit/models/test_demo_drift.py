@@ -18,6 +18,8 @@ from models.demo.simulator import Row, payments, rows
 from models.natural import noise_corrected_psi
 from models.session import Session
 
+pytestmark = pytest.mark.simulation
+
 FOLDER = Path(__file__).parents[3] / "models" / "demo" / "artefacts" / "payments" / "1"
 CONTRACT = Contract.decode((FOLDER / "contract.json").read_bytes())
 BASELINE = Baseline.decode((FOLDER / "baseline.json").read_bytes())

@@ -65,12 +65,13 @@ def model(
     name: str = "payments",
     version: str = "1",
     digest: str | None = None,
+    output: str = "score",
 ) -> Model:
     """Standard normal features, four cities, a score; the baseline is `rows` rows of the same."""
     rng = np.random.default_rng(seed)
     columns = [Column(name=f"f{j}", kind=Kind.FLOAT) for j in range(floats)]
     city = Column(name="city", kind=Kind.STRING, categories=CITIES, nullable=True)
-    score = Column(name="score", kind=Kind.FLOAT)
+    score = Column(name=output, kind=Kind.FLOAT)
     nothing = np.zeros(rows, dtype=np.bool_)
     features: list[ColumnBaseline] = [column_of_numbers(column, rng.normal(size=rows), nothing) for column in columns]
     features.append(column_of_codes(city, rng.integers(0, len(CITIES), rows), nothing))
@@ -81,7 +82,7 @@ def model(
             Tensor(name="x", datatype="FP32", shape=(-1, floats), columns=tuple(c.name for c in columns)),
             Tensor(name="city", datatype="BYTES", shape=(-1, 1), columns=("city",)),
         ),
-        outputs=(Tensor(name="score", datatype="FP32", shape=(-1, 1), columns=("score",)),),
+        outputs=(Tensor(name="score", datatype="FP32", shape=(-1, 1), columns=(output,)),),
         output_columns=(score,),
     )
     schema = Schema(
@@ -90,7 +91,7 @@ def model(
         version=version,
         digest=digest or "sha256:" + "a" * 64,
         features=tuple(SchemaColumn(c.name, c.kind, c.categories) for c in contract.features),
-        outputs=(SchemaColumn("score", Kind.FLOAT),),
+        outputs=(SchemaColumn(output, Kind.FLOAT),),
     )
     return Model(schema, Baseline(rows=rows, features=tuple(features), outputs=outputs), contract)
 
@@ -167,7 +168,7 @@ def refused(
 
 def heartbeat(at_us: int) -> Ledger:
     """A ledger of a writer that lives."""
-    return Ledger(at_us, 0, {}, 0, {})
+    return Ledger(at_us, 0, {}, {}, {})
 
 
 def chunk(*records: Record, made: Model, writer: str = "w0", epoch: int = 1, first_seq: int = 0) -> Chunk:

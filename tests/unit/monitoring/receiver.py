@@ -13,7 +13,8 @@ SECRET = "whsec_" + "cGx1bWJsaW5lIHRlc3RzIHNpZ24gd2l0aCB0aGlz"
 
 @dataclass
 class Receiver:
-    """`answers`: (status, headers) in turn, then 204 for ever; `taken`: (id, body) of verified posts, `seen`: all headers."""
+    """`answers`: (status, headers) in turn, then 204 for ever; `taken`: (id, body) of verified posts, `seen`: all headers;
+    `cut_off`: answers whose end the caller did not want."""
 
     url: str
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
@@ -21,6 +22,7 @@ class Receiver:
     seen: list[dict[str, str]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     attempts: int = 0
+    cut_off: int = 0
 
 
 @contextmanager
@@ -47,7 +49,10 @@ def receiving(answers: list[tuple[int, dict[str, str]]] | None = None, body: byt
                 self.send_header(name, value)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            try:
+                self.wfile.write(body)
+            except (BrokenPipeError, ConnectionResetError):
+                receiver.cut_off += 1
 
         def log_message(self, *_: object) -> None:
             return

@@ -35,6 +35,7 @@ def test_a_breach_fires_when_it_has_held_and_not_before() -> None:
 
 
 def test_silence_neither_resets_a_hold_nor_clears() -> None:
+    assert phases(B, N) == [Phase.PENDING, Phase.PENDING]
     assert phases(B, N, B)[-1] is Phase.FIRING
     assert phases(B, B, B, *[N] * 50)[-1] is Phase.FIRING
     assert phases(C, N, N) == [Phase.QUIET] * 3

@@ -85,9 +85,7 @@ def test_the_evidence_names_the_column_the_numbers_the_window_the_log_and_the_re
     assert data["arms"] == {"stable": 1002}
 
 
-@pytest.mark.parametrize(
-    "text", ["v", "a long category name of many words ", "💶 emoji are twelve bytes in JSON ", '"\\\\']
-)
+@pytest.mark.parametrize("text", ["v", "a long category name of many words ", "💶", '"\\\\'])
 def test_the_body_stays_below_the_limit_and_what_is_cut_is_added_up(text: str) -> None:
     event = request_retrain(incident(columns=200, categories=256, name=text * 40, text=text * 40, writers=256))
     assert len(event.body) < BODY_BYTES_MAX

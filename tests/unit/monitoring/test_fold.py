@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from monitoring.alert import Phase, Standing
 from monitoring.events import Event
 from monitoring.fold import close, fold
+from monitoring.reference import Reference
 from monitoring.rules import Rules
 from monitoring.state import ARM_SHADOW, UNROUTED, Key, State, Version
 from monitoring.stored import store
@@ -162,6 +163,20 @@ def test_a_record_so_late_that_its_windows_are_over_is_counted_as_forgotten() ->
     assert len(state.tracks[STABLE].drift[86_400].slices) == 1
 
 
+def test_minutes_are_closed_as_they_are_taken_in_however_much_time_a_chunk_spans() -> None:
+    state, most = State(), 0
+
+    class Watching(dict[str, Reference]):
+        def get(self, *args):
+            nonlocal most
+            most = max(most, len(state.open))
+            return super().get(*args)
+
+    one = chunk(*traffic(rng(), minutes=minutes(200), rows_per_minute=2), made=MADE)
+    fold(state, one, settled=True, rules=RULES, references=Watching(REFERENCES))
+    assert most <= 1
+
+
 def test_a_year_of_silence_is_skipped_and_empties_the_windows() -> None:
     records = traffic(rng(), minutes=minutes(5), rows_per_minute=50)
     state, _ = folded(chunk(*records, made=MADE))
@@ -221,10 +236,11 @@ def test_holes_are_counted_by_reason_without_their_numbers() -> None:
         Lost("w0", 1, 0, 5, "gap"),
         Lost("w0", 1, 0, None, "corrupt 17 bytes at 912"),
         Lost("w0", 1, 1, None, "torn"),
+        Lost("w0", 1, 1, None, "payload: Expected `object`, got `int`"),
     )
     state, _ = folded(Chunk((), lost, True))
     assert state.counters.lost == {"gap": 5}
-    assert state.counters.lost_unknown == {"corrupt bytes at": 1, "torn": 1}
+    assert state.counters.lost_unknown == {"corrupt": 1, "torn": 1, "unreadable": 1}
 
 
 def test_minutes_before_judging_begins_fill_the_windows_and_make_no_event() -> None:

@@ -66,6 +66,7 @@ def bodies(home: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (home / "monitor" / "outbox").glob("*.json")}
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_any_border_leaves_one_event_with_the_same_id_and_bytes(tmp_path: Path, point: str) -> None:
     (undisturbed := tmp_path / "undisturbed").mkdir()

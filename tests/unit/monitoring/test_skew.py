@@ -50,7 +50,7 @@ def test_outputs_are_counted_against_the_answers() -> None:
     [
         (Oddity(0, "null", 50, 1000, 0, 10_000), Drifted),
         (Oddity(0, "null", 50, 1000, 500, 10_000), Stable),  # as often as at training
-        (Oddity(0, "null", 8, 1000, 0, 10_000), Stable),  # significant, but below the tolerance
+        (Oddity(0, "null", 15, 2000, 0, 10_000), Stable),  # significant, but below the tolerance
         (Oddity(0, "null", 2, 100, 0, 10_000), Stable),  # two of a hundred: chance
         (Oddity(0, "null", 99, 99, 0, 10_000), TooFewSamples),
         (Oddity(0, "null", 500, 1000, 0, 0), NoBaseline),

@@ -7,6 +7,7 @@ import pytest
 from monitoring.delivery import NoReply, Reply
 from monitoring.errors import AddressRefused, HostUnresolved
 from monitoring.webhook import CONTENT_TYPE, Resolver, WebhookSender, is_loopback_host, public, resolve
+from tests.processes import wait_until
 from tests.unit.monitoring.receiver import SECRET, receiving
 
 
@@ -50,8 +51,9 @@ def test_retry_after_is_handed_on() -> None:
 
 
 def test_a_large_answer_is_not_read_to_its_end() -> None:
-    with receiving(body=b"x" * 20_000_000) as receiver:
-        assert post(receiver.url) == Reply(204)
+    with receiving([(500, {})], body=b"x" * 50_000_000) as receiver:
+        assert post(receiver.url) == Reply(500)
+        wait_until(lambda: receiver.cut_off == 1, 5.0, "the receiver is cut off")
 
 
 def test_a_receiver_that_never_answers_ends_the_attempt_in_time() -> None:

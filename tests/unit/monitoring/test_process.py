@@ -1,0 +1,141 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.processes import wait_until
+from tests.unit.monitoring.made import START_MINUTE, installed, model, traffic, write_log
+from tests.unit.monitoring.receiver import SECRET, Receiver, receiving
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).resolve().parents[3]
+DEADLINE_S = 30.0
+
+
+class Monitor:
+    """A monitor process of this test: `python -m monitoring.cli` on a port of the kernel's choice."""
+
+    def __init__(self, home: Path, url: str) -> None:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("PLUMBLINE_")}
+        settings = {
+            "PLUMBLINE_WEBHOOK_SECRET": SECRET,
+            "PLUMBLINE_MONITOR_WEBHOOK_URL": url,
+            "PLUMBLINE_MONITOR_WEBHOOK_RETRY_FIRST_S": "0.02",
+            "PLUMBLINE_MONITOR_POLL_INTERVAL_S": "0.02",
+            "PLUMBLINE_MONITOR_CHECKPOINT_INTERVAL_S": "0",
+        }
+        self.log = home / f"monitor-{len(list(home.glob('monitor-*.log')))}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "monitoring.cli", "--home", str(home), "--monitor-port", "0"],
+                env={**clean, **settings},
+                cwd=ROOT,
+                stderr=log,
+            )
+        self.port = wait_until(self._port, DEADLINE_S, f"the monitor is ready ({self.log})")
+
+    def _port(self) -> int | None:
+        assert self.process.poll() is None, self.log.read_text()
+        for line in self.log.read_text().splitlines():
+            with suppress(json.JSONDecodeError):
+                if (told := json.loads(line)).get("event") == "monitor_ready":
+                    return int(told["port"])
+        return None
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", trust_env=False, timeout=5.0)
+
+    def status(self) -> dict:
+        return self.get("/api/status").json()
+
+    def end(self, number: signal.Signals) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(DEADLINE_S)
+
+
+@contextmanager
+def monitor(home: Path, receiver: Receiver) -> Iterator[Monitor]:
+    running = Monitor(home, receiver.url)
+    try:
+        yield running
+    finally:
+        running.end(signal.SIGKILL)
+
+
+def test_an_incident_reaches_the_receiver_under_one_id_though_it_fails_and_the_monitor_is_killed(
+    tmp_path: Path,
+) -> None:
+    made = installed(model(rows=5000), tmp_path)
+    rng = np.random.default_rng(6)
+    normal = traffic(rng, minutes=range(START_MINUTE, START_MINUTE + 40), rows_per_minute=20)
+    wrong = traffic(rng, minutes=range(START_MINUTE + 40, START_MINUTE + 80), rows_per_minute=20, scale=1000.0)
+    write_log(tmp_path, made, normal)
+    with receiving([(500, {}), (503, {"retry-after": "0"})]) as receiver:
+        with monitor(tmp_path, receiver) as first:
+            wait_until(
+                lambda: first.status()["log"]["counters"]["records"] == 801, DEADLINE_S, "the normal part is read"
+            )
+            assert first.get("/healthz").status_code == 200
+            assert receiver.attempts == 0
+            write_log(tmp_path, made, wrong, number=1, first_seq=len(normal))
+            wait_until(lambda: receiver.attempts >= 1, DEADLINE_S, "the first attempt is made")
+            first.end(signal.SIGKILL)
+        with monitor(tmp_path, receiver) as second:
+            wait_until(lambda: receiver.taken, DEADLINE_S, "the event is taken")
+            wait_until(lambda: second.status()["outbox"]["pending"] == 0, DEADLINE_S, "the outbox is empty")
+            (version,) = second.status()["versions"]
+            assert version["alert"]["phase"] == "firing"
+            assert second.status()["log"]["counters"]["records"] == 1602
+            assert 'plumbline_monitor_requests_total{arm="stable"' in second.get("/metrics").text
+            assert second.end(signal.SIGTERM) == 0
+        with monitor(tmp_path, receiver) as third:
+            wait_until(lambda: third.status()["log"]["caught_up"], DEADLINE_S, "the third has caught up")
+            assert third.end(signal.SIGINT) == 0
+    assert receiver.failures == []
+    assert {headers["webhook-id"] for headers in receiver.seen} == {receiver.taken[0][0]}
+    assert len(receiver.taken) == 1
+    data = json.loads(receiver.taken[0][1])["data"]
+    assert data["feature"] == "f0"
+    assert data["histograms"]["window"] != data["histograms"]["baseline"]
+    replay = [sys.executable, "-m", "monitoring.cli", *data["replay"].split()[2:], "--home", str(tmp_path), "--json"]
+    again = subprocess.run(replay, cwd=ROOT, capture_output=True, check=True)
+    assert again.stdout == receiver.taken[0][1] + b"\n"
+
+
+def test_a_second_monitor_of_the_same_home_does_not_start(tmp_path: Path) -> None:
+    with receiving() as receiver, monitor(tmp_path, receiver):
+        second = subprocess.run(
+            [sys.executable, "-m", "monitoring.cli", "--home", str(tmp_path), "--monitor-port", "0"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+    assert second.returncode == 3
+    assert "locked by a live monitor" in second.stderr
+
+
+def test_a_webhook_without_a_secret_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "plumbline.toml").write_text('[monitor]\nwebhook_url = "https://hooks.example/"\nport = 0\n')
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("PLUMBLINE_")}
+    run = subprocess.run(
+        [sys.executable, "-m", "monitoring.cli", "--home", str(tmp_path)],
+        cwd=ROOT,
+        env=clean,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert "expected PLUMBLINE_WEBHOOK_SECRET or webhook_secret_file" in run.stderr
