@@ -1,0 +1,92 @@
+# What can be done with this tree, one word each. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+# The first of these that runs, is ≥ 3.11 and can make a virtual environment is taken; `make up PYTHON=/path/to/python` decides otherwise.
+PYTHON ?= python3.13 python3.12 python3.11 python3
+
+# Only pip's own way to the packages is left to the machine; what comes is held by the hashes in the lock.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+# A lock must be the same on every machine: no configuration file, no UV_ or PIP_ setting, no index of the machine's leaks into it.
+COMPILE = env $$(env | sed -n 's/^\(\(UV\|PIP\)_[A-Z_]*\)=.*/-u \1/p') $(BIN)/uv --no-config pip compile pyproject.toml --group install --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: up
+up: $(VENV)/.runtime ## service and monitor with the demo models, until Ctrl-C; ARGS="--port 3000" goes to `plumbline up`
+	@exec $(BIN)/plumbline up $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev ## everything: what the machine lacks, lint, types, import rules, all tests
+	@.ci/packages
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: $(VENV)/.dev ## within a minute: format, lint, types, import rules, tests that start no server
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -m "not simulation and not integration and not image" -n 2 --dist worksteal --quiet
+
+.PHONY: lint
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: format
+format: $(VENV)/.dev ## what ruff can mend by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: load
+load: $(VENV)/.dev ## locust against what `make up` started, its page on 127.0.0.1:8089; ARGS="--incident unit_x1000" goes to locust
+	@exec $(BIN)/python -m locust -f loadtests/locustfile.py --host http://127.0.0.1:3000 --web-host 127.0.0.1 $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.dev ## the speed comparison (needs wrk and two cores); ARGS="--rounds 3" goes to loadtests.bench
+	$(BIN)/python -m loadtests.bench $(ARGS)
+
+.PHONY: lock
+lock: $(VENV)/.dev ## both locks again from pyproject.toml; UPGRADE=1 takes newer versions
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+.PHONY: clean
+clean: ## what was built or measured here; the home (.plumbline) stays
+	rm -rf $(VENV) .venv-bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# A stamp is touched last, so an install that was interrupted is done again.
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing requirements.lock into $(VENV) (once)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing requirements-dev.lock into $(VENV) (once)"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-index --no-build-isolation --editable .
+	@touch $(VENV)/.runtime $@
+
+$(BIN)/python:
+	@found=; for candidate in $(PYTHON); do \
+		"$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		found="$$found $$candidate"; \
+		"$$candidate" -c 'import ensurepip, venv' 2>/dev/null || continue; \
+		"$$candidate" -m venv --clear $(VENV); exit 0; \
+	done; \
+	if [ -n "$$found" ]; then \
+		echo "make:$$found cannot make a virtual environment (no ensurepip), expected Python's venv; on Debian: apt-get install python3-venv" >&2; \
+	else \
+		echo "make: none of '$(PYTHON)' is Python 3.11 or newer; install one, or name it: make up PYTHON=/path/to/python" >&2; \
+	fi; exit 1

@@ -1,0 +1,1 @@
+"""Load on the service: locust scenarios, the speed comparison with peers, the detection comparison with peers."""
