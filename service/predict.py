@@ -35,7 +35,7 @@ from service.http.answer import Answer
 from service.http.errors import error_answer, status_of
 from service.http.wire import Decoded, Wire
 from service.routing import Decision, RoutePolicy, pin, route
-from service.rows import Inputs, Table
+from service.rows import Inputs, Matrix, PlainTensors, Table
 from service.served import ServedVersion
 from service.shadow import Offer, Shadows
 from service.telemetry import Telemetry
@@ -96,7 +96,7 @@ class Predictor:
     async def predict(self, ask: Ask) -> Answer:
         """The answer to a request whose body is read; its record is written when this returns."""
         try:
-            body = await self._run(ask)
+            answer = await self._run(ask)
         except RequestError as error:
             return await self.settle_error(ask, error)
         except asyncio.CancelledError:  # BentoML's own timeout: nobody waits for the answer, the record is still due
@@ -112,14 +112,14 @@ class Predictor:
             return error_answer(LogUnavailable(), ask.request_id, _headers(ask))
         if ask.decision is not None and ask.decision.shadows:
             self._offer(ask, ask.decision)
-        return Answer(200, body, _headers(ask))
+        return Answer(200, answer.body, [*_headers(ask), *answer.headers], answer.content_type)
 
     async def settle_error(self, ask: Ask, error: RequestError) -> Answer:
         """Records a request that gets no prediction, and says why."""
         await self._settle(ask, error.outcome, status_of(error), error.code, error)
         return error_answer(error, ask.request_id, _headers(ask))
 
-    async def _run(self, ask: Ask) -> bytes:
+    async def _run(self, ask: Ask) -> Answer:
         ask.at_us = self._clock.arrival_us(ask.headers)
         snapshot = self._catalogue.current
         policy = snapshot.policy(ask.model)
@@ -130,7 +130,7 @@ class Predictor:
         else:
             ask.decision = route(policy, self._feature_key(policy, ask))
         version = ask.served = snapshot.version(ask.model, ask.decision.version)
-        decoded = ask.decoded = ask.wire.decode(version, ask.body)
+        decoded = ask.decoded = ask.wire.decode(version, ask.body, ask.headers)
         ask.rows = decoded.inputs.n
         if ask.rows > self._limits.max_rows:
             raise TooManyRows(ask.rows, self._limits.max_rows)
@@ -147,9 +147,9 @@ class Predictor:
     def _feature_key(self, policy: RoutePolicy, ask: Ask) -> bytes:
         """The first row's value of the key feature, read by the stable version's contract."""
         stable = ask.served = self._catalogue.current.version(policy.model, policy.stable)
-        decoded = ask.wire.decode(stable, ask.body)
+        decoded = ask.wire.decode(stable, ask.body, ask.headers)
         places = [place for place, column in enumerate(stable.contract.features) if column.name == policy.key_feature]
-        if not places or not isinstance(decoded.inputs, Table):
+        if not places or isinstance(decoded.inputs, PlainTensors):
             return ask.request_id.encode()
         return str(decoded.inputs.rows[0][places[0]]).encode()
 
@@ -234,6 +234,8 @@ def _headers(ask: Ask) -> Headers:
 def _asked(served: ServedVersion, inputs: Inputs) -> tuple[Block | None, list[TensorNote]]:
     if isinstance(inputs, Table):
         return served.blocks.block(inputs.rows), []
+    if isinstance(inputs, Matrix):
+        return served.blocks.matrix(inputs.values), []
     return None, [_note(name, array) for name, array in inputs.arrays.items()]
 
 

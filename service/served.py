@@ -9,7 +9,7 @@ from models.pool import LoadedVersion
 from models.session import Session
 from models.tensors import Array
 from service.featurelog.record import Schema
-from service.rows import BlockPlan, InputPlan, Inputs, OutputPlan, PlainTensors
+from service.rows import BlockPlan, InputPlan, Inputs, Matrix, OutputPlan, PlainTensors
 
 
 class ServedVersion:
@@ -39,7 +39,9 @@ class ServedVersion:
         """The graph's input tensors for a decoded request."""
         if isinstance(inputs, PlainTensors):
             return inputs.arrays
-        assert self._inputs is not None  # a Table is only decoded for a tabular contract
+        assert self._inputs is not None  # a Table or Matrix is only decoded for a tabular contract
+        if isinstance(inputs, Matrix):
+            return self._inputs.of_matrix(inputs.values)
         return self._inputs.tensors(inputs.rows)
 
     def __repr__(self) -> str:

@@ -47,6 +47,11 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=16 << 20, gt=0, description="Largest request body; a larger one is refused (413) unread."
     )
+    compress_above_bytes: int = Field(
+        default=16 << 10,
+        ge=0,
+        description="Answers larger than this are compressed where the client's Accept-Encoding names gzip or deflate.",
+    )
     max_rows: int = Field(default=10_000, gt=0, description="Most rows in one request; more are refused (413).")
     max_queue_rows: int = Field(
         default=20_000, gt=0, description="Rows that may wait for the runtime; beyond, requests are shed (503)."

@@ -108,6 +108,7 @@ async def start_worker(settings: Settings) -> Worker:
         wires=wires,
         handlers={**control.handlers(), **feedback.handlers(), **admin.handlers()},
         max_body_bytes=settings.max_body_bytes,
+        compress_above_bytes=settings.compress_above_bytes,
     )
     await catalogue.refresh()
     warm_up(catalogue.current, native)

@@ -5,6 +5,7 @@ Laws
 - No more than `max_body_bytes` of a body is ever held.
 """
 
+import asyncio
 import itertools
 import os
 import re
@@ -26,6 +27,7 @@ from service.errors import (
     UnsupportedEncoding,
 )
 from service.http.answer import Answer
+from service.http.encoding import accepted, packed
 from service.http.errors import error_answer
 from service.http.paths import Target, Verb
 from service.http.v1 import native_model
@@ -55,9 +57,10 @@ class Edge:
         wires: Mapping[Verb, Wire],
         handlers: Mapping[Verb, Handler],
         max_body_bytes: int,
+        compress_above_bytes: int,
     ) -> None:
         self._predictor, self._wires, self._handlers = predictor, wires, handlers
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes, self._compress_above_bytes = max_body_bytes, compress_above_bytes
         self._id_prefix = f"{os.urandom(6).hex()}-"
         self._ids = itertools.count()
 
@@ -71,6 +74,8 @@ class Edge:
                 answer = await self._predict(wire, target, headers, request_id, receive)
             else:
                 answer = await self._control(target, scope, headers, request_id, receive)
+            if len(answer.body) > self._compress_above_bytes and (coding := accepted(headers)) is not None:
+                answer = await asyncio.to_thread(packed, answer, coding)  # it is long: other answers do not wait for it
         except Exception:  # the request edge (STYLE 15)
             _log.exception("edge.failed", request_id=request_id, route=target.verb)
             answer = error_answer(Internal(), request_id, [(b"x-request-id", request_id.encode())])

@@ -12,8 +12,9 @@ from msgspec.structs import astuple
 
 from models.contract import Column, Contract, Kind
 from models.tensors import Array
-from service.errors import Fault, InvalidInput, MalformedBody
+from service.errors import Fault, InvalidInput, MalformedBody, RuntimeFailed
 from service.featurelog.record import Problem, SkewKind
+from service.http.answer import Answer, Headers
 from service.http.wire import Decoded
 from service.plain import array_of, fits
 from service.rows import INT64, PlainTensors, Table, int_bounds
@@ -48,7 +49,7 @@ class V1:
             return None
         return Decoders(*(_decoder(version.contract, array_like=array_like) for array_like in (False, True)))
 
-    def decode(self, version: ServedVersion, body: bytes) -> Decoded:
+    def decode(self, version: ServedVersion, body: bytes, headers: Headers = ()) -> Decoded:
         """Raises MalformedBody, InvalidInput with every fault."""
         decoders: Decoders | None = version.codecs[self.name]
         if decoders is None:
@@ -62,14 +63,17 @@ class V1:
                 return Decoded(Table([astuple(row) for row in instances]))
         return Decoded(_examined(version, _loose(body)))
 
-    def encode(self, version: ServedVersion, outputs: Sequence[Array], decoded: Decoded, request_id: str) -> bytes:
-        """One output: a plain list; several: objects by output name."""
+    def encode(self, version: ServedVersion, outputs: Sequence[Array], decoded: Decoded, request_id: str) -> Answer:
+        """One output: a plain list; several: objects by output name. Raises RuntimeFailed where an output has no rows."""
         values = [array.tolist() for array in outputs]
         if len(values) == 1:
-            return msgspec.json.encode({"predictions": values[0]})
+            return Answer(200, msgspec.json.encode({"predictions": values[0]}))
         names = [tensor.name for tensor in version.contract.outputs]
+        for name, array in zip(names, outputs, strict=True):
+            if not array.shape or len(array) != decoded.inputs.n:
+                raise RuntimeFailed(version.pin.ref, f"output {name!r} is not an answer a row; ask by /v2")
         rows = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
-        return msgspec.json.encode({"predictions": rows})
+        return Answer(200, msgspec.json.encode({"predictions": rows}))
 
 
 def _decoder(contract: Contract, *, array_like: bool) -> msgspec.json.Decoder[Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from models.tensors import Array
+from service.http.answer import Answer, Headers
 from service.rows import Inputs
 from service.served import ServedVersion
 
@@ -26,10 +27,10 @@ class Wire(Protocol):
         """What this protocol wants precomputed for a version; kept in `version.codecs[name]`."""
         ...
 
-    def decode(self, version: ServedVersion, body: bytes) -> Decoded:
-        """Raises MalformedBody, InvalidInput."""
+    def decode(self, version: ServedVersion, body: bytes, headers: Headers = ()) -> Decoded:
+        """Raises MalformedBody, InvalidInput; `headers` are the request's, for what of a body they describe."""
         ...
 
-    def encode(self, version: ServedVersion, outputs: Sequence[Array], decoded: Decoded, request_id: str) -> bytes:
-        """The body of the 200 answer."""
+    def encode(self, version: ServedVersion, outputs: Sequence[Array], decoded: Decoded, request_id: str) -> Answer:
+        """The 200 answer, with the headers that describe its body; who answered is added where it is sent."""
         ...
