@@ -135,6 +135,12 @@ class Telemetry:
         """A routes document or a pin was not applied."""
         self._route_errors.inc()
 
+    def totals(self) -> list[tuple[str, Mapping[str, str], float]]:
+        """Every sample of all workers together: name, labels, value; reads their shared files, so call it in a thread."""
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+        return [(s.name, s.labels, s.value) for family in everyone.collect() for s in family.samples]
+
     def exposition(self) -> bytes:
         """The text of all workers together; reads their shared files, so call it in a thread."""
         everyone = CollectorRegistry()

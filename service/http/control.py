@@ -7,7 +7,7 @@ import msgspec
 
 from service.catalogue import Catalogue
 from service.featurelog.writer import FeatureLog
-from service.http import v2_metadata
+from service.http import v2_metadata, v2_stats
 from service.http.answer import Answer
 from service.http.edge import Handler, Headers
 from service.http.paths import Target, Verb
@@ -32,6 +32,7 @@ class Control:
             Verb.V2_MODEL: self.model,
             Verb.V2_MODEL_READY: self.model_ready,
             Verb.V2_CONFIG: self.config,
+            Verb.V2_STATS: self.stats,
             Verb.V2_INDEX: self.index,
             Verb.V1_STATUS: self.v1_status,
             Verb.METRICS: self.metrics,
@@ -74,6 +75,11 @@ class Control:
     async def config(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
         """`GET /v2/models/{m}[/versions/{v}]/config`."""
         return Answer(200, v2_metadata.model_config(self._versions(target)[0]))
+
+    async def stats(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """`GET /v2/models/{m}[/versions/{v}]/stats`: of all workers together; added up in a thread, as a scrape is."""
+        versions = [(version.pin.name, version.pin.version) for version in self._versions(target)]
+        return Answer(200, v2_stats.model_stats(versions, await asyncio.to_thread(self._telemetry.totals)))
 
     async def index(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
         """`POST /v2/repository/index`."""

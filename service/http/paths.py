@@ -26,6 +26,7 @@ class Verb(StrEnum):
     V2_MODEL = "v2_model"
     V2_MODEL_READY = "v2_model_ready"
     V2_CONFIG = "v2_config"
+    V2_STATS = "v2_stats"
     V2_INDEX = "v2_index"
     NATIVE_PREDICT = "native_predict"
     LIVEZ = "livez"
@@ -64,6 +65,7 @@ _V2_VERBS = {
     "infer": (Verb.V2_INFER, "POST"),
     "ready": (Verb.V2_MODEL_READY, "GET"),
     "config": (Verb.V2_CONFIG, "GET"),
+    "stats": (Verb.V2_STATS, "GET"),
     "": (Verb.V2_MODEL, "GET"),
 }
 _V1_VERBS = {"predict": (Verb.V1_PREDICT, "POST"), "feedback": (Verb.FEEDBACK, "POST"), "": (Verb.V1_STATUS, "GET")}

@@ -9,7 +9,7 @@ from models.contract import Kind, Tensor
 from service.served import ServedVersion
 
 _COLUMN_DATATYPES = {Kind.FLOAT: "FP64", Kind.INT: "INT64", Kind.BOOL: "BOOL", Kind.STRING: "BYTES"}
-EXTENSIONS = ("binary_tensor_data", "model_repository(index)", "model_configuration")  # only what works
+EXTENSIONS = ("binary_tensor_data", "model_repository(index)", "model_configuration", "statistics")  # only what works
 
 
 def server_metadata(version: str) -> bytes:
