@@ -47,8 +47,8 @@ class PlainTensors:
 
     @property
     def n(self) -> int:
-        shape = next(iter(self.arrays.values())).shape
-        return int(shape[0]) if shape else 1
+        """Of the first tensor that has a batch; a switch or a threshold beside it has none."""
+        return next((int(array.shape[0]) for array in self.arrays.values() if array.shape), 1)
 
 
 Inputs = Table | PlainTensors

@@ -12,7 +12,7 @@ from msgspec.structs import astuple
 
 from models.contract import Column, Contract, Kind
 from models.tensors import Array
-from service.errors import Fault, InvalidInput, MalformedBody
+from service.errors import Fault, InvalidInput, MalformedBody, RuntimeFailed
 from service.featurelog.record import Problem, SkewKind
 from service.http.wire import Decoded
 from service.plain import array_of, fits
@@ -63,11 +63,14 @@ class V1:
         return Decoded(_examined(version, _loose(body)))
 
     def encode(self, version: ServedVersion, outputs: Sequence[Array], decoded: Decoded, request_id: str) -> bytes:
-        """One output: a plain list; several: objects by output name."""
+        """One output: a plain list; several: objects by output name. Raises RuntimeFailed where an output has no rows."""
         values = [array.tolist() for array in outputs]
         if len(values) == 1:
             return msgspec.json.encode({"predictions": values[0]})
         names = [tensor.name for tensor in version.contract.outputs]
+        for name, array in zip(names, outputs, strict=True):
+            if not array.shape or len(array) != decoded.inputs.n:
+                raise RuntimeFailed(version.pin.ref, f"output {name!r} is not an answer a row; ask by /v2")
         rows = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
         return msgspec.json.encode({"predictions": rows})
 

@@ -122,7 +122,11 @@ def _refuse(version: ServedVersion, found: Sequence[Found], rows: int) -> None:
 
 
 def _inputs(version: ServedVersion, given: list[InputTensor]) -> Inputs:
-    found = [one for place, tensor in enumerate(given) for one in _shape_faults(place, tensor)]
+    found = [
+        one
+        for place, tensor in enumerate(given)
+        for one in _shape_faults(place, tensor, scalars=not version.contract.tabular)
+    ]
     names = Counter(tensor.name for tensor in given)
     twice = sorted(name for name, times in names.items() if times > 1)
     found += [Found(Fault("/inputs", f"input {name[:64]!r} twice"), SkewKind.SHAPE) for name in twice]
@@ -136,12 +140,12 @@ def _inputs(version: ServedVersion, given: list[InputTensor]) -> Inputs:
     return _rows(version, _columns_of_features(version, given))
 
 
-def _shape_faults(place: int, tensor: InputTensor) -> list[Found]:
+def _shape_faults(place: int, tensor: InputTensor, *, scalars: bool) -> list[Found]:
     at, shape = f"/inputs/{place}", tensor.shape
     if tensor.datatype not in DTYPES:
         problem = f"found {tensor.datatype[:32]!r}, expected one of {', '.join(DTYPES)}"
         return [Found(Fault(f"{at}/datatype", problem), SkewKind.WRONG_TYPE)]
-    if len(shape) > DIMENSIONS_MAX or not shape or any(size < 1 for size in shape):
+    if len(shape) > DIMENSIONS_MAX or not (shape or scalars) or any(size < 1 for size in shape):
         problem = f"found {shape[:DIMENSIONS_MAX]}, expected the batch first and every size at least 1"
         return [Found(Fault(f"{at}/shape", problem), SkewKind.SHAPE)]
     data, depth = tensor.data, 1
@@ -255,5 +259,5 @@ def _plain(version: ServedVersion, given: list[InputTensor]) -> dict[str, Array]
                 arrays[tensor.name] = array_of(tensor.data, tensor.datatype).reshape(tensor.shape)
             except ValueError as error:
                 found.append(Found(Fault(f"{at}/data", str(error)), SkewKind.WRONG_TYPE))
-    _refuse(version, found, max((tensor.shape[0] for tensor in given), default=0))
+    _refuse(version, found, max((tensor.shape[0] for tensor in given if tensor.shape), default=0))
     return {name: arrays[name] for name in declared}
