@@ -19,8 +19,8 @@ class LockFile:
             return Lock()
         try:
             return Lock.decode(self.path.read_text(encoding="utf-8"), str(self.path))
-        except UnicodeDecodeError as error:
-            raise LockInvalid(str(self.path), str(error), "UTF-8 text") from error
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise LockInvalid(str(self.path), str(error), "UTF-8 text of [[model]] tables") from error
 
     def pin(self, *pins: Pin) -> Lock:
         """Adds pins atomically. Raises PinConflict, LockInvalid; then nothing was changed."""

@@ -4,6 +4,7 @@ Every field is a key of `[service]` in `<home>/plumbline.toml` and an environmen
 wins.
 """
 
+import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -110,15 +111,14 @@ class Settings(BaseSettings):
         """Arguments, then the environment, then the `[service]` table of the file in the home directory."""
         given = init_settings().get("home")
         home = Path(given) if given else _Home().home
-        table = ("service",)
-        toml = (
-            TomlConfigSettingsSource(settings_cls, home / "plumbline.toml", toml_table_header=table)
-            if (home / "plumbline.toml").is_file()
-            else None
-        )
-        return (init_settings, env_settings) if toml is None else (init_settings, env_settings, toml)
+        path = home / "plumbline.toml"
+        if not path.is_file() or "service" not in tomllib.loads(path.read_text(encoding="utf-8")):
+            return init_settings, env_settings
+        toml = TomlConfigSettingsSource(settings_cls, path, toml_table_header=("service",))
+        return init_settings, env_settings, toml
 
 
 def read_settings() -> Settings:
-    """The settings of this process. Raises pydantic's ValidationError, which names field, value and expectation."""
+    """The settings of this process. Raises pydantic's ValidationError, which names field, value and expectation, and
+    ValueError for a file that is no TOML."""
     return Settings()

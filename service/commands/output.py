@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -42,7 +43,7 @@ def speaks_plainly(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except (ModelError, RoutesInvalid, FeatureLogError, ValidationError, OSError) as error:
+        except (ModelError, RoutesInvalid, FeatureLogError, ValidationError, TOMLDecodeError, OSError) as error:
             click.echo(f"plumbline: {error}", err=True)
             raise SystemExit(CANNOT) from error
 

@@ -108,7 +108,10 @@ def _canary(entry: ModelRoutes, version: str | None, percent: float | None) -> C
 
 def _shadow(text: str) -> ShadowEntry:
     version, _, sample = text.partition("=")
-    return ShadowEntry(version, float(sample or 100))
+    try:
+        return ShadowEntry(version, float(sample or 100))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}, expected VERSION or VERSION=PERCENT") from error
 
 
 def _pinned(lock_file: LockFile, model: str, entry: ModelRoutes) -> None:
@@ -145,12 +148,7 @@ def promote(model: str, home: Path | None, as_json: bool) -> None:
     \b
     plumbline routes promote payments
     """
-    file = RoutesFile(settings_of(home).routes_path)
-    present = file.read()
-    entry = present.models.get(model)
-    if entry is None or entry.canary is None:
-        raise RoutesInvalid(model, "no canary", "a canary to promote")
-    _swap(file, present, model, replace(entry, stable=entry.canary.version, canary=None), None, as_json=as_json)
+    _end_canary(model, home, promoted=True, as_json=as_json)
 
 
 @routes.command()
@@ -164,9 +162,14 @@ def rollback(model: str, home: Path | None, as_json: bool) -> None:
     \b
     plumbline routes rollback payments
     """
+    _end_canary(model, home, promoted=False, as_json=as_json)
+
+
+def _end_canary(model: str, home: Path | None, *, promoted: bool, as_json: bool) -> None:
     file = RoutesFile(settings_of(home).routes_path)
     present = file.read()
     entry = present.models.get(model)
     if entry is None or entry.canary is None:
-        raise RoutesInvalid(model, "no canary", "a canary to take out")
-    _swap(file, present, model, replace(entry, canary=None), None, as_json=as_json)
+        raise RoutesInvalid(model, "no canary", "a canary to promote or to take out")
+    stable = entry.canary.version if promoted else entry.stable
+    _swap(file, present, model, replace(entry, stable=stable, canary=None), None, as_json=as_json)

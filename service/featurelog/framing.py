@@ -8,8 +8,8 @@ Laws
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from struct import Struct
+from typing import NamedTuple
 from zlib import crc32
 
 MARKER = b"\x50\x4c\x42\xf1"
@@ -23,8 +23,7 @@ _STUFFED = 1 << 31  # of the length: the payload held a marker and was stuffed
 _ESCAPE = b"\x50\x4c\x42\xf2"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A frame that checks; `offset` and `end` in the scanned buffer."""
 
     seq: int
@@ -33,16 +32,14 @@ class Frame:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(NamedTuple):
     """Bytes [offset, end) that are no frame, with a good frame after them."""
 
     offset: int
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(NamedTuple):
     """Bytes from `offset` to the end that are no whole frame: a write in progress, or damage that reaches the end."""
 
     offset: int

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from service.featurelog.chunk import Chunk, Lost, Position, Positions, Run
 from service.featurelog.errors import RecordInvalid
 from service.featurelog.files import SegmentFile, list_segments, list_writers
-from service.featurelog.framing import FRAME_BYTES, PAYLOAD_BYTES_MAX, Damage, Frame, Tail, scan
-from service.featurelog.record import Feedback, Head, Ledger, Record, Request, Schema, Seal, Shadow, decode
+from service.featurelog.framing import FRAME_BYTES, PAYLOAD_BYTES_MAX, Damage, Frame, scan
+from service.featurelog.record import Head, Record, Schema, Seal, decode
 
 READ_BYTES = 1 << 20  # one read; larger than any usual frame, small enough to keep several writers in memory
 FRAME_BYTES_MAX = 1 << 27  # a frame that does not fit in twice its maximum payload is damage
@@ -97,6 +97,8 @@ class LogReader:
                 _resume(cursor)
 
     def _release(self, records_max: int) -> tuple[Run, ...]:
+        if len(self._cursors) == 1 and len((only := next(iter(self._cursors.values()))).ready) <= records_max:
+            return tuple(_take(only, len(only.ready)))  # nobody to be merged with
         reaches = {
             cursor.writer: list(accumulate((entry.record.at_us for entry in cursor.ready), max))
             for cursor in self._cursors.values()
@@ -111,13 +113,8 @@ class LogReader:
             reach_us = reaches[cursor.writer]
             take = len(reach_us) if horizon_us is None else bisect_right(reach_us, horizon_us)
             take = min(take, max(0, records_max - handed))
-            if take:
-                runs.extend(_runs(cursor.writer, cursor.ready[:take]))
-                cursor.handed = cursor.ready[take - 1].after
-                del cursor.ready[:take]
-                handed += take
-            if not cursor.ready:
-                cursor.handed = max(cursor.handed, cursor.position)
+            runs.extend(_take(cursor, take))
+            handed += take
         return tuple(runs)
 
     def _fill(self, cursor: _Cursor, lost: list[Lost]) -> None:
@@ -173,23 +170,14 @@ def _scan(cursor: _Cursor, segment: SegmentFile, data: bytes, start: int, lost: 
     """Decodes whole frames into `ready`; returns how many bytes were consumed."""
     consumed = 0
     for found in scan(data):
-        match found:
-            case Tail():
-                break
-            case Damage(offset, end):
-                lost.append(
-                    Lost(
-                        cursor.writer,
-                        segment.epoch,
-                        segment.number,
-                        None,
-                        f"corrupt {end - offset} bytes at {start + offset}",
-                    )
-                )
-                consumed = end
-            case Frame():
-                _accept(cursor, segment, found, start, lost)
-                consumed = found.end
+        if isinstance(found, Frame):
+            _accept(cursor, segment, found, start, lost)
+        elif isinstance(found, Damage):
+            reason = f"corrupt {found.end - found.offset} bytes at {start + found.offset}"
+            lost.append(Lost(cursor.writer, segment.epoch, segment.number, None, reason))
+        else:
+            break
+        consumed = found.end
     return consumed
 
 
@@ -204,18 +192,27 @@ def _accept(cursor: _Cursor, segment: SegmentFile, frame: Frame, start: int, los
         cursor.expected_seq = None  # it is not known whether this was a record
         return
     cursor.expected_seq = max(expected, frame.seq)
-    match payload:
-        case Head() | Seal():
-            return
-        case Schema():
-            cursor.schemas = {**cursor.schemas, payload.id: payload}
-        case Request() | Shadow() | Feedback() | Ledger():
-            if frame.seq < expected:  # a copy of a segment: what was read is not read again
-                lost.append(Lost(cursor.writer, segment.epoch, segment.number, 0, f"record {frame.seq} repeated"))
-                return
-            cursor.expected_seq = frame.seq + 1
-            after = (segment.epoch, segment.number, start + frame.end)
-            cursor.ready.append(Entry(frame.seq, payload, segment.epoch, cursor.schemas, after))
+    if isinstance(payload, Schema):
+        cursor.schemas = {**cursor.schemas, payload.id: payload}
+    elif isinstance(payload, Head | Seal):
+        return
+    elif frame.seq < expected:  # a copy of a segment: what was read is not read again
+        lost.append(Lost(cursor.writer, segment.epoch, segment.number, 0, f"record {frame.seq} repeated"))
+    else:
+        cursor.expected_seq = frame.seq + 1
+        after = (segment.epoch, segment.number, start + frame.end)
+        cursor.ready.append(Entry(frame.seq, payload, segment.epoch, cursor.schemas, after))
+
+
+def _take(cursor: _Cursor, take: int) -> list[Run]:
+    """Hands out the first `take` of what is ready."""
+    runs = _runs(cursor.writer, cursor.ready[:take])
+    if take:
+        cursor.handed = cursor.ready[take - 1].after
+        del cursor.ready[:take]
+    if not cursor.ready:
+        cursor.handed = max(cursor.handed, cursor.position)
+    return runs
 
 
 def _runs(writer: str, entries: list[Entry]) -> list[Run]:

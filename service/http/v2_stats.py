@@ -4,7 +4,7 @@ Durations are sums in ns. What nobody measures is left out rather than given as 
 `compute_output` (decoding and encoding are part of `success` alone), the time that failed requests took, `batch_stats`.
 
 Laws
-- `success.count`, `queue.count` and `compute_infer.count` are the answered requests of all workers since the start, shadows aside.
+- `success.count`, `queue.count` and `compute_infer.count` are the answered requests of all workers since the start, no shadows.
 - `inference_count` counts rows, `execution_count` runs of the graph; `fail.count` every request that got no prediction.
 """
 

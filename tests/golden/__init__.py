@@ -1,0 +1,1 @@
+"""Files of every format version, written once and read by every later version."""

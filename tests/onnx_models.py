@@ -1,0 +1,133 @@
+"""Small real models for tests: built with `onnx.helper`, described by hand, installed and pinned in a home."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from onnx import ModelProto, NodeProto, TensorProto, helper
+
+from models.contract import Column, Contract, Kind, Tensor
+from models.lock import Pin
+from models.lock_file import LockFile
+from models.manifest import CONTRACT, MODEL
+from models.registry import Registry
+
+TYPES = {
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "INT8": TensorProto.INT8,
+    "INT32": TensorProto.INT32,
+    "INT64": TensorProto.INT64,
+    "UINT64": TensorProto.UINT64,
+    "BOOL": TensorProto.BOOL,
+    "BYTES": TensorProto.STRING,
+}
+Tensors = Mapping[str, tuple[str, Sequence[int | str]]]
+CITIES = ("oslo", "rome")
+
+
+def proto(
+    nodes: Sequence[NodeProto], inputs: Tensors, outputs: Tensors, constants: Sequence[TensorProto] = ()
+) -> ModelProto:
+    """A model of these nodes; tensors are name → (V2 datatype, shape)."""
+    declare = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        list(nodes),
+        "test",
+        [declare(name, TYPES[datatype], shape) for name, (datatype, shape) in inputs.items()],
+        [declare(name, TYPES[datatype], shape) for name, (datatype, shape) in outputs.items()],
+        list(constants),
+    )
+    model: ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model
+
+
+def echo(inputs: Tensors) -> bytes:
+    """What goes in comes out again, under `<name>_out`."""
+    nodes = [helper.make_node("Identity", [name], [f"{name}_out"]) for name in inputs]
+    return proto(nodes, inputs, {f"{name}_out": spec for name, spec in inputs.items()}).SerializeToString()
+
+
+def mixed(bias: float = 0.0) -> bytes:
+    """score = amount + ratio + count + bias, place = city; `flag` is read and left aside."""
+    nodes = [
+        helper.make_node("ReduceSum", ["x", "axis"], ["sum"]),
+        helper.make_node("Cast", ["count"], ["counted"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["sum", "counted"], ["both"]),
+        helper.make_node("Add", ["both", "bias"], ["score"]),
+        helper.make_node("Identity", ["city"], ["place"]),
+        helper.make_node("Identity", ["flag"], ["flagged"]),
+    ]
+    constants = [
+        helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("bias", TensorProto.FLOAT, [1], [bias]),
+    ]
+    inputs: Tensors = {
+        "x": ("FP32", ["N", 2]),
+        "count": ("INT32", ["N", 1]),
+        "flag": ("BOOL", ["N", 1]),
+        "city": ("BYTES", ["N", 1]),
+    }
+    outputs: Tensors = {"score": ("FP32", ["N", 1]), "place": ("BYTES", ["N", 1]), "flagged": ("BOOL", ["N", 1])}
+    return proto(nodes, inputs, outputs, constants).SerializeToString()
+
+
+def mixed_contract(categories: tuple[str, ...] = CITIES) -> Contract:
+    """Of `mixed`: five features over four tensors, of every kind, two of them nullable."""
+    return Contract(
+        features=(
+            Column(name="amount", kind=Kind.FLOAT, nullable=True, low=0, high=100),
+            Column(name="ratio", kind=Kind.FLOAT),
+            Column(name="count", kind=Kind.INT),
+            Column(name="flag", kind=Kind.BOOL),
+            Column(name="city", kind=Kind.STRING, nullable=True, categories=categories),
+        ),
+        inputs=(
+            Tensor(name="x", datatype="FP32", shape=(-1, 2), columns=("amount", "ratio")),
+            Tensor(name="count", datatype="INT32", shape=(-1, 1), columns=("count",)),
+            Tensor(name="flag", datatype="BOOL", shape=(-1, 1), columns=("flag",)),
+            Tensor(name="city", datatype="BYTES", shape=(-1, 1), columns=("city",)),
+        ),
+        outputs=(
+            Tensor(name="score", datatype="FP32", shape=(-1, 1), columns=("score",)),
+            Tensor(name="place", datatype="BYTES", shape=(-1, 1), columns=("place",)),
+            Tensor(name="flagged", datatype="BOOL", shape=(-1, 1), columns=("flagged",)),
+        ),
+        output_columns=(
+            Column(name="score", kind=Kind.FLOAT),
+            Column(name="place", kind=Kind.STRING, categories=categories),
+            Column(name="flagged", kind=Kind.BOOL),
+        ),
+    )
+
+
+def image() -> bytes:
+    """A plain tensor [N, 2, 2] in, its total and itself out."""
+    nodes = [
+        helper.make_node("ReduceSum", ["image", "axes"], ["total"], keepdims=0),
+        helper.make_node("Identity", ["image"], ["same"]),
+    ]
+    axes = helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2])
+    shape = ["N", 2, 2]
+    outputs: Tensors = {"total": ("FP32", ["N"]), "same": ("FP32", shape)}
+    return proto(nodes, {"image": ("FP32", shape)}, outputs, [axes]).SerializeToString()
+
+
+def image_contract() -> Contract:
+    """Of `image`: no feature, one output column."""
+    return Contract(
+        features=(),
+        inputs=(Tensor(name="image", datatype="FP32", shape=(-1, 2, 2)),),
+        outputs=(
+            Tensor(name="total", datatype="FP32", shape=(-1,), columns=("total",)),
+            Tensor(name="same", datatype="FP32", shape=(-1, 2, 2)),
+        ),
+        output_columns=(Column(name="total", kind=Kind.FLOAT),),
+    )
+
+
+def install(home: Path, name: str, version: str, model: bytes, contract: Contract) -> Pin:
+    """Registers and pins a version in a home."""
+    digest = Registry(home / "registry").install({MODEL: model, CONTRACT: contract.encode()})
+    pin = Pin(name=name, version=version, digest=digest, source=f"file:{home / 'registry'}")
+    LockFile(home / "models.lock.toml").pin(pin)
+    return pin

@@ -1,0 +1,74 @@
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from models.add import add
+from models.contract import Contract
+from models.errors import ArtifactMissing, ArtifactRefused, ContractInvalid
+from models.manifest import BASELINE, CARD, CONTRACT, MODEL
+from models.pool import Pool
+from models.registry import Registry
+from tests.onnx_models import echo, image, install
+
+GRAPH = echo({"age": ("FP32", ["N", 1]), "city": ("BYTES", ["N", 1])})
+TABLE = "age,city,label\n1.5,oslo,0\n,rome,1\n3.5,oslo,0\n"
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    (tmp_path / "model.onnx").write_bytes(GRAPH)
+    (tmp_path / "train.csv").write_text(TABLE)
+    return Registry(tmp_path / "registry")
+
+
+def test_a_graph_with_its_data_is_registered_with_contract_baseline_and_card(
+    tmp_path: Path, registry: Registry
+) -> None:
+    added = add(registry, tmp_path / "model.onnx", "m:1", data=tmp_path / "train.csv", label="label")
+    files = registry.read_files(added.digest, "m:1")
+    assert set(files) == {MODEL, CONTRACT, BASELINE, CARD}
+    assert files[MODEL] == GRAPH
+    assert Contract.decode(files[CONTRACT]) == added.contract
+    assert [(column.name, column.nullable) for column in added.contract.features] == [("age", True), ("city", False)]
+    assert added.baseline_rows == 3
+    card = msgspec.json.decode(files[CARD])
+    assert (card["data_sha256"], card["label"]) == (sha256(TABLE.encode()).hexdigest(), "label")
+    assert set(card["libraries"]) == {"onnx", "onnxruntime", "numpy"}
+
+
+def test_a_graph_without_data_is_registered_without_a_baseline(tmp_path: Path, registry: Registry) -> None:
+    added = add(registry, tmp_path / "model.onnx", "m:1")
+    assert set(registry.read_files(added.digest, "m:1")) == {MODEL, CONTRACT, CARD}
+    assert added.baseline_rows == 0
+
+
+def test_what_was_added_can_be_served(tmp_path: Path, registry: Registry) -> None:
+    (tmp_path / "image.onnx").write_bytes(image())
+    added = add(registry, tmp_path / "image.onnx", "image:1")
+    files = registry.read_files(added.digest, "image:1")
+    pin = install(tmp_path, "image", "1", files[MODEL], Contract.decode(files[CONTRACT]))
+    assert Pool(Registry(tmp_path / "registry"), threads=1).load(pin).contract == added.contract
+    assert not added.contract.tabular
+
+
+@pytest.mark.parametrize("model", [b"", b"junk", GRAPH[:-9]])
+def test_what_is_refused_is_not_registered(tmp_path: Path, registry: Registry, model: bytes) -> None:
+    (tmp_path / "model.onnx").write_bytes(model)
+    with pytest.raises(ArtifactRefused):
+        add(registry, tmp_path / "model.onnx", "m:1")
+    assert not registry.root.exists()
+
+
+def test_data_that_does_not_fit_and_files_that_are_not_there_register_nothing(
+    tmp_path: Path, registry: Registry
+) -> None:
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ContractInvalid):
+        add(registry, tmp_path / "model.onnx", "m:1", data=tmp_path / "other.csv")
+    with pytest.raises(ContractInvalid):
+        add(registry, tmp_path / "model.onnx", "m:1", data=tmp_path / "train.csv", label="nothing")
+    with pytest.raises(ArtifactMissing):
+        add(registry, tmp_path / "nothing.onnx", "m:1")
+    assert not registry.root.exists()
