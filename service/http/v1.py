@@ -1,20 +1,22 @@
-"""TF Serving / KServe V1: `{"instances": […]}` in, `{"predictions": […]}` out.
+"""TF Serving / KServe V1: `{"instances": […]}` in, `{"predictions": […]}` out; in columns `{"inputs": …}`, `{"outputs": …}`.
 
 A row is an object by feature name or a list in the contract's order. For a model of plain tensors an instance is the value of
-its one input, or an object by input name.
+its one input, or an object by input name. `signature_name` may stand beside them: a model has one signature.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from msgspec.structs import astuple
 
-from models.contract import Column, Contract, Kind
+from models.contract import Column, Contract, Kind, Tensor
 from models.tensors import Array
 from service.errors import Fault, InvalidInput, MalformedBody, RuntimeFailed
 from service.featurelog.record import Problem, SkewKind
 from service.http.answer import Answer, Headers
+from service.http.v1_columns import pointer, table_of
 from service.http.wire import Decoded
 from service.plain import array_of, fits
 from service.rows import INT64, PlainTensors, Table, int_bounds
@@ -22,13 +24,15 @@ from service.served import ServedVersion
 from service.validation import examine
 
 _TYPES: Mapping[Kind, Any] = {Kind.FLOAT: float, Kind.INT: Annotated[int, INT64], Kind.BOOL: bool, Kind.STRING: str}
-_EXPECTED = 'a JSON object {"instances": [...]}'
+_EXPECTED = 'a JSON object {"instances": [...]}, or {"inputs": ...} in columns'
+_COLUMNAR: Mapping[str, Any] = {"columnar": True}
 
 
 class _Loose(msgspec.Struct):
-    """The body before anything is known of its rows."""
+    """The body before anything is known of its rows; one of the two is there."""
 
-    instances: list[Any]
+    instances: list[Any] | UnsetType = UNSET
+    inputs: Any = UNSET
 
 
 class Decoders(NamedTuple):
@@ -53,7 +57,7 @@ class V1:
         """Raises MalformedBody, InvalidInput with every fault."""
         decoders: Decoders | None = version.codecs[self.name]
         if decoders is None:
-            return Decoded(_plain(version, _loose(body)))
+            return _plain(version, _loose(body))
         for decoder in decoders:
             try:
                 instances = decoder.decode(body).instances
@@ -61,19 +65,25 @@ class V1:
                 continue
             if instances:
                 return Decoded(Table([astuple(row) for row in instances]))
-        return Decoded(_examined(version, _loose(body)))
+        loose = _loose(body)
+        if isinstance(loose.instances, UnsetType):
+            return Decoded(table_of(version, loose.inputs), _COLUMNAR)
+        return Decoded(_examined(version, loose.instances))
 
     def encode(self, version: ServedVersion, outputs: Sequence[Array], decoded: Decoded, request_id: str) -> Answer:
         """One output: a plain list; several: objects by output name. Raises RuntimeFailed where an output has no rows."""
         values = [array.tolist() for array in outputs]
+        word = "outputs" if decoded.echo is _COLUMNAR else "predictions"
         if len(values) == 1:
-            return Answer(200, msgspec.json.encode({"predictions": values[0]}))
+            return Answer(200, msgspec.json.encode({word: values[0]}))
         names = [tensor.name for tensor in version.contract.outputs]
+        if decoded.echo is _COLUMNAR:
+            return Answer(200, msgspec.json.encode({word: dict(zip(names, values, strict=True))}))
         for name, array in zip(names, outputs, strict=True):
             if not array.shape or len(array) != decoded.inputs.n:
                 raise RuntimeFailed(version.pin.ref, f"output {name!r} is not an answer a row; ask by /v2")
         rows = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
-        return Answer(200, msgspec.json.encode({"predictions": rows}))
+        return Answer(200, msgspec.json.encode({word: rows}))
 
 
 def _decoder(contract: Contract, *, array_like: bool) -> msgspec.json.Decoder[Any]:
@@ -83,7 +93,8 @@ def _decoder(contract: Contract, *, array_like: bool) -> msgspec.json.Decoder[An
         for place, column in enumerate(contract.features)
     ]
     row = msgspec.defstruct("Row", fields, array_like=array_like, forbid_unknown_fields=True, gc=False)
-    body = msgspec.defstruct("Body", [("instances", list[row])])  # type: ignore[valid-type]
+    other = ("inputs", UnsetType, UNSET)  # beside instances it is refused, by the slow path
+    body = msgspec.defstruct("Body", [("instances", list[row]), other])  # type: ignore[valid-type]
     return msgspec.json.Decoder(body)
 
 
@@ -92,14 +103,18 @@ def _type(column: Column, bounds: tuple[int, int] | None) -> Any:
     return typed | None if column.nullable else typed
 
 
-def _loose(body: bytes) -> list[Any]:
+def _loose(body: bytes) -> _Loose:
     try:
-        return msgspec.json.decode(body, type=_Loose).instances
+        loose = msgspec.json.decode(body, type=_Loose)
     except msgspec.ValidationError as error:
         raise MalformedBody(str(error), _EXPECTED) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         found = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise MalformedBody(f"{found} (NaN and Infinity are not JSON)", _EXPECTED) from error
+    if (loose.instances is UNSET) == (loose.inputs is UNSET):
+        found = "neither instances nor inputs" if loose.inputs is UNSET else "both instances and inputs"
+        raise MalformedBody(found, _EXPECTED)
+    return loose
 
 
 def _examined(version: ServedVersion, instances: list[Any]) -> Table:
@@ -110,37 +125,53 @@ def _examined(version: ServedVersion, instances: list[Any]) -> Table:
 
 
 def _place(row: int, column: str) -> str:
-    escaped = column.replace("~", "~0").replace("/", "~1")  # RFC 6901
-    return f"/instances/{row}/{escaped}" if column else f"/instances/{row}"
+    return f"/instances/{row}/{pointer(column)}" if column else f"/instances/{row}"
 
 
-def _plain(version: ServedVersion, instances: list[Any]) -> PlainTensors:
+def _plain(version: ServedVersion, loose: _Loose) -> Decoded:
     tensors = version.contract.inputs
-    arrays = {}
-    for tensor in tensors:
-        try:
-            values = (
-                instances if len(tensors) == 1 else [_named(given, tensor.name, len(tensors)) for given in instances]
+    if isinstance(loose.instances, UnsetType):
+        given, at, echo = loose.inputs, "/inputs", _COLUMNAR
+        if len(tensors) == 1 and not isinstance(given, dict):
+            given = {tensors[0].name: given}
+        if not isinstance(given, dict) or given.keys() != {tensor.name for tensor in tensors}:
+            problem = f"expected an object with the {len(tensors)} inputs of the graph"
+            raise _unfit(version, SkewKind.SHAPE, problem, at, 0)
+    else:
+        given, at, echo = _by_tensor(version, loose.instances), "/instances", {}
+    arrays = {tensor.name: _array(version, tensor, given[tensor.name], at) for tensor in tensors}
+    return Decoded(PlainTensors(arrays), echo)
+
+
+def _by_tensor(version: ServedVersion, instances: list[Any]) -> dict[str, list[Any]]:
+    names = [tensor.name for tensor in version.contract.inputs]
+    if len(names) == 1:
+        return {names[0]: instances}
+    for name in names:
+        if not all(isinstance(one, dict) and name in one and len(one) == len(names) for one in instances):
+            problem = (
+                f"input {name!r}: not in every instance, expected objects with the {len(names)} inputs of the graph"
             )
-            array = array_of(values, tensor.datatype)
-        except ValueError as error:
-            raise _unfit(version, SkewKind.WRONG_TYPE, f"input {tensor.name!r}: {error}", instances) from error
-        if not instances or not fits(array.shape, tensor.shape):
-            problem = f"input {tensor.name!r} has shape {list(array.shape)}, expected {list(tensor.shape)}"
-            raise _unfit(version, SkewKind.SHAPE, problem if instances else "no rows, expected at least one", instances)
-        arrays[tensor.name] = array
-    return PlainTensors(arrays)
+            raise _unfit(version, SkewKind.WRONG_TYPE, problem, "/instances", len(instances))
+    return {name: [one[name] for one in instances] for name in names}
 
 
-def _named(instance: Any, name: str, inputs: int) -> Any:
-    if not isinstance(instance, dict) or name not in instance or len(instance) != inputs:
-        raise ValueError(f"not in every instance, expected objects with the {inputs} inputs of the graph")
-    return instance[name]
+def _array(version: ServedVersion, tensor: Tensor, values: Any, at: str) -> Array:
+    rows = len(values) if isinstance(values, list) else 0
+    try:
+        array = array_of(values, tensor.datatype)
+    except ValueError as error:
+        raise _unfit(version, SkewKind.WRONG_TYPE, f"input {tensor.name!r}: {error}", at, rows) from error
+    if values == []:
+        raise _unfit(version, SkewKind.SHAPE, "no rows, expected at least one", at, 0)
+    if not fits(array.shape, tensor.shape):
+        problem = f"input {tensor.name!r} has shape {list(array.shape)}, expected {list(tensor.shape)}"
+        raise _unfit(version, SkewKind.SHAPE, problem, at, rows)
+    return array
 
 
-def _unfit(version: ServedVersion, kind: SkewKind, problem: str, instances: list[Any]) -> InvalidInput:
-    rows = len(instances)
-    return InvalidInput(version.pin.ref, [Fault("/instances", problem)], [Problem(kind, "", rows)], rows)
+def _unfit(version: ServedVersion, kind: SkewKind, problem: str, at: str, rows: int) -> InvalidInput:
+    return InvalidInput(version.pin.ref, [Fault(at, problem)], [Problem(kind, "", rows)], rows)
 
 
 class Native(V1):
