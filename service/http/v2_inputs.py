@@ -229,8 +229,8 @@ def _matrix(contract: Contract, order: Sequence[tuple[int, Flat, int, int]]) -> 
     arrays = [data for _, data, _, _ in order if not isinstance(data, list) and data.dtype != np.bool_]
     if len(arrays) < len(order):
         return None
-    _, _, _, stride = order[0]
-    whole = stride == len(order) and [offset for _, _, offset, _ in order] == list(range(stride))
+    stride = order[0][3]
+    whole = [offset for _, _, offset, _ in order] == list(range(stride))  # a tensor so wide has all columns
     if whole:
         values = arrays[0].reshape(-1, stride)
     else:

@@ -396,6 +396,12 @@ def test_a_length_of_the_json_that_is_none_is_malformed(mixed: ServedVersion, le
     assert isinstance(refused(mixed, (body(*by_tensor())[0], [(HEADER, length)])), MalformedBody)
 
 
+def test_json_that_is_shorter_than_its_length_is_malformed(floats: ServedVersion) -> None:
+    head, headers = body(as_json("given", "FP32", [1, 2], [1.5, 2.5]))
+    assert WIRE.decode(floats, head, headers).inputs.n == 1
+    assert isinstance(refused(floats, (head, [(HEADER, str(len(head) + 1).encode())])), MalformedBody)
+
+
 @pytest.mark.parametrize("sent", [body(*by_tensor(), after=b"\0"), (body(*by_tensor())[0][:-1], body(*by_tensor())[1])])
 def test_a_byte_too_many_or_too_few_is_malformed(mixed: ServedVersion, sent: Body) -> None:
     error = refused(mixed, sent)

@@ -1,0 +1,262 @@
+"""Clients that others wrote, against the running service: what they send is read, what it answers they can read.
+
+One service of two workers with both demo models answers all; the answers are held against what V1 says of the same rows.
+"""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import httpx
+import numpy as np
+import pytest
+import tritonclient.http as triton
+import tritonclient.http.aio as triton_aio
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from models.contract import Contract, Kind
+from models.demo.simulator import Row
+from models.manifest import CONTRACT
+from tests.processes import ROOT, Process, answers, environment, free_port, home, plumbline, wait_until
+from tests.requests import MONDAY_S, payments_rows
+
+pytestmark = pytest.mark.integration
+
+READY_DEADLINE_S = 90
+SETTLED_DEADLINE_S = 10
+ROWS = 4
+MANY = 2_000  # rows whose answer is long enough to be compressed, also as binary data
+DTYPES = {Kind.FLOAT: np.float64, Kind.INT: np.int64, Kind.BOOL: np.bool_, Kind.STRING: np.object_}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = free_port()
+    place = home(tmp_path_factory.mktemp("clients"))
+    serve = plumbline("serve", "--home", place, "--port", str(port), "--workers", "2")
+    with Process(serve, env=environment()) as service:
+        url = f"http://127.0.0.1:{port}"
+        service.wait_until(lambda: answers(f"{url}/readyz"), READY_DEADLINE_S, "the service is ready")
+        yield f"127.0.0.1:{port}"
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[triton.InferenceServerClient]:
+    with triton.InferenceServerClient(address) as client:
+        yield client
+
+
+def contract(model: str) -> Contract:
+    return Contract.decode((ROOT / f"models/demo/artefacts/{model}/1" / CONTRACT).read_bytes())
+
+
+def payments(n: int) -> list[Row]:
+    """Payments without nulls: binary data has none."""
+    return [{**row, "customer_age": row["customer_age"] or 40} for row in payments_rows(1, [MONDAY_S] * n)]
+
+
+def tumours(n: int) -> np.ndarray[Any, Any]:
+    columns = contract("tumours").features
+    low, high = (np.array([getattr(column, end) for column in columns], np.float32) for end in ("low", "high"))
+    return (low + (high - low) * np.random.default_rng(1).random((n, len(columns)))).astype(np.float32)
+
+
+def columns_of(rows: list[Row], kinds: Contract, make: Callable[..., Any], *, binary: bool) -> list[Any]:
+    """One tensor a feature."""
+    inputs = []
+    for column in kinds.features:
+        values = np.array([[row[column.name]] for row in rows], dtype=DTYPES[column.kind])
+        tensor = make(column.name, list(values.shape), np_to_triton_dtype(values.dtype))
+        tensor.set_data_from_numpy(values, binary_data=binary)
+        inputs.append(tensor)
+    return inputs
+
+
+def by_v1(address: str, model: str, instances: Any) -> dict[str, np.ndarray[Any, Any]]:
+    answer = httpx.post(f"http://{address}/v1/models/{model}:predict", json={"instances": instances}, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    predictions = answer.json()["predictions"]
+    return {name: np.array([row[name] for row in predictions]) for name in predictions[0]}
+
+
+def agrees(found: Any, expected: dict[str, np.ndarray[Any, Any]]) -> None:
+    for name, values in expected.items():
+        given = found.as_numpy(name)
+        assert given.shape == values.shape
+        if values.dtype.kind in "fiub":
+            np.testing.assert_allclose(given, values, rtol=1e-6)
+        else:
+            assert [
+                text.decode() if isinstance(text, bytes) else text for text in given.ravel()
+            ] == values.ravel().tolist()
+
+
+# --- tritonclient -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("binary_in", [True, False])
+@pytest.mark.parametrize("binary_out", [True, False, None])
+def test_tritonclient_sends_columns_with_strings(
+    address: str, client: triton.InferenceServerClient, binary_in: bool, binary_out: bool | None
+) -> None:
+    rows, declared = payments(ROWS), contract("payments")
+    wanted = [triton.InferRequestedOutput(one.name, binary_data=bool(binary_out)) for one in declared.outputs]
+    found = client.infer(
+        "payments",
+        columns_of(rows, declared, triton.InferInput, binary=binary_in),
+        outputs=None if binary_out is None else wanted,
+        request_id="mine",
+    )
+    assert found.get_response()["id"] == "mine"
+    agrees(found, by_v1(address, "payments", rows))
+
+
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("packed", [None, "gzip", "deflate"])
+def test_tritonclient_sends_a_matrix_with_compression_both_ways(
+    address: str, client: triton.InferenceServerClient, binary: bool, packed: str | None
+) -> None:
+    rows = tumours(MANY)
+    (declared,) = contract("tumours").inputs
+    matrix = triton.InferInput(declared.name, list(rows.shape), "FP32").set_data_from_numpy(rows, binary_data=binary)
+    outputs = [triton.InferRequestedOutput(one.name, binary_data=binary) for one in contract("tumours").outputs]
+    found = client.infer(
+        "tumours",
+        [matrix],
+        outputs=outputs,
+        request_compression_algorithm=packed,
+        response_compression_algorithm=packed,
+    )
+    agrees(found, by_v1(address, "tumours", rows.tolist()))
+
+
+def test_an_answer_of_so_many_rows_is_compressed_for_a_client_that_asks(address: str) -> None:
+    rows = tumours(MANY)
+    (declared,) = contract("tumours").inputs
+    tensor = {"name": declared.name, "shape": list(rows.shape), "datatype": "FP32", "data": rows.ravel().tolist()}
+    for binary in (True, False):
+        asked = {"inputs": [tensor], "parameters": {"binary_data_output": binary}}
+        url = f"http://{address}/v2/models/tumours/infer"
+        for coding in ("gzip", "deflate", "identity"):
+            answer = httpx.post(url, json=asked, headers={"accept-encoding": coding}, trust_env=False)
+            assert answer.headers.get("content-encoding", "identity") == coding
+            assert ("inference-header-content-length" in answer.headers) == binary
+
+
+def test_tritonclient_sends_many_at_once(address: str, client: triton.InferenceServerClient) -> None:
+    rows, declared = payments(ROWS), contract("payments")
+    inputs = columns_of(rows, declared, triton.InferInput, binary=True)
+    expected = by_v1(address, "payments", rows)
+    for pending in [client.async_infer("payments", inputs) for _ in range(10)]:
+        agrees(pending.get_result(), expected)
+
+
+def test_tritonclient_aio_sends_binary_and_json(address: str) -> None:
+    rows, declared = payments(ROWS), contract("payments")
+    expected = by_v1(address, "payments", rows)
+
+    async def ask() -> list[Any]:
+        async with triton_aio.InferenceServerClient(address) as client:
+            assert await client.is_server_ready()
+            asked = [columns_of(rows, declared, triton_aio.InferInput, binary=binary) for binary in (True, False)]
+            return list(await asyncio.gather(*(client.infer("payments", inputs) for inputs in asked)))
+
+    for found in asyncio.run(ask()):
+        agrees(found, expected)
+
+
+def test_tritonclient_is_told_what_was_wrong_in_our_words(client: triton.InferenceServerClient) -> None:
+    rows, declared = payments(ROWS), contract("payments")
+    rows[2] = {**rows[2], "amount": float("nan")}
+    with pytest.raises(InferenceServerException) as refused:
+        client.infer("payments", columns_of(rows, declared, triton.InferInput, binary=True))
+    assert "NaN, expected a number" in str(refused.value)
+    assert refused.value.status() == "400"
+
+
+def test_tritonclient_reads_what_the_server_says_of_itself(client: triton.InferenceServerClient) -> None:
+    assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("payments")
+    assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
+    assert [one["name"] for one in client.get_model_metadata("tumours")["outputs"]]
+    assert client.get_model_config("tumours", "1")["name"] == "tumours"
+    assert {one["name"] for one in client.get_model_repository_index()} == {"payments", "tumours"}
+
+
+def test_statistics_count_the_requests_of_every_worker(address: str, client: triton.InferenceServerClient) -> None:
+    rows, declared = payments(ROWS), contract("payments")
+
+    def counted() -> tuple[int, int, int]:
+        (found,) = client.get_inference_statistics("payments", "1")["model_stats"]
+        stats = found["inference_stats"]
+        assert stats["success"]["count"] == stats["queue"]["count"] == stats["compute_infer"]["count"]
+        assert stats["success"]["ns"] >= stats["compute_infer"]["ns"]
+        return stats["success"]["count"], found["inference_count"], stats["fail"]["count"]
+
+    before = counted()
+    for _ in range(20):  # each over a connection of its own, so that both workers get some
+        with triton.InferenceServerClient(address) as other:
+            other.infer("payments", columns_of(rows, declared, triton.InferInput, binary=True), model_version="1")
+    with pytest.raises(InferenceServerException):
+        client.infer("payments", [], model_version="1")
+    after = (before[0] + 20, before[1] + 20 * ROWS, before[2] + 1)
+    wait_until(lambda: counted() == after, SETTLED_DEADLINE_S, f"counted {after}")
+
+
+# --- curl, BentoML ------------------------------------------------------------------------------------------------
+
+
+def curl(*arguments: str | Path) -> Any:
+    command = ["curl", "--silent", "--show-error", "--fail-with-body", "--noproxy", "*", *map(str, arguments)]
+    return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout)
+
+
+def test_curl_sends_bodies_in_the_shapes_of_the_specification(address: str) -> None:
+    rows = tumours(2)
+    (declared,) = contract("tumours").inputs
+    tensor = {"name": declared.name, "shape": list(rows.shape), "datatype": "FP32"}
+    url = f"http://{address}/v2/models/tumours/infer"
+    name = contract("tumours").outputs[0].name
+    expected = by_v1(address, "tumours", rows.tolist())[name]
+    for data in (rows.ravel().tolist(), rows.tolist()):  # flat and nested, as its two examples are
+        body = {"id": "42", "inputs": [{**tensor, "data": data}], "outputs": [{"name": name}], "parameters": {"a": 1}}
+        found = curl("--compressed", "--json", json.dumps(body), url)
+        assert (found["id"], found["model_name"]) == ("42", "tumours")
+        assert found["outputs"][0]["data"] == expected.ravel().tolist()
+
+
+def test_curl_sends_binary_data_from_a_file(address: str, tmp_path: Path) -> None:
+    rows = tumours(2)
+    (declared,) = contract("tumours").inputs
+    tensor = {"name": declared.name, "shape": list(rows.shape), "datatype": "FP32"}
+    head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": rows.nbytes}}]}).encode()
+    body = tmp_path / "body"
+    body.write_bytes(head + rows.tobytes())
+    length = f"Inference-Header-Content-Length: {len(head)}"
+    url = f"http://{address}/v2/models/tumours/infer"
+    found = curl("-H", "Content-Type: application/octet-stream", "-H", length, "--data-binary", f"@{body}", url)
+    expected = by_v1(address, "tumours", rows.tolist())
+    for output in found["outputs"]:
+        assert output["data"] == expected[output["name"]].ravel().tolist()
+
+
+def test_curl_sends_tf_servings_columns(address: str) -> None:
+    rows = tumours(2)
+    url = f"http://{address}/v1/models/tumours:predict"
+    found = curl("--json", json.dumps({"signature_name": "serving_default", "inputs": rows.tolist()}), url)
+    expected = by_v1(address, "tumours", rows.tolist())
+    assert {name: np.array(values).tolist() for name, values in found["outputs"].items()} == {
+        name: values.tolist() for name, values in expected.items()
+    }
+
+
+def test_bentomls_own_client_asks_its_own_route(address: str) -> None:
+    rows = payments(ROWS)
+    with bentoml.SyncHTTPClient(f"http://{address}", server_ready_timeout=10) as client:
+        found = client.call("predict", model="payments", instances=rows)
+    expected = by_v1(address, "payments", rows)
+    for name, values in expected.items():
+        assert [row[name] for row in found["predictions"]] == values.tolist()
