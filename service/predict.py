@@ -112,7 +112,7 @@ class Predictor:
             return error_answer(LogUnavailable(), ask.request_id, _headers(ask))
         if ask.decision is not None and ask.decision.shadows:
             self._offer(ask, ask.decision)
-        return Answer(200, answer.body, [*_headers(ask), *answer.headers], answer.content_type)
+        return answer
 
     async def settle_error(self, ask: Ask, error: RequestError) -> Answer:
         """Records a request that gets no prediction, and says why."""
@@ -142,7 +142,7 @@ class Predictor:
         except RunFailed as error:
             raise RuntimeFailed(version.pin.ref, error.reason) from error
         ask.wide_outputs = _wide(version, ran.outputs)
-        return ask.wire.encode(version, ran.outputs, decoded, ask.request_id)
+        return ask.wire.encode(version, ran.outputs, decoded, ask.request_id, _headers(ask))
 
     def _feature_key(self, policy: RoutePolicy, ask: Ask) -> bytes:
         """The first row's value of the key feature, read by the stable version's contract."""

@@ -9,7 +9,7 @@ from models.pool import LoadedVersion
 from models.session import Session
 from models.tensors import Array
 from service.featurelog.record import Schema
-from service.rows import BlockPlan, InputPlan, Inputs, Matrix, OutputPlan, PlainTensors
+from service.rows import BlockPlan, InputPlan, Inputs, OutputPlan, PlainTensors, Table
 
 
 class ServedVersion:
@@ -40,9 +40,9 @@ class ServedVersion:
         if isinstance(inputs, PlainTensors):
             return inputs.arrays
         assert self._inputs is not None  # a Table or Matrix is only decoded for a tabular contract
-        if isinstance(inputs, Matrix):
-            return self._inputs.of_matrix(inputs.values)
-        return self._inputs.tensors(inputs.rows)
+        if isinstance(inputs, Table):
+            return self._inputs.tensors(inputs.rows)
+        return self._inputs.of_matrix(inputs.values)
 
     def __repr__(self) -> str:
         return f"ServedVersion({self.pin.ref} {self.pin.digest[:19]})"

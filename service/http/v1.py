@@ -25,6 +25,7 @@ from service.validation import examine
 
 _TYPES: Mapping[Kind, Any] = {Kind.FLOAT: float, Kind.INT: Annotated[int, INT64], Kind.BOOL: bool, Kind.STRING: str}
 _EXPECTED = 'a JSON object {"instances": [...]}, or {"inputs": ...} in columns'
+_encode = msgspec.json.Encoder().encode
 _COLUMNAR: Mapping[str, Any] = {"columnar": True}
 
 
@@ -70,20 +71,27 @@ class V1:
             return Decoded(table_of(version, loose.inputs), _COLUMNAR)
         return Decoded(_examined(version, loose.instances))
 
-    def encode(self, version: ServedVersion, outputs: Sequence[Array], decoded: Decoded, request_id: str) -> Answer:
+    def encode(
+        self,
+        version: ServedVersion,
+        outputs: Sequence[Array],
+        decoded: Decoded,
+        request_id: str,
+        headers: Headers = (),
+    ) -> Answer:
         """One output: a plain list; several: objects by output name. Raises RuntimeFailed where an output has no rows."""
         values = [array.tolist() for array in outputs]
-        word = "outputs" if decoded.echo is _COLUMNAR else "predictions"
-        if len(values) == 1:
-            return Answer(200, msgspec.json.encode({word: values[0]}))
         names = [tensor.name for tensor in version.contract.outputs]
-        if decoded.echo is _COLUMNAR:
-            return Answer(200, msgspec.json.encode({word: dict(zip(names, values, strict=True))}))
+        if decoded.echo:
+            columns = values[0] if len(values) == 1 else dict(zip(names, values, strict=True))
+            return Answer(200, _encode({"outputs": columns}), headers)
+        if len(values) == 1:
+            return Answer(200, _encode({"predictions": values[0]}), headers)
         for name, array in zip(names, outputs, strict=True):
             if not array.shape or len(array) != decoded.inputs.n:
                 raise RuntimeFailed(version.pin.ref, f"output {name!r} is not an answer a row; ask by /v2")
         rows = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
-        return Answer(200, msgspec.json.encode({word: rows}))
+        return Answer(200, _encode({"predictions": rows}), headers)
 
 
 def _decoder(contract: Contract, *, array_like: bool) -> msgspec.json.Decoder[Any]:

@@ -49,7 +49,14 @@ class V2:
         wanted = _wanted(version, asked)
         return Decoded(inputs_of(version, asked.inputs, beside), {"id": asked.id, "outputs": wanted})
 
-    def encode(self, version: ServedVersion, outputs: Sequence[Array], decoded: Decoded, request_id: str) -> Answer:
+    def encode(
+        self,
+        version: ServedVersion,
+        outputs: Sequence[Array],
+        decoded: Decoded,
+        request_id: str,
+        headers: Headers = (),
+    ) -> Answer:
         """Data is flattened in row-major order, as the specification prefers; binary data follows in the order of `outputs`."""
         by_name = dict(zip((tensor.name for tensor in version.contract.outputs), outputs, strict=True))
         types = {tensor.name: tensor.datatype for tensor in version.contract.outputs}
@@ -73,9 +80,9 @@ class V2:
             }
         )
         if not parts:
-            return Answer(200, head, (), JSON)
+            return Answer(200, head, headers, JSON)
         length = (v2_binary.HEADER, str(len(head)).encode())
-        return Answer(200, b"".join([head, *parts]), (length,), v2_binary.CONTENT_TYPE)
+        return Answer(200, b"".join([head, *parts]), [*headers, length], v2_binary.CONTENT_TYPE)
 
 
 def _parse(body: bytes) -> Body:

@@ -31,6 +31,13 @@ class Wire(Protocol):
         """Raises MalformedBody, InvalidInput; `headers` are the request's, for what of a body they describe."""
         ...
 
-    def encode(self, version: ServedVersion, outputs: Sequence[Array], decoded: Decoded, request_id: str) -> Answer:
-        """The 200 answer, with the headers that describe its body; who answered is added where it is sent."""
+    def encode(
+        self,
+        version: ServedVersion,
+        outputs: Sequence[Array],
+        decoded: Decoded,
+        request_id: str,
+        headers: Headers = (),
+    ) -> Answer:
+        """The 200 answer: these headers, and those that describe its body. Raises RuntimeFailed."""
         ...
