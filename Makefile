@@ -47,6 +47,11 @@ format: $(VENV)/.dev ## what ruff can mend by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: promises
+promises: $(VENV)/.dev ## the promises, the long way: their tests, then months of unchanged traffic; ARGS="--months 20"
+	$(BIN)/python -m pytest tests/promises
+	$(BIN)/python -m tests.promises.false_alarms $(ARGS)
+
 .PHONY: load
 load: $(VENV)/.dev ## locust against what `make up` started, its page on 127.0.0.1:8089; ARGS="--incident unit_x1000" goes to locust
 	@exec $(BIN)/python -m locust -f loadtests/locustfile.py --host http://127.0.0.1:3000 --web-host 127.0.0.1 $(ARGS)

@@ -220,9 +220,7 @@ def test_a_version_that_was_missing_is_loaded_once_it_is_installed(home: Path) -
 def test_one_version_that_cannot_be_read_does_not_take_the_others_with_it(home: Path) -> None:
     path = artefact(home, "mixed", "2")
     path.unlink()
-    path.mkdir()
-    (path.parent / "manifest.json").unlink()
-    (path.parent / "manifest.json").mkdir()
+    path.symlink_to("/proc/self/mem")  # a regular file whose first byte cannot be read: EIO
 
     async def test(catalogue: Catalogue) -> None:
         assert stable(catalogue) == "1"

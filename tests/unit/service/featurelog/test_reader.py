@@ -253,6 +253,19 @@ def test_a_missing_segment_before_an_empty_one_is_known_from_the_head(log: Path)
     assert exact(read(log)[1]) == len(inside) + 1  # and the ledger
 
 
+def test_a_missing_first_segment_of_an_epoch_is_a_hole_with_the_exact_number_of_records(log: Path) -> None:
+    write(log, [request(number + 100) for number in range(N)], rotation=SMALL)
+    gone = next(path for path in paths(log) if path.name.startswith("00000002"))
+    inside = requests_in(gone)
+    gone.unlink()
+    records, lost = read(log)
+    assert len(ids(records)) == 2 * N - len(inside)
+    assert [(hole.epoch, hole.reason, hole.records) for hole in lost] == [
+        (2, "segment missing", None),
+        (2, "gap", len(inside)),
+    ]
+
+
 def test_a_position_in_a_segment_that_is_gone_is_one_hole(log: Path) -> None:
     reader = LogReader(log)
     while (positions := reader.positions).get("w0", (0, 0, 0)) <= (1, 1, 0):

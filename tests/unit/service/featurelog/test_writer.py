@@ -344,6 +344,44 @@ def test_where_a_write_fails_and_cannot_be_cut_the_next_goes_to_a_new_segment(tm
     assert (ids(records), lost) == (["r1"], [])
 
 
+@contextmanager
+def narrow_pipe(path: Path) -> Iterator[None]:
+    """Whoever has `path` open writes into a pipe: it takes the beginning of a write and cannot be cut."""
+    descriptor = descriptor_of(path)
+    kept, (out, into) = os.dup(descriptor), os.pipe()
+    os.set_blocking(into, False)
+    os.dup2(into, descriptor)
+    try:
+        yield
+    finally:
+        os.dup2(kept, descriptor)
+        for one in (kept, out, into):
+            os.close(one)
+
+
+def test_into_a_segment_with_a_torn_end_that_cannot_be_cut_nothing_more_is_written(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with writer(tmp_path) as log:
+            path = list_segments(log.directory)[0].path
+            with narrow_pipe(path):
+                assert not await log.append_request(request(0, text="x" * 1_000_000))
+            size = path.stat().st_size
+            blocked = log.directory / "00000001-00000001.seg.new"
+            blocked.mkdir()
+            assert not await log.append_request(request(1))  # and no other segment can be opened
+            assert log.last_error is not None
+            blocked.rmdir()
+            assert await log.append_request(request(2))
+            adds_up(log)
+            assert log.dropped["answered"] == {"os_error": 1, "io_error": 1}
+            assert path.stat().st_size == size
+            assert len(list_segments(log.directory)) == 2
+
+    asyncio.run(run())
+    records, lost = read(tmp_path)
+    assert (ids(records), lost) == (["r2"], [])
+
+
 def test_a_rotation_that_fails_leaves_the_old_segment_in_use_and_unsealed(tmp_path: Path) -> None:
     async def run() -> None:
         async with writer(tmp_path, rotation=Rotation(300, 1e9)) as log:
@@ -462,6 +500,7 @@ def test_the_identities_hold_after_every_flush_whatever_was_written_and_whatever
                     with file_size_limit(open_segment + size):
                         log.flush()
                         adds_up(log)
+                    everything(log.directory)  # every segment ends at a whole frame
                     acknowledged += [name for name, one in pending if one.result()]
                     pending = []
         adds_up(log)
