@@ -14,6 +14,7 @@ from math import inf
 WEIGHT = 0.05  # of a new measurement: about the last 20 runs of its size count
 OUTLIER = 4.0  # times the mean: what a measurement counts for at most
 SHORTEST_US = 0.001  # the clock may have stood still; nothing is divided by nothing
+TIMER_SLACK_US = 5_000  # timers have a millisecond, a busy machine a few: a run must begin before its deadline
 SIZES_MAX = 32  # classes by power of two: more rows than any tensor of this process can hold
 
 
@@ -123,12 +124,12 @@ def release(
     """What to do with `rows` waiting rows while the runtime is free; `deadline_ns` is the earliest among them."""
     if rows >= rules.max_batch_rows:
         return Release.FULL
-    if not rules.max_queue_delay_us:
+    if not rules.max_queue_delay_us or not cost.runs:  # unknown cost: no telling how long may be waited
         return Release.IDLE
     timer_ns = oldest_ns + rules.max_queue_delay_us * 1000
     if now_ns >= timer_ns:
         return Release.TIMER
-    latest_ns = deadline_ns - (int(cost.estimate_us(rows) * 1000) if cost.runs else 0)
+    latest_ns = deadline_ns - int((cost.estimate_us(rows) + TIMER_SLACK_US) * 1000)
     return Release.DEADLINE if now_ns >= latest_ns else Wait(min(timer_ns, latest_ns))
 
 
