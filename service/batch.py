@@ -96,7 +96,7 @@ class Batch:
     def run(self) -> Joined:
         """Blocking; in the thread or on the event loop."""
         self.began_ns = monotonic_ns()
-        return run_parts(self._version.session, self.parts, self.sizes, self._joint)
+        return run_parts(self._version.session, self._version.pin.ref, self.parts, self.sizes, self._joint)
 
     def settle(self, ran: Joined | None) -> None:
         """Every member gets its own rows; None: the run was given up by a defect of ours."""

@@ -117,9 +117,8 @@ class _Queue:
         self._version, self.open_rows = version, 0
         self._waiting.append(waiting)
         self._rows += rows
-        if self._running is not None:
-            self._arm(deadline_ns)
-        else:
+        self._arm(deadline_ns)
+        if self._running is None:
             self._look_soon()
         try:
             return await waiting.answer
@@ -208,8 +207,6 @@ class _Queue:
         if batch.rows > self._inline_rows and self._start(batch, self._ended):
             expected_us = self._cost.estimate_us(batch.rows)
             self._ends_ns = monotonic_ns() + (int(expected_us * 1000) if self._cost.runs else 0)
-            if self._waiting:
-                self._arm(self._waiting[0].deadline_ns)
             return
         ran: Joined | None = None
         try:

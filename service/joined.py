@@ -67,8 +67,8 @@ class Joined(NamedTuple):
     took_us: float | None
 
 
-def run_parts(session: Session, parts: Sequence[Tensors], sizes: Sequence[int], joint: Joint) -> Joined:
-    """Blocking: call it where that may be. `sizes` are the rows of each part."""
+def run_parts(session: Session, ref: str, parts: Sequence[Tensors], sizes: Sequence[int], joint: Joint) -> Joined:
+    """Blocking: call it where that may be. `ref` names the version in errors, `sizes` are the rows of each part."""
     try:
         whole = parts[0] if len(parts) == 1 else _concatenated(parts)
         begun_ns = monotonic_ns()
@@ -76,8 +76,8 @@ def run_parts(session: Session, parts: Sequence[Tensors], sizes: Sequence[int], 
         took_us = (monotonic_ns() - begun_ns) / 1000
     except (RunFailed, ValueError) as error:  # ValueError: parts that do not lie together
         if len(parts) == 1 and isinstance(error, RunFailed):
-            return Joined([RuntimeFailed(session.ref, error.reason)], None)
-        return _one_by_one(session, parts)
+            return Joined([RuntimeFailed(ref, error.reason)], None)
+        return _one_by_one(session, ref, parts)
     rows = sum(sizes)
     if rows > 1 and joint.doubted():
         joint.note(by_row=_by_row(session, whole, outputs, rows))
@@ -85,7 +85,7 @@ def run_parts(session: Session, parts: Sequence[Tensors], sizes: Sequence[int], 
         return Joined([outputs], took_us)
     joint.allowed = joint.allowed and _row_each(outputs, rows)
     if not joint.allowed:
-        return _one_by_one(session, parts)
+        return _one_by_one(session, ref, parts)
     borders = [0, *accumulate(sizes)]
     return Joined([[output[a:b] for output in outputs] for a, b in pairwise(borders)], took_us)
 
@@ -94,13 +94,13 @@ def _concatenated(parts: Sequence[Tensors]) -> dict[str, Array]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _one_by_one(session: Session, parts: Sequence[Tensors]) -> Joined:
+def _one_by_one(session: Session, ref: str, parts: Sequence[Tensors]) -> Joined:
     results: list[Result] = []
     for part in parts:
         try:
             results.append(session.run(part))
         except RunFailed as error:
-            results.append(RuntimeFailed(session.ref, error.reason))
+            results.append(RuntimeFailed(ref, error.reason))
     return Joined(results, None)
 
 

@@ -34,7 +34,6 @@ class Gate:
     def __init__(self, shape: tuple[int, ...] = (-1,)) -> None:
         self.contract = plain(shape)
         self.pin = Pin(name="gate", version="1", digest="sha256:" + "0" * 64, source="file:gate")
-        self.ref = self.pin.ref
         self.session = self
         self.open = threading.Event()
         self.open.set()
@@ -50,7 +49,7 @@ class Gate:
         if self.defect is not None:
             raise self.defect
         if (x == POISON).any():
-            raise RunFailed(self.ref, "it does not like a row")
+            raise RunFailed("the session", "it does not like a row")
         return self.answer(x)
 
     def answer(self, x: Array) -> list[Array]:
@@ -69,6 +68,13 @@ class Summing(Gate):
 
     def answer(self, x: Array) -> list[Array]:
         return [x.sum(keepdims=True)]
+
+
+class Fickle(Gate):
+    """A graph that answers by row, but for many rows with their sum only."""
+
+    def answer(self, x: Array) -> list[Array]:
+        return super().answer(x) if len(x) <= 4 else [x.sum(keepdims=True)]
 
 
 def run(test: Test, telemetry: Telemetry | None = None, **given: Any) -> None:

@@ -14,8 +14,23 @@ from hypothesis import strategies as st
 
 from service.batching import Batcher
 from service.errors import DeadlineExceeded, Internal, Overloaded, RuntimeFailed
+from service.joined import Joint
 from service.telemetry import Telemetry
-from tests.unit.service.gates import FAR_NS, POISON, Gate, Mixing, Summing, answers, ask, held, proven, run, until
+from tests.unit.service.gates import (
+    FAR_NS,
+    POISON,
+    Fickle,
+    Gate,
+    Mixing,
+    Summing,
+    answers,
+    ask,
+    held,
+    plain,
+    proven,
+    run,
+    until,
+)
 
 MIX = st.lists(st.lists(st.floats(-0.5, 1e6), min_size=1, max_size=20), min_size=1, max_size=12)
 
@@ -188,6 +203,26 @@ def test_a_graph_that_mixes_its_rows_is_found_out_and_run_alone(kind: type[Gate]
     run(test)
 
 
+def test_a_trusted_graph_that_answers_otherwise_for_some_rows_is_run_alone() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Fickle()
+        await proven(batcher, gate)
+        first = await held(batcher, gate)
+        others = [ask(batcher, gate, 1.0, 2.0) for _ in range(3)]
+        await asyncio.sleep(0)
+        gate.open.set()
+        assert await answers(first, *others) == [[1], [3, 5], [3, 5], [3, 5]]
+
+    run(test)
+
+
+def test_tensors_of_different_lengths_are_never_joined() -> None:
+    joint = Joint(plain((-1,)))
+    uneven = {"x": np.zeros(2), "y": np.zeros(3)}
+    assert joint.shape_of(uneven, 2) != joint.shape_of(uneven, 2)
+    assert joint.shape_of({"x": np.zeros(2)}, 2) == joint.shape_of({"x": np.zeros(3)}, 3)
+
+
 def test_a_graph_of_fixed_batch_is_run_alone_and_does_not_wait_for_company() -> None:
     async def test(batcher: Batcher) -> None:
         gate = Gate((2,))
@@ -245,15 +280,18 @@ def test_what_is_cheap_is_run_at_once_and_what_is_dear_in_a_thread() -> None:
 def test_behind_a_run_nothing_is_run_on_the_event_loop() -> None:
     async def test(batcher: Batcher) -> None:
         gate = Gate()
+        await proven(batcher, gate)
         await ask(batcher, gate, 1.0)
-        first = await held(batcher, gate)
+        gate.open.clear()
+        dear = ask(batcher, gate, *[1.0] * 1_000_000)
+        await until(lambda: 1_000_000 in gate.sizes, "the run has begun")
         behind = ask(batcher, gate, 1.0)
         await asyncio.sleep(0)
         assert not behind.done()  # run here it would have stopped the loop at the gate
         gate.open.set()
-        await answers(first, behind)
+        await answers(dear, behind)
 
-    run(test)
+    run(test, inline_below_us=20_000, max_batch_rows=1_000_000, max_queue_rows=10_000_000)
 
 
 # --- what is not run ----------------------------------------------------------------------------------------------
@@ -311,6 +349,21 @@ def test_what_has_expired_before_its_turn_is_not_run_and_is_told_while_the_run_l
         gate.open.set()
         assert await answers(first, patient) == [[1], [13]]
         assert gate.sizes == [1, 1]
+
+    run(test)
+
+
+def test_what_came_with_the_run_that_it_waits_for_is_told_of_its_expiry_too() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        gate.open.clear()
+        full, late = ask(batcher, gate, *range(8)), ask(batcher, gate, 5.0, deadline_ns=in_ms(20))
+        with pytest.raises(DeadlineExceeded):
+            await asyncio.wait_for(late, 10)
+        assert not full.done()
+        gate.open.set()
+        await full
 
     run(test)
 
@@ -383,6 +436,7 @@ def test_why_a_batch_was_released_is_counted() -> None:
     run(idle)
     run(full, max_queue_delay_us=10**9)
     run(timer, max_queue_delay_us=5_000)
+    run(timer, max_queue_delay_us=5_000, inline_below_us=1e9)
     run(deadline, max_queue_delay_us=10**9)
 
 
@@ -395,14 +449,16 @@ def test_rows_and_reasons_reach_the_metrics() -> None:
     run(test, telemetry)
     telemetry.publish({}, {})
     telemetry.publish({}, {})  # what was published is not published again
+    telemetry.batches("gate", "1").add(3, "idle")
+    telemetry.publish({}, {})
     (rows,) = telemetry._batch_rows.collect()
     found = {(s.name, s.labels.get("le")): s.value for s in rows.samples}
-    assert found["plumbline_batch_rows_count", None] == 2
-    assert found["plumbline_batch_rows_sum", None] == 6
-    assert (found["plumbline_batch_rows_bucket", "2.0"], found["plumbline_batch_rows_bucket", "4.0"]) == (0, 2)
+    assert found["plumbline_batch_rows_count", None] == 3
+    assert found["plumbline_batch_rows_sum", None] == 9
+    assert (found["plumbline_batch_rows_bucket", "2.0"], found["plumbline_batch_rows_bucket", "4.0"]) == (0, 3)
     (releases,) = telemetry._releases.collect()
     counted = [s for s in releases.samples if s.name.endswith("_total")]
-    assert [(s.labels, s.value) for s in counted] == [({"model": "gate", "version": "1", "reason": "idle"}, 2)]
+    assert [(s.labels, s.value) for s in counted] == [({"model": "gate", "version": "1", "reason": "idle"}, 3)]
 
 
 # --- the end ------------------------------------------------------------------------------------------------------
