@@ -1,77 +1,272 @@
-"""Runs requests on the graph: small ones at once, large ones in a thread, never more waiting than agreed.
+"""Runs requests on the graph: joins what waits, divides what is large, never holds more than agreed.
 
 Laws
-- The rows of a request are answered by one run of one version; an answer is never taken from another request's rows.
-- What has expired before its turn is not run; what does not fit in the queue is refused at once.
+- Each request gets the outputs of exactly its own rows, of one version; what fails or goes away does so for itself alone.
+- The runtime is not idle while something waits, but for `max_queue_delay_us`; a version has one run at a time.
+- What has expired, or whose caller was cancelled, before its turn is not run; what does not fit in the queue, or would expire
+  behind what waits, is refused at once.
 - Only the monotonic clock is used.
 """
 
 import asyncio
-import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from time import monotonic_ns
+from weakref import WeakKeyDictionary
 
 from models.errors import RunFailed
-from models.tensors import Array
-from service.batch_plan import Cost
+from service.batch import Batch, Ran, Waiting
+from service.batch_plan import BatchRules, Cost, Release, Wait, portion, release, rows_admitted
 from service.errors import DeadlineExceeded, Overloaded, RuntimeFailed
+from service.joined import Joined, Joint, Tensors
 from service.served import ServedVersion
+from service.telemetry import Batches, Telemetry
 
+LEARNT_EVERY = 64  # runs between two looks at how many rows are run inline: a look costs as much as a small run
+JOINING_COSTS_US = (
+    10.0  # a future, a wake-up and the copies, 7 µs measured: a run shorter than this gains nothing from company
+)
 
-class Ran(NamedTuple):
-    """What one run gave, and what it took; durations in µs."""
-
-    outputs: list[Array]
-    queue_us: int
-    compute_us: int
+_Ended = Callable[["asyncio.Future[Joined]"], None]
 
 
 class Batcher:
     """The way of all live requests into the runtime; one a worker, used from its event loop."""
 
-    def __init__(self, *, max_queue_rows: int, inline_below_us: float) -> None:
-        self._max_queue_rows, self._inline_below_us = max_queue_rows, inline_below_us
-        self._costs: dict[str, Cost] = {}
-        self._waiting_rows = 0
+    def __init__(self, *, rules: BatchRules, telemetry: Telemetry) -> None:
+        self._rules, self._telemetry = rules, telemetry
+        # A version that is no longer served takes with it what was learnt of it.
+        self._queues: WeakKeyDictionary[ServedVersion, _Queue] = WeakKeyDictionary()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="run")
+        self._closed = False
 
-    async def run(self, version: ServedVersion, inputs: Mapping[str, Array], rows: int, deadline_ns: int) -> Ran:
+    async def run(self, version: ServedVersion, inputs: Tensors, rows: int, deadline_ns: int) -> Ran:
         """The outputs for these inputs; `deadline_ns` of the monotonic clock.
 
         Raises Overloaded, DeadlineExceeded, RuntimeFailed.
         """
-        cost = self._costs.get(version.pin.digest)
-        if cost is None:
-            cost = self._costs[version.pin.digest] = Cost()
-        if not self._waiting_rows and cost.estimate_us(rows) < self._inline_below_us:
-            return _run(version, inputs, rows, cost, time.monotonic_ns(), deadline_ns)
-        if self._waiting_rows and self._waiting_rows + rows > self._max_queue_rows:
-            raise Overloaded(self._waiting_rows, self._max_queue_rows)
-        self._waiting_rows += rows
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                self._thread, _run, version, inputs, rows, cost, time.monotonic_ns(), deadline_ns
-            )
-        finally:
-            self._waiting_rows -= rows
+        queue = self._queues.get(version)
+        if queue is None:
+            batches = self._telemetry.batches(version.pin.name, version.pin.version)
+            joint = Joint(version.contract)
+            queue = self._queues[version] = _Queue(rules=self._rules, joint=joint, batches=batches, start=self._start)
+        if rows <= queue.open_rows:
+            return queue.run_at_once(version, inputs, rows, deadline_ns)
+        return await queue.add(version, inputs, rows, deadline_ns)
 
     def close(self) -> None:
-        """Ends the thread after the runs that were admitted."""
+        """Ends the thread after its run; what waits then is run on the event loop."""
+        self._closed = True
         self._thread.shutdown()
 
+    def _start(self, batch: Batch, ended: _Ended) -> bool:
+        """Begins the run in the thread; False when there is no thread any more."""
+        if not self._closed:
+            asyncio.get_running_loop().run_in_executor(self._thread, batch.run).add_done_callback(ended)
+        return not self._closed
 
-def _run(
-    version: ServedVersion, inputs: Mapping[str, Array], rows: int, cost: Cost, queued_ns: int, deadline_ns: int
-) -> Ran:
-    begun_ns = time.monotonic_ns()
-    if begun_ns > deadline_ns:
-        raise DeadlineExceeded
-    try:
-        outputs = version.session.run(inputs)
-    except RunFailed as error:
-        raise RuntimeFailed(version.pin.ref, error.reason) from error
-    took_us = (time.monotonic_ns() - begun_ns) / 1000
-    cost.learn(rows, took_us)
-    return Ran(outputs, (begun_ns - queued_ns) // 1000, int(took_us))
+
+class _Queue:
+    """What waits for one version, and what its runs cost."""
+
+    def __init__(
+        self, *, rules: BatchRules, joint: Joint, batches: Batches, start: Callable[[Batch, _Ended], bool]
+    ) -> None:
+        self._rules, self._joint, self._batches, self._start = rules, joint, batches, start
+        self._loop = asyncio.get_running_loop()
+        self._cost = Cost()
+        self._waiting: deque[Waiting] = deque()
+        self._rows = 0  # of those who wait and are not in a batch yet
+        self._version: ServedVersion | None = None  # held only while something waits or runs
+        self._running: Batch | None = None
+        self._ends_ns = 0  # when what runs is expected to end
+        self._soon = False  # a look at the queue is due in this tick
+        self._timer: asyncio.TimerHandle | None = None  # the look that max_queue_delay_us asks for
+        self._alarm: asyncio.TimerHandle | None = None  # for those who expire behind a long run
+        self._alarm_ns = 0
+        self._alone = True  # the last batch was of one request, so the next one need not wait for the end of its tick
+        self._inline_rows = 0  # up to so many rows are run on the event loop
+        self._cheap_rows = 0  # up to so many rows joining costs more than it saves
+        self.open_rows = 0  # a request of at most so many rows may be run at once; 0 while any waits or runs
+
+    # --- in -------------------------------------------------------------------------------------------------------
+
+    def run_at_once(self, version: ServedVersion, inputs: Tensors, rows: int, deadline_ns: int) -> Ran:
+        """The way of a small request that is alone: no future, no queue. Dearer ones of the same tick are joined."""
+        began_ns = monotonic_ns()
+        if began_ns > deadline_ns:
+            raise DeadlineExceeded
+        if rows > self._cheap_rows:
+            self.open_rows = self._cheap_rows
+            self._look_soon()
+        try:
+            outputs = version.session.run(inputs)
+        except RunFailed as error:
+            raise RuntimeFailed(version.pin.ref, error.reason) from error
+        took_us = (monotonic_ns() - began_ns) / 1000
+        self._learn(rows, took_us)
+        self._batches.add(rows, Release.IDLE)
+        return Ran(outputs, 0, int(took_us))
+
+    async def add(self, version: ServedVersion, inputs: Tensors, rows: int, deadline_ns: int) -> Ran:
+        """The way of all others."""
+        if self._rows:
+            self._admit(rows, deadline_ns)
+        waiting = Waiting(inputs, rows, deadline_ns, self._joint.shape_of(inputs, rows))
+        self._version, self.open_rows = version, 0
+        self._waiting.append(waiting)
+        self._rows += rows
+        self._arm(deadline_ns)
+        if self._running is None:
+            self._look_soon()
+        try:
+            return await waiting.answer
+        except asyncio.CancelledError:  # its client has gone: its place is free at once, the rest of it is not run
+            self._rows -= waiting.left
+            waiting.taken = waiting.rows
+            raise
+
+    def _admit(self, rows: int, deadline_ns: int) -> None:
+        """Raises Overloaded for what does not fit behind those who wait."""
+        limit = self._rules.max_queue_rows
+        if self._running is not None:
+            begins_ns = max(monotonic_ns(), self._ends_ns)
+            limit = rows_admitted(self._rules, self._cost, (deadline_ns - begins_ns) / 1000)
+        if self._rows + rows > limit:
+            raise Overloaded(self._rows, limit)
+
+    # --- out ------------------------------------------------------------------------------------------------------
+
+    def _look_soon(self) -> None:
+        if not self._soon:
+            self._soon = True
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        """At most once a tick, and when a run ended: runs what is due."""
+        self._soon = False
+        if self._running is not None:
+            return
+        self._drop_front(monotonic_ns())
+        if not self._waiting:
+            self._version = None
+            self._open()
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        released = self._due()
+        if isinstance(released, Wait):
+            self._timer = self._loop.call_later((released.until_ns - monotonic_ns()) / 1e9, self._look)
+        else:
+            self._run(self._form(), released)
+
+    def _open(self) -> None:
+        """Nothing waits and nothing runs."""
+        if not self._rules.max_queue_delay_us:
+            self.open_rows = self._inline_rows if self._alone else self._cheap_rows
+
+    def _due(self) -> Release | Wait:
+        if not self._joint.allowed:
+            return Release.IDLE  # nothing can join it, so there is nothing to wait for
+        delayed = self._rules.max_queue_delay_us > 0
+        return release(
+            self._rules,
+            self._cost,
+            rows=self._rows,
+            oldest_ns=self._waiting[0].queued_ns,
+            deadline_ns=min(one.deadline_ns for one in self._waiting) if delayed else 0,
+            now_ns=monotonic_ns() if delayed else 0,
+        )
+
+    def _form(self) -> Batch:
+        """From the front of the queue, as many as may be run together."""
+        assert self._version is not None
+        batch, room, shape = Batch(self._version, self._joint), self._rules.max_batch_rows, self._waiting[0].shape
+        now_ns = monotonic_ns()
+        while self._waiting and room > 0:
+            one = self._waiting[0]
+            if batch.members and (not self._joint.allowed or one.shape != shape):
+                break
+            divisible = self._joint.proven or one.taken > 0
+            rows = portion(one.left, room, first=not batch.members, divisible=divisible)
+            if not rows:
+                break
+            batch.take(one, rows)
+            self._rows -= rows
+            room -= rows
+            if not one.left:
+                self._waiting.popleft()
+            self._drop_front(now_ns)
+        return batch
+
+    def _run(self, batch: Batch, released: Release) -> None:
+        self._running = batch
+        self._batches.add(batch.rows, released)
+        if batch.rows > self._inline_rows and self._start(batch, self._ended):
+            expected_us = self._cost.estimate_us(batch.rows)
+            self._ends_ns = monotonic_ns() + (int(expected_us * 1000) if self._cost.runs else 0)
+            return
+        ran: Joined | None = None
+        try:
+            ran = batch.run()
+        finally:  # a defect is told by the loop's own handler; those who wait must not wait for ever
+            self._settle(batch, ran)
+            self._look_soon()
+
+    def _ended(self, run: "asyncio.Future[Joined]") -> None:
+        """A run in the thread ended."""
+        batch = self._running
+        assert batch is not None
+        self._settle(batch, None if run.exception() else run.result())
+        self._look()
+        run.result()  # raises a defect, for the loop's own handler
+
+    def _settle(self, batch: Batch, ran: Joined | None) -> None:
+        self._running, self._alone = None, len(batch.members) == 1
+        if ran is not None and ran.took_us is not None:
+            self._learn(batch.rows, ran.took_us)
+        batch.settle(ran)
+
+    def _learn(self, rows: int, took_us: float) -> None:
+        cost = self._cost
+        cost.learn(rows, took_us)
+        if cost.runs < LEARNT_EVERY or not cost.runs % LEARNT_EVERY:
+            self._inline_rows = cost.rows_within(self._rules.inline_below_us)
+            self._cheap_rows = cost.rows_within(min(JOINING_COSTS_US, self._rules.inline_below_us))
+            if self.open_rows:
+                self._open()
+
+    # --- expiry ---------------------------------------------------------------------------------------------------
+
+    def _drop_front(self, now_ns: int) -> None:
+        """Those at the front for whom nothing need be run."""
+        waiting = self._waiting
+        while waiting and (waiting[0].answer.done() or waiting[0].deadline_ns < now_ns):
+            self._drop(waiting.popleft())
+
+    def _drop(self, one: Waiting) -> None:
+        self._rows -= one.left
+        one.taken = one.rows
+        one.fail(DeadlineExceeded())
+
+    def _arm(self, deadline_ns: int) -> None:
+        """Wakes when the first of those who wait behind a run expires: one timer a version, not one a request."""
+        if self._alarm is not None:
+            if deadline_ns >= self._alarm_ns:
+                return
+            self._alarm.cancel()
+        self._alarm_ns = deadline_ns
+        self._alarm = self._loop.call_later((deadline_ns - monotonic_ns()) / 1e9, self._expire)
+
+    def _expire(self) -> None:
+        self._alarm = None
+        now_ns = monotonic_ns()
+        kept = deque(one for one in self._waiting if not one.answer.done() and one.deadline_ns >= now_ns)
+        for one in self._waiting:
+            if one.deadline_ns < now_ns:
+                self._drop(one)
+        self._waiting = kept
+        if kept:
+            self._arm(min(one.deadline_ns for one in kept))

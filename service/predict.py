@@ -25,6 +25,7 @@ from service.errors import (
     Internal,
     InvalidInput,
     LogUnavailable,
+    MalformedBody,
     RequestError,
     RuntimeFailed,
     TooManyRows,
@@ -40,6 +41,8 @@ from service.served import ServedVersion
 from service.shadow import Offer, Shadows
 from service.telemetry import Telemetry
 
+TIMEOUT_HEADER = b"x-request-timeout-ms"
+TIMEOUT_DIGITS_MAX = 9  # eleven days: no deadline, and int() is quick with it
 _log = structlog.get_logger()
 Headers = list[tuple[bytes, bytes]]
 
@@ -134,7 +137,7 @@ class Predictor:
         ask.rows = decoded.inputs.n
         if ask.rows > self._limits.max_rows:
             raise TooManyRows(ask.rows, self._limits.max_rows)
-        deadline_ns = ask.started_ns + int(self._limits.timeout_ms * 1e6)
+        deadline_ns = ask.started_ns + int(_timeout_ms(ask.headers, self._limits.timeout_ms) * 1e6)
         ran = await self._batcher.run(version, version.tensors(decoded.inputs), ask.rows, deadline_ns)
         ask.queue_us, ask.compute_us = ran.queue_us, ran.compute_us
         try:
@@ -221,6 +224,17 @@ def _header_key(policy: RoutePolicy, ask: Ask) -> bytes:
             if name == policy.key_header:
                 return value
     return ask.request_id.encode()
+
+
+def _timeout_ms(headers: Headers, limit_ms: float) -> float:
+    """What the client will wait, never longer than the setting. Raises MalformedBody for a time that is none."""
+    for name, value in headers:
+        if name == TIMEOUT_HEADER:
+            if not value.isdigit() or len(value) > TIMEOUT_DIGITS_MAX or not int(value):
+                found = f"header {TIMEOUT_HEADER.decode()} is {value[:32]!r}"
+                raise MalformedBody(found, f"whole milliseconds, 1 to {10**TIMEOUT_DIGITS_MAX - 1}")
+            return min(limit_ms, int(value))
+    return limit_ms
 
 
 def _headers(ask: Ask) -> Headers:

@@ -15,7 +15,18 @@ from service.rows import BlockPlan, InputPlan, Inputs, OutputPlan, PlainTensors,
 class ServedVersion:
     """One version as requests see it; immutable after construction, shared by all requests."""
 
-    __slots__ = ("_inputs", "blocks", "codecs", "contract", "header", "outputs", "pin", "schema", "session")
+    __slots__ = (
+        "__weakref__",
+        "_inputs",
+        "blocks",
+        "codecs",
+        "contract",
+        "header",
+        "outputs",
+        "pin",
+        "schema",
+        "session",
+    )
 
     def __init__(self, loaded: LoadedVersion) -> None:
         self.pin: Pin = loaded.pin

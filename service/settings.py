@@ -54,10 +54,26 @@ class Settings(BaseSettings):
         description="Answers larger than this are compressed where the client's Accept-Encoding names gzip or deflate.",
     )
     max_rows: int = Field(default=10_000, gt=0, description="Most rows in one request; more are refused (413).")
-    max_queue_rows: int = Field(
-        default=20_000, gt=0, description="Rows that may wait for the runtime; beyond, requests are shed (503)."
+    max_batch_rows: int = Field(
+        default=1024,
+        gt=0,
+        description="Most rows of one run; waiting requests are joined up to it, larger ones are divided by it.",
     )
-    timeout_ms: float = Field(default=5_000, gt=0, description="Deadline of a request; later, it is shed (504).")
+    max_queue_rows: int = Field(
+        default=20_000,
+        gt=0,
+        description="Rows that may wait for one version; beyond, or where they would expire waiting, requests are shed (503).",
+    )
+    max_queue_delay_us: int = Field(
+        default=0,
+        ge=0,
+        description="How long a request may wait for others to join it while the runtime is idle; timers have about 1 ms.",
+    )
+    timeout_ms: float = Field(
+        default=5_000,
+        gt=0,
+        description="Deadline of a request; later, it is shed (504). The header x-request-timeout-ms may shorten it.",
+    )
     inline_below_us: float = Field(
         default=500,
         ge=0,

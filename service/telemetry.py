@@ -22,6 +22,7 @@ LATENCY_BUCKETS_S = (
     0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075,
     0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0,
 )  # fmt: skip
+BATCH_ROWS_BUCKETS = tuple(2.0**power for power in range(15))  # to 16 384: a joined run of the largest setting in use
 CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
 
 _Arm = tuple[str, str, str]  # model, version, arm
@@ -40,6 +41,23 @@ class _Durations:
         duration_s = duration_us / 1e6
         self.counts[bisect_left(LATENCY_BUCKETS_S, duration_s)] += 1
         self.sum_s += duration_s
+
+
+class Batches:
+    """Runs of one version since the last publish."""
+
+    __slots__ = ("buckets", "reasons", "rows")
+
+    def __init__(self) -> None:
+        self.buckets: Sums[int] = Sums()
+        self.reasons: Sums[str] = Sums()
+        self.rows = 0
+
+    def add(self, rows: int, reason: str) -> None:
+        """One run of so many rows, released for this reason."""
+        self.buckets[min((rows - 1).bit_length(), len(BATCH_ROWS_BUCKETS))] += 1
+        self.reasons[reason] += 1
+        self.rows += rows
 
 
 class Telemetry:
@@ -75,6 +93,16 @@ class Telemetry:
                 ("request_compute", "In the runtime."),
             )
         }
+        self._batch_rows = Histogram(
+            "plumbline_batch_rows", "Rows in one run.", ("model", "version"), buckets=BATCH_ROWS_BUCKETS, registry=own
+        )
+        self._releases = Counter(
+            "plumbline_batch_releases",
+            "Runs by the reason for which they began: full, idle, timer, deadline.",
+            ("model", "version", "reason"),
+            registry=own,
+        )
+        self._batches: dict[tuple[str, str], Batches] = {}
         self._seen: dict[str, dict[_Arm, _Durations]] = {name: {} for name in self._durations}
         self._counts: Sums[tuple[Any, ...]] = Sums()
         self._row_sums: Sums[_Arm] = Sums()
@@ -96,6 +124,10 @@ class Telemetry:
             durations = self._seen[name][arm] = _Durations()
         durations.add(duration_us)
 
+    def batches(self, model: str, version: str) -> Batches:
+        """Where the runs of one version are added up."""
+        return self._batches.setdefault((model, version), Batches())
+
     def publish(self, logged: Mapping[str, int], dropped: Mapping[str, Mapping[str, int]]) -> None:
         """Moves what was added up into the shared instruments; `logged` and `dropped` are the log's own running totals."""
         for labels, n in self._counts.items():
@@ -108,11 +140,26 @@ class Telemetry:
         for name, arms in self._seen.items():
             for arm, durations in arms.items():
                 _move(durations, self._durations[name].labels(*arm))
+        for version, batches in self._batches.items():
+            self._publish_batches(version, batches)
         for outcome, n in logged.items():
             self._logged.labels(outcome).inc(self._since("logged", outcome, total=n))
         for outcome, reasons in dropped.items():
             for reason, n in reasons.items():
                 self._dropped.labels(outcome, reason).inc(self._since("dropped", outcome, reason, total=n))
+
+    def _publish_batches(self, version: tuple[str, str], batches: Batches) -> None:
+        if not batches.rows:
+            return
+        into: Any = self._batch_rows.labels(*version)
+        for bucket, n in batches.buckets.items():
+            into._buckets[bucket].inc(n)
+        into._sum.inc(batches.rows)
+        for reason, n in batches.reasons.items():
+            self._releases.labels(*version, reason).inc(n)
+        batches.buckets.clear()
+        batches.reasons.clear()
+        batches.rows = 0
 
     def _since(self, *key: str, total: int) -> int:
         grown = total - self._published[key]

@@ -13,6 +13,7 @@ import structlog
 from models.lock_file import LockFile
 from models.pool import Pool
 from models.registry import Registry
+from service.batch_plan import BatchRules
 from service.batching import Batcher
 from service.catalogue import Catalogue
 from service.clock import Clock
@@ -89,7 +90,13 @@ async def start_worker(settings: Settings) -> Worker:
         wires=tuple(wires.values()),
         telemetry=telemetry,
     )
-    batcher = Batcher(max_queue_rows=settings.max_queue_rows, inline_below_us=settings.inline_below_us)
+    rules = BatchRules(
+        max_batch_rows=settings.max_batch_rows,
+        max_queue_rows=settings.max_queue_rows,
+        max_queue_delay_us=settings.max_queue_delay_us,
+        inline_below_us=settings.inline_below_us,
+    )
+    batcher = Batcher(rules=rules, telemetry=telemetry)
     shadows = Shadows(queue_rows_max=settings.shadow_queue_rows_max, log=log, telemetry=telemetry)
     predictor = Predictor(
         catalogue=catalogue,

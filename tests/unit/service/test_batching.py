@@ -1,182 +1,492 @@
+"""The micro-batcher with runs that the test holds back: who gets what, what is joined, what is not run."""
+
 import asyncio
+import gc
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+import weakref
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from models.errors import RunFailed
-from models.tensors import Array
 from service.batching import Batcher
-from service.errors import DeadlineExceeded, Overloaded, RuntimeFailed
-from tests.onnx_models import install, mixed, mixed_contract
-from tests.unit.service.serving import served
+from service.errors import DeadlineExceeded, Internal, Overloaded, RuntimeFailed
+from service.joined import Joint
+from service.telemetry import Telemetry
+from tests.unit.service.gates import (
+    FAR_NS,
+    POISON,
+    Fickle,
+    Gate,
+    Mixing,
+    Summing,
+    answers,
+    ask,
+    held,
+    plain,
+    proven,
+    run,
+    until,
+)
 
-FAR_NS = 1 << 62
-DEAR_ROWS = 10_000_000  # at a microsecond a row, which no run is cheaper than, ten seconds
-Test = Callable[[Batcher], Awaitable[None]]
-
-
-class Gate:
-    """A version whose runs wait until they are let through; says in which thread they ran."""
-
-    def __init__(self) -> None:
-        self.open = threading.Event()
-        self.open.set()
-        self.entered = threading.Semaphore(0)
-        self.threads: list[int] = []
-        self.fails = False
-        self.pin = type("Pin", (), {"digest": "sha256:0", "ref": "gate:1"})
-        self.session = self
-
-    def run(self, inputs: Mapping[str, Array]) -> list[Array]:
-        self.threads.append(threading.get_ident())
-        self.entered.release()
-        assert self.open.wait(10)
-        if self.fails:
-            raise RunFailed("gate:1", "it does not want to")
-        return [inputs["x"]]
+MIX = st.lists(st.lists(st.floats(-0.5, 1e6), min_size=1, max_size=20), min_size=1, max_size=12)
 
 
-def run(test: Test, **given: Any) -> None:
-    async def inside() -> None:
-        batcher = Batcher(**{"max_queue_rows": 10, "inline_below_us": 0.0, **given})
-        try:
-            await test(batcher)
-        finally:
-            batcher.close()
-
-    asyncio.run(inside())
+def in_ms(ms: float) -> int:
+    return time.monotonic_ns() + int(ms * 1e6)
 
 
-def ask(batcher: Batcher, gate: Gate, rows: int = 1, deadline_ns: int = FAR_NS) -> Awaitable[Any]:
-    return batcher.run(gate, {"x": np.full(min(rows, 100), rows)}, rows, deadline_ns)  # type: ignore[arg-type]
+# --- own rows -----------------------------------------------------------------------------------------------------
 
 
-async def learn(batcher: Batcher, gate: Gate) -> None:
-    """After it the cost of the gate is known."""
-    await ask(batcher, gate)
+@settings(max_examples=40, deadline=None)
+@given(MIX, st.integers(1, 9), st.sampled_from([0.0, 1e9]), st.sampled_from([0, 200]))
+def test_every_request_gets_exactly_its_own_rows(
+    mix: list[list[float]], max_batch_rows: int, inline_below_us: float, delay_us: int
+) -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        for _ in range(2):  # once while the graph is not trusted yet, once after
+            found = await answers(*(ask(batcher, gate, *values) for values in mix))
+            assert found == [[2 * value + 1 for value in values] for values in mix]
+            await proven(batcher, gate)
+
+    run(
+        test, max_batch_rows=max_batch_rows, max_queue_rows=1_000, inline_below_us=inline_below_us,
+        max_queue_delay_us=delay_us,
+    )  # fmt: skip
+
+
+def test_what_waits_when_a_run_ends_is_the_next_batch() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        first = await held(batcher, gate)
+        others = [ask(batcher, gate, float(i), float(i)) for i in range(3)]
+        await asyncio.sleep(0)
+        gate.open.set()
+        assert await answers(first, *others) == [[1], [1, 1], [3, 3], [5, 5]]
+        assert gate.sizes == [1, 6]
+
+    run(test)
+
+
+def test_a_request_larger_than_a_batch_is_divided_and_its_tail_joined() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        first = await held(batcher, gate)
+        large, small = ask(batcher, gate, *range(20)), ask(batcher, gate, 7.0)
+        await asyncio.sleep(0)
+        gate.open.set()
+        assert (await answers(first, large, small))[1:] == [[2.0 * i + 1 for i in range(20)], [15]]
+        assert gate.sizes == [1, 8, 8, 5]
+
+    run(test)
+
+
+def test_small_requests_of_one_tick_are_joined_on_the_event_loop_when_that_saves_time() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        queue = batcher._queues[gate]  # type: ignore[index]
+        queue._cheap_rows, queue.open_rows = 0, 0  # as if one row took longer than joining costs
+        await answers(*(ask(batcher, gate, float(i)) for i in range(6)))
+        assert gate.sizes == [6]
+        assert gate.threads == [threading.get_ident()]
+
+    run(test, inline_below_us=1e9)
+
+
+# --- one does not harm another ------------------------------------------------------------------------------------
+
+
+def test_a_bad_row_fails_its_own_request_and_no_other() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        first = await held(batcher, gate)
+        good, bad, last = ask(batcher, gate, 1.0), ask(batcher, gate, 2.0, POISON), ask(batcher, gate, 3.0)
+        await asyncio.sleep(0)
+        gate.open.set()
+        assert await answers(first, good, last) == [[1], [3], [7]]
+        with pytest.raises(RuntimeFailed, match="gate:1: the runtime failed: it does not like a row"):
+            await bad
+
+    run(test)
+
+
+def test_a_divided_request_with_a_bad_row_is_failed_once_and_the_rest_of_it_is_not_run() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        with pytest.raises(RuntimeFailed):
+            await ask(batcher, gate, POISON, *range(30))
+        assert gate.sizes == [8]
+        assert await answers(ask(batcher, gate, 1.0)) == [[3]]
+
+    run(test)
+
+
+def test_a_cancelled_caller_is_not_run_breaks_nobody_and_leaves_its_place() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        first = await held(batcher, gate)
+        gone, stays = ask(batcher, gate, *[5.0] * 9), ask(batcher, gate, 2.0)
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait([gone])
+        another = ask(batcher, gate, *[1.0] * 9)  # there is room only where the cancelled one was
+        await asyncio.sleep(0)
+        gate.open.set()
+        assert (await answers(first, stays, another))[1] == [5]
+        assert sum(gate.sizes) == 1 + 1 + 9
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+
+    run(test, max_queue_rows=10)
+
+
+def test_callers_cancelled_while_they_are_run_do_not_break_the_others() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        first = await held(batcher, gate)
+        behind = ask(batcher, gate, 4.0)
+        await asyncio.sleep(0)
+        first.cancel()
+        gate.open.set()
+        assert await answers(behind) == [[9]]
+
+    run(test)
+
+
+def test_a_defect_answers_all_who_wait_and_the_next_are_served() -> None:
+    for inline_below_us in (0.0, 1e9):
+        told: list[Any] = []
+
+        async def test(batcher: Batcher, told: list[Any] = told) -> None:
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+            gate = Gate()
+            await proven(batcher, gate)
+            queue = batcher._queues[gate]  # type: ignore[index]
+            queue.open_rows = 0  # the way through the queue
+            gate.defect = KeyError("ours")
+            doomed = [ask(batcher, gate, 1.0), ask(batcher, gate, 2.0)]
+            await asyncio.wait(doomed, timeout=10)
+            assert [type(task.exception()) for task in doomed] == [Internal, Internal]
+            gate.defect = None
+            assert await answers(ask(batcher, gate, 1.0)) == [[3]]
+
+        run(test, inline_below_us=inline_below_us)
+        assert [type(error) for error in told] == [KeyError]
+
+
+# --- what may be joined -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Mixing, Summing])
+def test_a_graph_that_mixes_its_rows_is_found_out_and_run_alone(kind: type[Gate]) -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = kind()
+        alone = [gate.answer(np.array([i, i + 1.0]))[0].tolist() for i in range(4)]
+        for _ in range(3):
+            found = await answers(*(ask(batcher, gate, i, i + 1.0) for i in range(4)))
+            assert found == alone
+        (whole,) = await answers(ask(batcher, gate, *range(20)))  # and it is not divided
+        assert whole == gate.answer(np.arange(20.0))[0].tolist()
+
+    run(test)
+
+
+def test_a_trusted_graph_that_answers_otherwise_for_some_rows_is_run_alone() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Fickle()
+        await proven(batcher, gate)
+        first = await held(batcher, gate)
+        others = [ask(batcher, gate, 1.0, 2.0) for _ in range(3)]
+        await asyncio.sleep(0)
+        gate.open.set()
+        assert await answers(first, *others) == [[1], [3, 5], [3, 5], [3, 5]]
+
+    run(test)
+
+
+def test_tensors_of_different_lengths_are_never_joined() -> None:
+    joint = Joint(plain((-1,)))
+    uneven = {"x": np.zeros(2), "y": np.zeros(3)}
+    assert joint.shape_of(uneven, 2) != joint.shape_of(uneven, 2)
+    assert joint.shape_of({"x": np.zeros(2)}, 2) == joint.shape_of({"x": np.zeros(3)}, 3)
+
+
+def test_a_graph_of_fixed_batch_is_run_alone_and_does_not_wait_for_company() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate((2,))
+        for _ in range(3):
+            assert await answers(*(ask(batcher, gate, float(i), 0.0) for i in range(3))) == [[1, 1], [3, 1], [5, 1]]
+        assert set(gate.sizes) == {2}
+
+    run(test, max_queue_delay_us=10**9)
+
+
+def test_requests_of_other_sizes_beside_the_batch_are_not_joined() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate((-1, -1))
+
+        def of(width: int, value: float) -> "asyncio.Task[Any]":
+            tensors = {"x": np.full((2, width), value)}
+            return asyncio.ensure_future(batcher.run(gate, tensors, 2, FAR_NS))  # type: ignore[arg-type]
+
+        for _ in range(3):
+            await of(3, 1.0)
+        gate.sizes.clear()
+        first = await held_wide(batcher, gate)
+        waiting = [of(3, 1.0), of(3, 2.0), of(4, 3.0), of(3, 4.0)]
+        await asyncio.sleep(0)
+        gate.open.set()
+        found = await asyncio.gather(first, *waiting)
+        assert [ran.outputs[0].shape for ran in found[1:]] == [(2, 3), (2, 3), (2, 4), (2, 3)]
+        assert [ran.outputs[0][0, 0] for ran in found[1:]] == [3, 5, 7, 9]
+        assert gate.sizes == [2, 4, 2, 2]
+
+    async def held_wide(batcher: Batcher, gate: Gate) -> "asyncio.Task[Any]":
+        gate.open.clear()
+        first = asyncio.ensure_future(batcher.run(gate, {"x": np.zeros((2, 3))}, 2, FAR_NS))  # type: ignore[arg-type]
+        await until(lambda: gate.sizes, "the run has begun")
+        return first
+
+    run(test)
+
+
+# --- inline or in the thread --------------------------------------------------------------------------------------
 
 
 def test_what_is_cheap_is_run_at_once_and_what_is_dear_in_a_thread() -> None:
     async def test(batcher: Batcher) -> None:
         gate, here = Gate(), threading.get_ident()
-        await learn(batcher, gate)
-        await ask(batcher, gate)
-        await ask(batcher, gate, rows=DEAR_ROWS)
-        assert [thread == here for thread in gate.threads] == [True, True, False]
+        await proven(batcher, gate)
+        await ask(batcher, gate, 1.0)
+        await ask(batcher, gate, *[1.0] * 1_000_000)
+        assert gate.threads[0] == here
+        assert here not in gate.threads[1:]
 
-    run(test, inline_below_us=1e6, max_queue_rows=2 * DEAR_ROWS)
+    run(test, inline_below_us=20_000, max_batch_rows=1_000_000, max_queue_rows=10_000_000)
 
 
-def test_behind_what_waits_nothing_is_run_on_the_event_loop() -> None:
+def test_behind_a_run_nothing_is_run_on_the_event_loop() -> None:
     async def test(batcher: Batcher) -> None:
         gate = Gate()
-        await learn(batcher, gate)
+        await proven(batcher, gate)
+        await ask(batcher, gate, 1.0)
         gate.open.clear()
-        dear = asyncio.ensure_future(ask(batcher, gate, rows=DEAR_ROWS))
-        await asyncio.sleep(0)
-        behind = asyncio.ensure_future(ask(batcher, gate))
+        dear = ask(batcher, gate, *[1.0] * 1_000_000)
+        await until(lambda: 1_000_000 in gate.sizes, "the run has begun")
+        behind = ask(batcher, gate, 1.0)
         await asyncio.sleep(0)
         assert not behind.done()  # run here it would have stopped the loop at the gate
         gate.open.set()
-        await asyncio.gather(dear, behind)
-        assert threading.get_ident() not in gate.threads[1:]
+        await answers(dear, behind)
 
-    run(test, inline_below_us=1e6, max_queue_rows=2 * DEAR_ROWS)
+    run(test, inline_below_us=20_000, max_batch_rows=1_000_000, max_queue_rows=10_000_000)
 
 
-def test_an_answer_is_of_the_requests_own_rows() -> None:
-    async def test(batcher: Batcher) -> None:
-        gate = Gate()
-        await learn(batcher, gate)
-        answers = await asyncio.gather(*(ask(batcher, gate, rows=rows) for rows in (1, 3, 2)))
-        assert [ran.outputs[0].tolist() for ran in answers] == [[1], [3, 3, 3], [2, 2]]
-        assert all(ran.queue_us >= 0 and ran.compute_us >= 0 for ran in answers)
-
-    run(test)
+# --- what is not run ----------------------------------------------------------------------------------------------
 
 
 def test_what_does_not_fit_in_the_queue_is_refused_at_once_and_later_let_in_again() -> None:
     async def test(batcher: Batcher) -> None:
         gate = Gate()
-        await learn(batcher, gate)
-        gate.open.clear()
-        admitted = [asyncio.ensure_future(ask(batcher, gate, rows=5)) for _ in range(2)]
+        await ask(batcher, gate, 1.0)
+        first = await held(batcher, gate)
+        admitted = [ask(batcher, gate, *[1.0] * 5) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(Overloaded, match="10 rows wait, at most 10 may"):
-            await ask(batcher, gate)
+            await ask(batcher, gate, 1.0)
         gate.open.set()
-        await asyncio.gather(*admitted)
-        await ask(batcher, gate)
+        await answers(first, *admitted)
+        await ask(batcher, gate, 1.0)
 
-    run(test)
+    run(test, max_queue_rows=10)
 
 
 def test_a_request_larger_than_the_queue_is_run_when_nothing_waits() -> None:
     async def test(batcher: Batcher) -> None:
+        assert len((await answers(ask(batcher, Gate(), *[1.0] * 50)))[0]) == 50
+
+    run(test, max_queue_rows=10)
+
+
+def test_what_would_expire_behind_the_others_is_refused_at_once() -> None:
+    async def test(batcher: Batcher) -> None:
         gate = Gate()
-        await learn(batcher, gate)
-        assert (await ask(batcher, gate, rows=50)).outputs[0].size == 50
+        await proven(batcher, gate)
+        for _ in range(50):
+            batcher._queues[gate]._cost.learn(8, 1e9)  # type: ignore[index]  # a full batch takes very long
+        first = await held(batcher, gate)
+        patient = ask(batcher, gate, 1.0)
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await ask(batcher, gate, 1.0, deadline_ns=in_ms(5_000))
+        gate.open.set()
+        await answers(first, patient)
 
     run(test)
 
 
-def test_what_has_expired_before_its_turn_is_not_run() -> None:
+def test_what_has_expired_before_its_turn_is_not_run_and_is_told_while_the_run_lasts() -> None:
     async def test(batcher: Batcher) -> None:
         gate = Gate()
-        await learn(batcher, gate)
+        await proven(batcher, gate)
+        first = await held(batcher, gate)
+        late, patient = ask(batcher, gate, 5.0, deadline_ns=in_ms(20)), ask(batcher, gate, 6.0)
+        with pytest.raises(DeadlineExceeded):
+            await asyncio.wait_for(late, 10)
+        assert not first.done()
+        gate.open.set()
+        assert await answers(first, patient) == [[1], [13]]
+        assert gate.sizes == [1, 1]
+
+    run(test)
+
+
+def test_what_came_with_the_run_that_it_waits_for_is_told_of_its_expiry_too() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
         gate.open.clear()
-        first = asyncio.ensure_future(ask(batcher, gate))
-        await asyncio.get_running_loop().run_in_executor(None, gate.entered.acquire)
-        await asyncio.get_running_loop().run_in_executor(None, gate.entered.acquire)
-        late = asyncio.ensure_future(ask(batcher, gate, deadline_ns=time.monotonic_ns()))
+        full, late = ask(batcher, gate, *range(8)), ask(batcher, gate, 5.0, deadline_ns=in_ms(20))
+        with pytest.raises(DeadlineExceeded):
+            await asyncio.wait_for(late, 10)
+        assert not full.done()
+        gate.open.set()
+        await full
+
+    run(test)
+
+
+def test_the_earliest_deadline_is_told_first_whatever_came_before_it() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        first = await held(batcher, gate)
+        patient, late = (
+            ask(batcher, gate, 6.0, deadline_ns=in_ms(60_000)),
+            ask(batcher, gate, 5.0, deadline_ns=in_ms(20)),
+        )
+        with pytest.raises(DeadlineExceeded):
+            await asyncio.wait_for(late, 10)
+        gate.open.set()
+        assert await answers(first, patient) == [[1], [13]]
+
+    run(test)
+
+
+@pytest.mark.parametrize("inline_below_us", [0.0, 1e9])
+def test_what_comes_too_late_is_not_run(inline_below_us: float) -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        with pytest.raises(DeadlineExceeded):
+            await ask(batcher, gate, 1.0, deadline_ns=in_ms(-1))
+        assert gate.sizes == []
+
+    run(test, inline_below_us=inline_below_us)
+
+
+# --- waiting for company ------------------------------------------------------------------------------------------
+
+
+def reasons(batcher: Batcher, gate: Gate) -> dict[str, int]:
+    counted = {str(reason): n for reason, n in batcher._telemetry.batches("gate", "1").reasons.items()}
+    batcher._telemetry.batches("gate", "1").reasons.clear()
+    return counted
+
+
+def test_why_a_batch_was_released_is_counted() -> None:
+    async def idle(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        assert set(reasons(batcher, gate)) == {"idle"}
+
+    async def full(batcher: Batcher) -> None:
+        gate = Gate()
+        await ask(batcher, gate, 1.0)  # of what costs nobody knows how much nothing waits
+        assert reasons(batcher, gate) == {"idle": 1}
+        await answers(*(ask(batcher, gate, 1.0, 2.0, 3.0, 4.0) for _ in range(2)))
+        assert reasons(batcher, gate) == {"full": 1}
+
+    async def timer(batcher: Batcher) -> None:
+        gate = Gate()
+        await ask(batcher, gate, 1.0)
+        reasons(batcher, gate)
+        await answers(*(ask(batcher, gate, 1.0) for _ in range(3)))
+        assert reasons(batcher, gate) == {"timer": 1}
+
+    async def deadline(batcher: Batcher) -> None:
+        gate = Gate()
+        await ask(batcher, gate, 1.0)
+        reasons(batcher, gate)
+        await answers(ask(batcher, gate, 1.0), ask(batcher, gate, 2.0, deadline_ns=in_ms(100)))
+        assert reasons(batcher, gate) == {"deadline": 1}
+
+    run(idle)
+    run(full, max_queue_delay_us=10**9)
+    run(timer, max_queue_delay_us=5_000)
+    run(timer, max_queue_delay_us=5_000, inline_below_us=1e9)
+    run(deadline, max_queue_delay_us=10**9)
+
+
+def test_rows_and_reasons_reach_the_metrics() -> None:
+    telemetry = Telemetry()
+
+    async def test(batcher: Batcher) -> None:
+        await answers(*(ask(batcher, Gate(), *range(3)) for _ in range(2)))
+
+    run(test, telemetry)
+    telemetry.publish({}, {})
+    telemetry.publish({}, {})  # what was published is not published again
+    telemetry.batches("gate", "1").add(3, "idle")
+    telemetry.publish({}, {})
+    (rows,) = telemetry._batch_rows.collect()
+    found = {(s.name, s.labels.get("le")): s.value for s in rows.samples}
+    assert found["plumbline_batch_rows_count", None] == 3
+    assert found["plumbline_batch_rows_sum", None] == 9
+    assert (found["plumbline_batch_rows_bucket", "2.0"], found["plumbline_batch_rows_bucket", "4.0"]) == (0, 3)
+    (releases,) = telemetry._releases.collect()
+    counted = [s for s in releases.samples if s.name.endswith("_total")]
+    assert [(s.labels, s.value) for s in counted] == [({"model": "gate", "version": "1", "reason": "idle"}, 3)]
+
+
+# --- the end ------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_admitted_is_answered_after_close() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        first = await held(batcher, gate)
+        waiting = ask(batcher, gate, 2.0)
         await asyncio.sleep(0)
         gate.open.set()
-        await first
-        with pytest.raises(DeadlineExceeded):
-            await late
-        assert len(gate.threads) == 2
-
-    async def inline(batcher: Batcher) -> None:
-        gate = Gate()
-        with pytest.raises(DeadlineExceeded):
-            await ask(batcher, gate, deadline_ns=time.monotonic_ns() - 1)
-        assert gate.threads == []
-
-    run(test)
-    run(inline, inline_below_us=1e9)
-
-
-def test_a_run_that_fails_leaves_its_place_in_the_queue() -> None:
-    async def test(batcher: Batcher) -> None:
-        gate = Gate()
-        await learn(batcher, gate)
-        gate.fails = True
-        for _ in range(5):
-            with pytest.raises(RuntimeFailed, match="gate:1: the runtime failed: it does not want to"):
-                await ask(batcher, gate, rows=10)
-        gate.fails = False
-        await ask(batcher, gate, rows=10)
+        batcher.close()
+        assert await answers(first, waiting, ask(batcher, gate, 3.0)) == [[1], [5], [7]]
 
     run(test)
 
 
-def test_a_real_graph_is_run(tmp_path: Path) -> None:
-    install(tmp_path, "mixed", "1", mixed(), mixed_contract())
-    version = served(tmp_path)
-
+def test_a_version_that_is_no_longer_served_is_let_go() -> None:
     async def test(batcher: Batcher) -> None:
-        inputs = {
-            "x": np.array([[1, 2]], np.float32),
-            "count": np.array([[3]], np.int32),
-            "flag": np.array([[True]]),
-            "city": np.array([["oslo"]], object),
-        }
-        ran = await batcher.run(version, inputs, 1, FAR_NS)
-        assert ran.outputs[0].tolist() == [[6.0]]
+        gate = Gate()
+        await answers(*(ask(batcher, gate, 1.0) for _ in range(3)))
+        gone = weakref.ref(gate)
+        del gate
+        await asyncio.sleep(0)
+        gc.collect()
+        assert gone() is None
+        assert len(batcher._queues) == 0
 
     run(test)
