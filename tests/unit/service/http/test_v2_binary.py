@@ -15,14 +15,14 @@ from onnx import TensorProto, helper
 from models.contract import Column, Contract, Kind, Tensor
 from models.tensors import DTYPES
 from service.errors import InvalidInput, MalformedBody, RequestError
-from service.featurelog.record import Problem, SkewKind
+from service.featurelog.record import Outcome, Problem, Shadow, SkewKind
 from service.http.errors import error_answer
 from service.http.v2 import V2
 from service.http.v2_binary import HEADER, flat, packed
 from service.rows import Matrix, PlainTensors, Table
 from service.served import ServedVersion
 from tests.onnx_models import install
-from tests.unit.service.serving import furnish, route, served, serving
+from tests.unit.service.serving import Service, furnish, route, served, serving, until
 
 WIRE = V2()
 ROWS = [(1.5, 2.5, 3, True, "oslo"), (0.25, 0.5, -4, False, "Tromsø")]
@@ -443,3 +443,26 @@ def test_no_binary_body_raises_anything_but_a_request_error(
             assert str(error)
         else:
             assert decoded.inputs.n >= 1
+
+
+def test_a_matrix_is_routed_by_its_key_and_shadowed_in_the_shadows_own_order(tmp_path: Path) -> None:
+    async def test() -> None:
+        furnish(tmp_path)
+        for version, columns in (("1", FLOATS), ("2", FLOATS[::-1])):
+            install(tmp_path, "floats", version, echo("FP32"), echo_contract("FP32", *columns))
+        route(tmp_path, "floats", stable="1", key="feature:a", shadows=[{"version": "2"}])
+        async with serving(tmp_path) as service:
+            for values in ([1.5, 2.5], [7.0, 2.5]):
+                data, headers = body(binary("given", "FP32", [1, 2], values))
+                for sent in ((data, headers), (body(as_json("given", "FP32", [1, 2], values))[0], [])):
+                    assert (await service.ask("POST", "/v2/models/floats/infer", *sent)).status == 200
+            await until(lambda: len(shadow_records(service)) == 4, "four shadow runs")
+            first, second, third, fourth = (request.bucket for request in service.requests())
+            assert first == second != third == fourth
+            assert {record.outcome for record in shadow_records(service)} == {Outcome.ANSWERED}
+
+    asyncio.run(test())
+
+
+def shadow_records(service: Service) -> list[Shadow]:
+    return [record for record in service.records() if isinstance(record, Shadow)]
