@@ -46,9 +46,10 @@ class _Durations:
 class Batches:
     """Runs of one version since the last publish."""
 
-    __slots__ = ("buckets", "reasons", "rows")
+    __slots__ = ("buckets", "into", "reasons", "rows")
 
-    def __init__(self) -> None:
+    def __init__(self, into: Any) -> None:
+        self.into = into  # looked up once: by labels it costs as much as what it adds up
         self.buckets: Sums[int] = Sums()
         self.reasons: Sums[str] = Sums()
         self.rows = 0
@@ -126,7 +127,10 @@ class Telemetry:
 
     def batches(self, model: str, version: str) -> Batches:
         """Where the runs of one version are added up."""
-        return self._batches.setdefault((model, version), Batches())
+        found = self._batches.get((model, version))
+        if found is None:
+            found = self._batches[model, version] = Batches(self._batch_rows.labels(model, version))
+        return found
 
     def publish(self, logged: Mapping[str, int], dropped: Mapping[str, Mapping[str, int]]) -> None:
         """Moves what was added up into the shared instruments; `logged` and `dropped` are the log's own running totals."""
@@ -151,10 +155,9 @@ class Telemetry:
     def _publish_batches(self, version: tuple[str, str], batches: Batches) -> None:
         if not batches.rows:
             return
-        into: Any = self._batch_rows.labels(*version)
         for bucket, n in batches.buckets.items():
-            into._buckets[bucket].inc(n)
-        into._sum.inc(batches.rows)
+            batches.into._buckets[bucket].inc(n)
+        batches.into._sum.inc(batches.rows)
         for reason, n in batches.reasons.items():
             self._releases.labels(*version, reason).inc(n)
         batches.buckets.clear()

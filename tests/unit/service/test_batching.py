@@ -220,6 +220,8 @@ def test_tensors_of_different_lengths_are_never_joined() -> None:
     joint = Joint(plain((-1,)))
     uneven = {"x": np.zeros(2), "y": np.zeros(3)}
     assert joint.shape_of(uneven, 2) != joint.shape_of(uneven, 2)
+    switched = {"x": np.zeros(2), "switch": np.array(True)}  # a scalar beside the rows
+    assert joint.shape_of(switched, 2) != joint.shape_of(switched, 2)
     assert joint.shape_of({"x": np.zeros(2)}, 2) == joint.shape_of({"x": np.zeros(3)}, 3)
 
 
