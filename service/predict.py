@@ -44,6 +44,9 @@ from service.telemetry import Telemetry
 TIMEOUT_HEADER = b"x-request-timeout-ms"
 TIMEOUT_DIGITS_MAX = 9  # eleven days: no deadline, and int() is quick with it
 _log = structlog.get_logger()
+PUBLISH_EVERY_S = (
+    0.01  # of the counters, into memory that all workers share: every tick instead costs 12 % of throughput
+)
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -172,11 +175,12 @@ class Predictor:
         served = ask.served
         known = ask.model if served is not None or ask.model in self._catalogue.current.policies else ""
         self._telemetry.request(record, known, served.pin.version if served is not None else "")
-        if not self._publish_due:  # once a tick, after the answers of this tick have left
+        if not self._publish_due:
             self._publish_due = True
-            self._featurelog.loop.call_soon(self._publish)
+            self._featurelog.loop.call_later(PUBLISH_EVERY_S, self.publish)
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Moves what was counted into the metrics of all workers; `kill -9` takes at most PUBLISH_EVERY_S of it there."""
         self._publish_due = False
         self._telemetry.publish(self._featurelog.logged, self._featurelog.dropped)
 

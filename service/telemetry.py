@@ -1,6 +1,6 @@
 """Every Prometheus instrument of the server; the only file that imports prometheus_client.
 
-Requests are added up in plain Python and published once an event-loop tick, after the answers have left: one update of the
+Requests are added up in plain Python and published every few milliseconds, not with each answer: one update of the
 shared memory of BentoML's multiprocess mode costs as much as decoding a row.
 
 Laws

@@ -65,6 +65,7 @@ class Worker:
         self.batcher.close()
         self.shadows.close()
         await self.log.close()
+        self.predictor.publish()
         _log.info("worker.stopped", writer=self.log.writer, epoch=self.log.epoch, requests=self.log.received)
 
 
@@ -107,7 +108,7 @@ async def start_worker(settings: Settings) -> Worker:
         clock=clock,
         limits=Limits(settings.max_rows, settings.timeout_ms, settings.on_log_failure == "refuse"),
     )
-    control = Control(catalogue=catalogue, log=log, telemetry=telemetry, release=RELEASE)
+    control = Control(catalogue=catalogue, log=log, telemetry=telemetry, publish=predictor.publish, release=RELEASE)
     feedback = Feedback(catalogue=catalogue, log=log, telemetry=telemetry, clock=clock)
     admin = Admin(catalogue=catalogue, routes=routes, token=settings.admin_token)
     edge = Edge(

@@ -1,7 +1,7 @@
 """Health, metadata and metrics: what is asked about the service, not of a model."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -18,8 +18,17 @@ from service.telemetry import CONTENT_TYPE, Telemetry
 class Control:
     """Handlers over the present snapshot; none of them changes anything."""
 
-    def __init__(self, *, catalogue: Catalogue, log: FeatureLog, telemetry: Telemetry, release: str) -> None:
-        self._catalogue, self._featurelog, self._telemetry, self._release = catalogue, log, telemetry, release
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        log: FeatureLog,
+        telemetry: Telemetry,
+        publish: Callable[[], None],
+        release: str,
+    ) -> None:
+        self._catalogue, self._featurelog, self._telemetry = catalogue, log, telemetry
+        self._publish, self._release = publish, release
 
     def handlers(self) -> Mapping[Verb, Handler]:
         """One handler a verb."""
@@ -95,7 +104,8 @@ class Control:
         return Answer(200, msgspec.json.encode({"model_version_status": status}))
 
     async def metrics(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
-        """All workers together; formatted in a thread, so that a scrape does not hold up an answer."""
+        """All workers together, this one up to now; formatted in a thread, so that a scrape does not hold up an answer."""
+        self._publish()
         return Answer(200, await asyncio.to_thread(self._telemetry.exposition), (), CONTENT_TYPE)
 
     def _versions(self, target: Target) -> list[ServedVersion]:
