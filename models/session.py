@@ -1,6 +1,6 @@
 """Runs a graph: the only file that imports onnxruntime.
 
-The bytes given here are the bytes that were hashed and inspected: nothing is read from disk after that (FACTS, ONNX Runtime).
+The bytes given here are the bytes that were hashed and inspected: nothing is read from disk after that.
 """
 
 from collections.abc import Mapping

@@ -8,7 +8,7 @@ Laws
 - Fewer rows than `n_min`, or bins too thin to tell anything apart, are `TooFewSamples`, never `Stable`.
 
 The statistic: G = 2 Σ o ln(o/e) over the 2 × B table, ~ χ²(B − 1) without drift and ~ noncentral χ²(B − 1, λ) with it.
-With M baseline and N window rows, λ ≈ MN/(M+N) · PSI (FACTS, Drift), so λ·(M+N)/(MN) is an effect in PSI units that
+With M baseline and N window rows, λ ≈ MN/(M+N) · PSI, so λ·(M+N)/(MN) is an effect in PSI units that
 does not grow with the rows: `effect` takes λ̂ = max(0, G − df); `lower_bound` the λ at which so large a G would still
 come once in 1/(1 − confidence) windows.
 
@@ -19,9 +19,9 @@ Measured over 4·10⁵ pairs of samples a case (8·10⁴ with 200 and more bins)
 and 20 000, at α = 1e-4, as false alarms per expected one: 10 equal bins at most 1.3; with three rare bins beside them
 1.2; 40 categories by Zipf 1.8; one large and 50 rare categories 1.5; one large and 200 rare 1.8; 250 equal categories
 2.4; a 0.5 % flag 1.3. Deeper (1.2·10⁷ pairs), 10 equal bins, N = 100: 1.4 at 1e-5, 1.5 at 1e-6; 40 categories by Zipf,
-N = 500: 1.7 and 2.8. (The correction is not complete where bins sit at the pooling limit: at N = 100 in 10 equal bins the
-mean of G is still 1.014 of df, at 150 1.006.) So the tail is too heavy by a small factor, which `judge.SMALL_SAMPLE_MARGIN` pays for. (With
-EXPECTED_MIN = 5 the worst case was 3.8 at 1e-4.)
+N = 500: 1.7 and 2.8. The correction is not complete where bins sit at the pooling limit: at N = 100 in 10 equal bins the
+mean of G is still 1.014 of df, at 150 it is 1.006. So the tail is too heavy by a small factor, which
+`judge.SMALL_SAMPLE_MARGIN` pays for. (With EXPECTED_MIN = 5 the worst case was 3.8 at 1e-4.)
 """
 
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ from service.wiring import Worker, start_worker
 _log = structlog.get_logger()
 
 # Access log, metrics and tracing of BentoML are off because the lane's requests never pass its middleware: they would speak of
-# nothing (FACTS). Workers, host and port come from the settings through `plumbline serve`.
+# nothing. Workers, host and port come from the settings through `plumbline serve`.
 CONFIG: dict[str, Any] = {
     "workers": 1,
     "traffic": {"timeout": 60},

@@ -1,6 +1,6 @@
 """Puts the data plane in front of BentoML's middleware: our paths go straight to our handlers, all others to BentoML's app.
 
-BentoML keeps what it is good at: the supervisor, the workers, their start and stop hooks, packaging (FACTS: 8 100–10 000
+BentoML keeps what it is good at: the supervisor, the workers, their start and stop hooks, packaging (measured: 8 100–10 000
 requests/s a core this way, 690–890 through `@bentoml.api`).
 """
 

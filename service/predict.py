@@ -111,7 +111,7 @@ class Predictor:
             self._featurelog.append_request(record)
             self._count(ask, record)
             raise
-        except Exception:  # the request edge (STYLE 15): counted as failed, logged with the id
+        except Exception:  # the request edge: counted as failed, logged with the id
             _log.exception("predict.failed", request_id=ask.request_id, model=ask.model[:MODEL_NAME_CHARS_MAX])
             return await self.settle_error(ask, Internal())
         if not await self._settle(ask, Outcome.ANSWERED, 200, "") and self._limits.refuse_unlogged:

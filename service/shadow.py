@@ -67,7 +67,7 @@ class Shadows:
                     record = await loop.run_in_executor(self._thread, _answer, offer, schema_id)
                     self._featurelog.append(record)
                     self._count(offer, "run" if record.outcome is Outcome.ANSWERED else "failed")
-                except Exception:  # the border of a shadow task: a defect here must not end the loop (STYLE 15)
+                except Exception:  # the border of a shadow task: a defect here must not end the loop
                     self._count(offer, "failed")
                     _log.exception("shadow.failed", request_id=offer.request_id, version=offer.version.pin.ref)
             self._woken.clear()

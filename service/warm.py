@@ -1,6 +1,6 @@
 """Makes the first request as fast as the thousandth: decodes, runs and encodes on every version before readiness.
 
-FACTS: the first requests of a cold worker stall for about 0.9 s while imports and buffers are touched.
+The first requests of a cold worker stall for about 0.9 s while imports and buffers are touched.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """The request edge: reads bodies within their limits, finds the handler, sends the answer.
 
 Laws
-- Every request under our paths gets exactly one answer of one shape, whatever fails (the broad `except` of STYLE 15 is here).
+- Every request under our paths gets exactly one answer of one shape, whatever fails (one of the three broad `except` is here).
 - No more than `max_body_bytes` of a body is ever held.
 """
 
@@ -76,7 +76,7 @@ class Edge:
                 answer = await self._control(target, scope, headers, request_id, receive)
             if len(answer.body) > self._compress_above_bytes and (coding := accepted(headers)) is not None:
                 answer = await asyncio.to_thread(packed, answer, coding)  # it is long: other answers do not wait for it
-        except Exception:  # the request edge (STYLE 15)
+        except Exception:  # the request edge: every request is answered
             _log.exception("edge.failed", request_id=request_id, route=target.verb)
             answer = error_answer(Internal(), request_id, [(b"x-request-id", request_id.encode())])
         await _send(send, answer)

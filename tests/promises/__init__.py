@@ -1,1 +1,1 @@
-"""The promises of DESIGN §1 and the rules of the house, each held by a test."""
+"""The promises of the README and the rules of the house, each held by a test."""

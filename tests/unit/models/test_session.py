@@ -81,7 +81,7 @@ def test_metadata_of_the_graph_is_told() -> None:
 
 
 def test_external_data_is_read_by_the_runtime_from_the_working_directory_hence_the_inspection(tmp_path: Path) -> None:
-    """FACTS: the reason for `models/inspect.py`. When this fails, the runtime has mended it."""
+    """The reason for `models/inspect.py`. When this fails, the runtime has mended it."""
     tensor = helper.make_tensor("w", TensorProto.FLOAT, [1024], [0.0] * 1024)
     tensor.ClearField("float_data")
     tensor.data_location = TensorProto.EXTERNAL
