@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -25,6 +25,7 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 LOOK_AGAIN_S = 0.02  # short beside any deadline, long beside the cost of a look
 OUTPUT_TAIL_CHARS = 4_000  # enough for a traceback and the lines before it
+READY_DEADLINE_S = 90.0  # about 4 s on a quiet machine
 TERMINATE_DEADLINE_S = (
     15.0  # a BentoML supervisor with two workers takes about 2 s; a loaded machine several times that
 )
@@ -66,7 +67,7 @@ def home(tmp_path: Path) -> Path:
     return place
 
 
-def plumbline(*arguments: str | Path) -> list[str]:
+def plumbline(*arguments: str | Path | int) -> list[str]:
     """The argv of the `plumbline` command in this interpreter."""
     return [sys.executable, "-m", "plumbline", *map(str, arguments)]
 
@@ -75,6 +76,17 @@ def environment(**changes: str) -> dict[str, str]:
     """This process's environment without any PLUMBLINE_ or BENTOML_ setting of the caller's, plus `changes`."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("PLUMBLINE_", "BENTOML_"))}
     return {**clean, "BENTOML_DO_NOT_TRACK": "True", "PYTHONUNBUFFERED": "1", **changes}
+
+
+@contextmanager
+def served(place: Path, *, workers: int = 1, **changes: str) -> Iterator[tuple["Process", str]]:
+    """A ready `plumbline serve` over the home `place` and its URL; `changes` go to its environment."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    serve = plumbline("serve", "--home", place, "--port", port, "--workers", workers)
+    with Process(serve, env=environment(**changes)) as process:
+        process.wait_until(lambda: answers(f"{url}/readyz"), READY_DEADLINE_S, "service ready")
+        yield process, url
 
 
 class Process:

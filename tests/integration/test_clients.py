@@ -21,12 +21,11 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 from models.contract import Contract, Kind
 from models.demo.simulator import Row
 from models.manifest import CONTRACT
-from tests.processes import ROOT, Process, answers, environment, free_port, home, plumbline, wait_until
+from tests.processes import ROOT, home, served, wait_until
 from tests.requests import MONDAY_S, payments_rows
 
 pytestmark = pytest.mark.integration
 
-READY_DEADLINE_S = 90
 SETTLED_DEADLINE_S = 10
 ROWS = 4
 MANY = 2_000  # rows whose answer is long enough to be compressed, also as binary data
@@ -35,13 +34,8 @@ DTYPES = {Kind.FLOAT: np.float64, Kind.INT: np.int64, Kind.BOOL: np.bool_, Kind.
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    place = home(tmp_path_factory.mktemp("clients"))
-    serve = plumbline("serve", "--home", place, "--port", str(port), "--workers", "2")
-    with Process(serve, env=environment()) as service:
-        url = f"http://127.0.0.1:{port}"
-        service.wait_until(lambda: answers(f"{url}/readyz"), READY_DEADLINE_S, "the service is ready")
-        yield f"127.0.0.1:{port}"
+    with served(home(tmp_path_factory.mktemp("clients")), workers=2) as (_, url):
+        yield url.removeprefix("http://")
 
 
 @pytest.fixture
@@ -186,24 +180,27 @@ def test_tritonclient_reads_what_the_server_says_of_itself(client: triton.Infere
     assert {one["name"] for one in client.get_model_repository_index()} == {"payments", "tumours"}
 
 
-def test_statistics_count_the_requests_of_every_worker(address: str, client: triton.InferenceServerClient) -> None:
+def test_statistics_count_the_requests_of_every_worker(tmp_path: Path) -> None:
+    """Over a service of its own: what one worker has not published yet when another is asked belongs to no other test."""
     rows, declared = payments(ROWS), contract("payments")
 
-    def counted() -> tuple[int, int, int]:
+    def counted(client: triton.InferenceServerClient) -> tuple[int, int, int]:
         (found,) = client.get_inference_statistics("payments", "1")["model_stats"]
         stats = found["inference_stats"]
         assert stats["success"]["count"] == stats["queue"]["count"] == stats["compute_infer"]["count"]
         assert stats["success"]["ns"] >= stats["compute_infer"]["ns"]
         return stats["success"]["count"], found["inference_count"], stats["fail"]["count"]
 
-    before = counted()
-    for _ in range(20):  # each over a connection of its own, so that both workers get some
-        with triton.InferenceServerClient(address) as other:
-            other.infer("payments", columns_of(rows, declared, triton.InferInput, binary=True), model_version="1")
-    with pytest.raises(InferenceServerException):
-        client.infer("payments", [], model_version="1")
-    after = (before[0] + 20, before[1] + 20 * ROWS, before[2] + 1)
-    wait_until(lambda: counted() == after, SETTLED_DEADLINE_S, f"counted {after}")
+    with served(home(tmp_path), workers=2) as (_, url):
+        address = url.removeprefix("http://")
+        for _ in range(20):  # each over a connection of its own, so that both workers get some
+            with triton.InferenceServerClient(address) as other:
+                other.infer("payments", columns_of(rows, declared, triton.InferInput, binary=True), model_version="1")
+        with triton.InferenceServerClient(address) as client:
+            with pytest.raises(InferenceServerException):
+                client.infer("payments", [], model_version="1")
+            expected = (20, 20 * ROWS, 1)
+            wait_until(lambda: counted(client) == expected, SETTLED_DEADLINE_S, f"counted {expected}")
 
 
 # --- curl, BentoML ------------------------------------------------------------------------------------------------

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, Process, answers, environment, free_port, home, plumbline
+from tests.processes import ROOT, environment, home, plumbline, served
 
 pytestmark = pytest.mark.integration
 
-READY_DEADLINE_S = 90
 USERS = 12  # the sum of the classes' weights: every kind of traffic runs
 PAYMENTS = ("PaymentsByName", "PaymentsColumns", "PaymentsInBatches", "PaymentsWithLabels")
 KINDS = ("by name", "columns", "batch", "lists", "matrix", "labelled")
@@ -35,12 +34,8 @@ def test_an_incident_that_the_contract_refuses_is_answered_400_and_is_in_the_log
 
 def attack(tmp_path: Path, *options: str, seconds: int) -> tuple[dict[str, int], dict[str, object]]:
     """Runs locust against a fresh service; its counts by name, and what `log verify` says when the service has stopped."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
     place = home(tmp_path)
-    serve = plumbline("serve", "--home", place, "--port", str(port), "--workers", "2")
-    with Process(serve, env=environment()) as service:
-        service.wait_until(lambda: answers(f"{address}/readyz"), READY_DEADLINE_S, "the service is ready")
+    with served(place, workers=2) as (service, address):
         locust = f"-m locust -f loadtests/locustfile.py --headless --json --users {USERS} --spawn-rate {USERS}"
         length = f"--run-time {seconds}s --stop-timeout 10"  # users finish what they asked: no answer goes uncounted
         run = subprocess.run(

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from service.featurelog.ledger import audit
-from tests.processes import Process, answers, environment, free_port, home, plumbline, wait_until
+from tests.processes import home, served, wait_until
 from tests.requests import MONDAY_S, payments_rows
 
 CLIENTS, ASKED = 12, 96
@@ -31,10 +31,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def service(place: Path) -> Iterator[str]:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with Process(plumbline("serve", "--home", place, "--port", port), env=environment()) as process:
-        process.wait_until(lambda: answers(f"{url}/readyz"), 60, "service ready")
+    with served(place) as (_, url):
         yield url
 
 

@@ -12,7 +12,7 @@ from service.featurelog.ledger import audit
 from service.featurelog.reader import LogReader
 from service.featurelog.record import Outcome, Request
 from tests.load import Load
-from tests.processes import Process, answers, environment, free_port, home, plumbline, wait_until
+from tests.processes import Process, home, served, wait_until
 
 KILLS = 20
 WORKERS = 2
@@ -34,11 +34,8 @@ def workers_of(service: Process) -> list[int]:
 
 @pytest.mark.integration
 def test_every_answered_request_is_in_the_log_exactly_once_though_workers_are_killed(tmp_path: Path) -> None:
-    place, port, dice = home(tmp_path), free_port(), random.Random(SEED)
-    url = f"http://127.0.0.1:{port}"
-    serve = plumbline("serve", "--home", place, "--port", port, "--workers", WORKERS)
-    with Process(serve, env=environment()) as service:
-        service.wait_until(lambda: answers(f"{url}/readyz"), 60, "service ready")
+    place, dice = home(tmp_path), random.Random(SEED)
+    with served(place, workers=WORKERS) as (service, url):
         wait_until(lambda: len(workers_of(service)) == WORKERS, 30, "all workers there")
         load = Load(f"{url}/v1/models/payments:predict", CLIENTS)
         with load.running():

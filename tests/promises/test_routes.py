@@ -10,7 +10,7 @@ import pytest
 
 from service.featurelog.ledger import audit
 from tests.load import Load
-from tests.processes import Process, answers, environment, free_port, home, plumbline, wait_until
+from tests.processes import environment, home, plumbline, served, wait_until
 from tests.requests import payments_body
 
 APPLIED_WITHIN_S = 3.0  # promised is one second; the rest is for a machine that is busy with other tests
@@ -24,11 +24,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def service(place: Path) -> Iterator[str]:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    serve = plumbline("serve", "--home", place, "--port", port, "--workers", 2)
-    with Process(serve, env=environment(PLUMBLINE_ADMIN_TOKEN="secret")) as process:
-        process.wait_until(lambda: answers(f"{url}/readyz"), 60, "service ready")
+    with served(place, workers=2, PLUMBLINE_ADMIN_TOKEN="secret") as (_, url):
         yield url
 
 
