@@ -147,7 +147,8 @@ class Predictor:
             ask.outputs = version.outputs.block(ran.outputs, ask.rows)
         except RunFailed as error:
             raise RuntimeFailed(version.pin.ref, error.reason) from error
-        ask.wide_outputs = _wide(version, ran.outputs)
+        if version.outputs.wide:
+            ask.wide_outputs = _wide(version, ran.outputs)
         return ask.wire.encode(version, ran.outputs, decoded, ask.request_id, _headers(ask))
 
     def _feature_key(self, policy: RoutePolicy, ask: Ask) -> bytes:
@@ -258,8 +259,8 @@ def _asked(served: ServedVersion, inputs: Inputs) -> tuple[Block | None, list[Te
 
 
 def _wide(served: ServedVersion, outputs: Sequence[Array]) -> list[TensorNote]:
-    declared = served.contract.outputs
-    return [_note(tensor.name, array) for tensor, array in zip(declared, outputs, strict=True) if not tensor.columns]
+    plan = served.outputs
+    return [_note(plan.names[place], outputs[place]) for place in plan.wide]
 
 
 def _note(name: str, array: Array) -> TensorNote:
