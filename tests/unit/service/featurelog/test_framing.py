@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from service.featurelog.framing import MARKER, PAYLOAD_BYTES_MAX, WORDWISE_BYTES, Damage, Frame, Tail, frame, scan
@@ -65,9 +65,11 @@ def test_what_looks_like_a_frame_inside_a_payload_is_never_read_where_the_frame_
     payload: bytes, data: st.DataObject
 ) -> None:
     whole = frame(payload + frame(b"forged", 3) + payload, 2)
+    after = frame(b"next", 4)
     torn = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    assume(not after.startswith(whole[len(torn) :]))  # what follows would make it whole again, as it was written
     assert found(torn) == []
-    assert found(torn + frame(b"next", 4)) == [(4, b"next")]
+    assert found(torn + after) == [(4, b"next")]
 
 
 def test_a_zero_filled_tail_is_no_frame() -> None:
