@@ -44,9 +44,8 @@ from service.telemetry import Telemetry
 TIMEOUT_HEADER = b"x-request-timeout-ms"
 TIMEOUT_DIGITS_MAX = 9  # eleven days: no deadline, and int() is quick with it
 _log = structlog.get_logger()
-PUBLISH_EVERY_S = (
-    0.01  # of the counters, into memory that all workers share: every tick instead costs 12 % of throughput
-)
+# Of the counters, into memory that all workers share: every tick instead costs 12 % of throughput, every 10 ms still 3 %.
+PUBLISH_EVERY_S = 0.025
 Headers = list[tuple[bytes, bytes]]
 
 
