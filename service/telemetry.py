@@ -112,10 +112,10 @@ class Telemetry:
         self._generation = Gauge(
             "plumbline_routes_generation", "Routes generation in use.", registry=own, multiprocess_mode="livemin"
         )
-        self._durations = [
-            Histogram(f"plumbline_{name}_seconds", text, arm, buckets=LATENCY_BUCKETS_S, registry=own)
+        self._durations = {
+            name: Histogram(f"plumbline_{name}_seconds", text, arm, buckets=LATENCY_BUCKETS_S, registry=own)
             for name, text in _DURATIONS.items()
-        ]
+        }
         self._batch_rows = Histogram(
             "plumbline_batch_rows", "Rows in one run.", ("model", "version"), buckets=BATCH_ROWS_BUCKETS, registry=own
         )
@@ -137,7 +137,9 @@ class Telemetry:
             arm = (model, version, record.arm)
             answers = self._answers.get(arm)
             if answers is None:
-                answers = self._answers[arm] = _Answers([histogram.labels(*arm) for histogram in self._durations])
+                answers = self._answers[arm] = _Answers(
+                    [histogram.labels(*arm) for histogram in self._durations.values()]
+                )
             answers.add(record)
 
     def batches(self, model: str, version: str) -> Batches:

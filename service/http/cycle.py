@@ -1,8 +1,8 @@
 """How an answer leaves: head and body in one write to the transport, where uvicorn makes two.
 
 Laws
-- What a client reads is what uvicorn's own cycle would have sent, byte for byte; whatever is not plain (streamed, no length, HEAD,
-  a header twice) is left to uvicorn's own code.
+- What a client reads is what uvicorn's own cycle would have sent, byte for byte; whatever is not plain (streamed, no length,
+  HEAD, a header twice) is left to uvicorn's own code.
 - Nothing leaves before the first part of the body is there, so an application that fails between the two still gets its 500.
 """
 
