@@ -22,6 +22,7 @@ from service.release import RELEASE
 
 COMMANDS = {
     "serve": ("service.commands.serve:serve", "The service alone."),
+    "reload": ("service.commands.reload:reload", "Replace the service's workers, without a failed request."),
     "monitor": ("monitoring.cli:monitor", "The monitor alone; replay of a piece of the log."),
     "models": ("service.commands.models:models", "Register, pin and verify model versions."),
     "routes": ("service.commands.routes:routes", "Show and change which versions answer."),
@@ -29,7 +30,9 @@ COMMANDS = {
     "doctor": ("service.commands.doctor:doctor", "Is this machine fit to serve?"),
 }
 READY_WITHIN_S = 60  # a cold start with two demo models takes about 4 s on two busy cores
-STOP_WITHIN_S = 20  # then what is left is killed: admitted requests have at most 5 s by default
+STOP_WITHIN_S = (
+    30  # then what is left is killed: the service needs drain_s + grace_s, 20 s by default, and seals its log
+)
 RESTART_AFTER_S = (0.5, 1, 2, 5, 10)  # a part that keeps dying is started ever more slowly, never given up
 LOOK_EVERY_S = 0.2
 USED_WRONGLY, CANNOT = 2, 3  # exit codes of a part that would end the same way again: it has said why
@@ -99,16 +102,42 @@ class Part:
             # its own session: Ctrl-C reaches us alone, and we stop the parts in order
             self._process = subprocess.Popen(command, env=self._environment, start_new_session=True)
 
-    def stop(self, deadline_s: float) -> None:
-        """SIGTERM, and SIGKILL at the deadline."""
+    def signal(self, number: int) -> None:
+        """Nothing where it does not run."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def stop(self, number: int, deadline_s: float) -> None:
+        """This signal, and SIGKILL at the deadline."""
         if self._process is None or self._process.poll() is not None:
             return
-        self._process.terminate()
+        self._process.send_signal(number)
         try:
             self._process.wait(max(0.1, deadline_s - time.monotonic()))
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+
+class Stop:
+    """What signals ask of `up`: SIGTERM and SIGINT end the parts as they do alone, twice: at once; SIGHUP is the service's."""
+
+    def __init__(self, parts: list[Part]) -> None:
+        self._parts = parts
+        self._on_terminal = os.isatty(0)
+        self.number: int = signal.SIGTERM
+        self.asked = threading.Event()
+
+    def told(self, number: int) -> None:
+        """A SIGHUP from a terminal that was closed means stop."""
+        if number == signal.SIGHUP and not (self._on_terminal and not os.isatty(0)):
+            self._parts[0].signal(number)
+        elif self.asked.is_set():
+            for part in self._parts:
+                part.signal(number)
+        else:
+            self.number = signal.SIGTERM if number == signal.SIGTERM else signal.SIGINT
+            self.asked.set()
 
 
 @main.command()
@@ -130,12 +159,12 @@ def up(home: Path | None, host: str, port: int, monitor_port: int, workers: int)
         Part("service", ["serve", *common, "--port", str(port), "--workers", str(workers)], environment),
         Part("monitor", ["monitor", *common, "--monitor-port", str(monitor_port)], environment),
     ]
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = Stop(parts)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _: stop.told(number))
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # a comparison, nothing is bound here
     try:
-        _keep_up(parts, stop, place, f"http://{shown}:{port}", f"http://{shown}:{monitor_port}")
+        _keep_up(parts, stop.asked, place, f"http://{shown}:{port}", f"http://{shown}:{monitor_port}")
     except GaveUp as error:
         click.echo(f"plumbline: {error}", err=True)
         raise SystemExit(error.code) from error
@@ -143,7 +172,7 @@ def up(home: Path | None, host: str, port: int, monitor_port: int, workers: int)
         click.echo("plumbline: stopping", err=True)
         deadline_s = time.monotonic() + STOP_WITHIN_S
         for part in parts:  # the service first: the monitor still reads what it writes on its way out
-            part.stop(deadline_s)
+            part.stop(stop.number, deadline_s)
 
 
 def _keep_up(parts: list[Part], stop: threading.Event, home: Path, service: str, monitor: str) -> None:

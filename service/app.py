@@ -7,6 +7,7 @@ import msgspec
 import structlog
 
 from service.lane import LaneService
+from service.roll_call import wait_for_release
 from service.seeding import seed
 from service.settings import read_settings
 from service.wiring import Worker, start_worker
@@ -42,7 +43,9 @@ class Plumbline:
     @bentoml.on_startup  # type: ignore[untyped-decorator]  # BentoML ships no types
     async def start(self) -> None:
         """Loads and warms every pinned version; the worker accepts connections when this returns."""
-        self.worker = await start_worker(read_settings())
+        settings = read_settings()
+        self.worker = await start_worker(settings)
+        await wait_for_release(settings.service_path)
         self.bento_service.lane.edge = self.worker.edge
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]

@@ -56,9 +56,9 @@ class Batcher:
         return await queue.add(version, inputs, rows, deadline_ns)
 
     def close(self) -> None:
-        """Ends the thread after its run; what waits then is run on the event loop."""
+        """Ends the thread after its run, without waiting for it; what waits then is run on the event loop."""
         self._closed = True
-        self._thread.shutdown()
+        self._thread.shutdown(wait=False)  # a run that was cut off may take for ever, and the log is still to be sealed
 
     def _start(self, batch: Batch, ended: _Ended) -> bool:
         """Begins the run in the thread; False when there is no thread any more."""

@@ -224,6 +224,28 @@ class DeadlineExceeded(Shed):
         return "deadline: passed before the model was run; the work was given up"
 
 
+class Draining(Shed):
+    """The service is stopping; another one is to be asked."""
+
+    code = "draining"
+    retry_after_s = 1
+
+    def __str__(self) -> str:
+        return "service: stopping, what still comes in is answered; send new connections elsewhere"
+
+
+class CutOff(Shed):
+    """The service stopped before the request was done."""
+
+    code = "cut_off"
+    retry_after_s = 1
+
+    def __str__(self) -> str:
+        return (
+            "service: stopped, and its grace was over before this request was done; nothing was answered, send it again"
+        )
+
+
 class ModelNotReady(Failed):
     """The model is routed, but its version could not be loaded."""
 

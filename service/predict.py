@@ -21,6 +21,7 @@ from service.batching import Batcher
 from service.catalogue import Catalogue
 from service.clock import Clock
 from service.errors import (
+    CutOff,
     DeadlineExceeded,
     Internal,
     InvalidInput,
@@ -97,6 +98,7 @@ class Predictor:
         self._catalogue, self._batcher, self._shadows = catalogue, batcher, shadows
         self._featurelog, self._telemetry, self._clock, self._limits = log, telemetry, clock, limits
         self._publish_due = False
+        self.cutting = False  # from the end of the grace on, who is cancelled is cut off, and told so
 
     async def predict(self, ask: Ask) -> Answer:
         """The answer to a request whose body is read; its record is written when this returns."""
@@ -104,7 +106,10 @@ class Predictor:
             answer = await self._run(ask)
         except RequestError as error:
             return await self.settle_error(ask, error)
-        except asyncio.CancelledError:  # BentoML's own timeout: nobody waits for the answer, the record is still due
+        except asyncio.CancelledError:
+            if self.cutting:
+                return await self.settle_error(ask, CutOff())
+            # BentoML's own timeout: nobody waits for the answer, the record is still due
             late = DeadlineExceeded()
             record = self._record(ask, late.outcome, status_of(late), late.code, late)
             self._featurelog.append_request(record)
@@ -118,6 +123,10 @@ class Predictor:
         if ask.decision is not None and ask.decision.shadows:
             self._offer(ask, ask.decision)
         return answer
+
+    def cut_off(self) -> None:
+        """From now on a request that is cancelled is recorded and answered as cut off."""
+        self.cutting = True
 
     async def settle_error(self, ask: Ask, error: RequestError) -> Answer:
         """Records a request that gets no prediction, and says why."""

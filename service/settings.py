@@ -16,6 +16,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+SUPERVISOR = (
+    "PLUMBLINE_SUPERVISOR"  # no setting: the pid of `plumbline serve`, told to its workers, who may outlive it unseen
+)
 DEFAULT_HOME = Path(".plumbline")
 
 
@@ -86,6 +89,22 @@ class Settings(BaseSettings):
         default=0.2, gt=0, le=1, description="How often routes.toml and the lock are looked at."
     )
 
+    drain_s: float = Field(
+        default=5,
+        ge=0,
+        description="SIGTERM: how long requests are answered while /readyz says 503; as long as an idle connection is kept.",
+    )
+    grace_s: float = Field(
+        default=15,
+        ge=0,
+        description="How long requests in flight may take after that, three times their deadline; later they are cut off.",
+    )
+    start_s_max: float = Field(
+        default=120,
+        gt=0,
+        description="How long a new worker may take to load and warm its models in a reload; later the old ones stay.",
+    )
+
     log_segment_bytes_max: int = Field(default=64 << 20, gt=0, description="Size at which a log segment is sealed.")
     log_segment_age_s_max: float = Field(default=300, gt=0, description="Age at which a log segment is sealed.")
     log_fsync_interval_s: float = Field(
@@ -102,6 +121,14 @@ class Settings(BaseSettings):
     @property
     def log_root(self) -> Path:
         return self.home / "log"
+
+    @property
+    def workers_root(self) -> Path:
+        return self.home / "workers"
+
+    @property
+    def service_path(self) -> Path:
+        return self.home / "service.json"
 
     @property
     def registry_root(self) -> Path:

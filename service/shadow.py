@@ -73,8 +73,8 @@ class Shadows:
             self._woken.clear()
 
     def close(self) -> None:
-        """Drops what waits."""
-        self._thread.shutdown(cancel_futures=True)
+        """Drops what waits, and leaves what runs."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _count(self, offer: Offer, result: str) -> None:
         self._telemetry.shadow(offer.version.pin.name, offer.version.pin.version, result)

@@ -1,26 +1,35 @@
-"""Runs the BentoML service in the foreground and brings a dead worker back within about a second.
+"""Runs the BentoML service in the foreground: brings dead workers back, replaces them on SIGHUP, ends them on SIGTERM.
 
 BentoML's supervisor looks at its workers every ten seconds, in a container not at all, and waits a day for a worker that does
 not end. Here its own look is switched off and it is told to look every half second.
 """
 
-import asyncio
+import os
 import signal
 import socket
 import sys
 import threading
-from concurrent.futures import TimeoutError as NoAnswer
+import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 
 from service.app import Plumbline
+from service.crew import Crew, SupervisorGone
+from service.drain import FLUSH_S, NEW_CONNECTION_S
+from service.presence import Presence, Reload, ServiceSign, worker_signs
+from service.rolling import ReloadFailed, Rolling
 from service.settings import Settings, read_settings
 from service.wiring import configure_logging
 
 LOOK_EVERY_S = 0.5
-LOOK_WITHIN_S = 10.0  # spawning a worker takes milliseconds; a supervisor that does not answer so long has stopped
-GRACE_S = 15.0  # three times the default deadline of a request: what has not ended by then is stuck, and is killed
+ADDRESS_WITHIN_S = (
+    5.0  # workers whose supervisor was killed let go of it within half a second, or when they have started
+)
+SEAL_S = 5.0  # for the last fsync of the log on a slow disk
+HURRY_S = 3.0  # from the second signal to SIGKILL: enough to record what is cut off
 CANNOT = 3
 _log = structlog.get_logger()
 
@@ -34,56 +43,115 @@ def main() -> int:
         return CANNOT
     service: Any = Plumbline  # BentoML ships no types: the decorator made it a LaneService
     server = service.serve_http(host=settings.host, port=settings.port, threaded=True)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    crew = Crew(server, size=settings.workers, kill_after_s=_leave_s_max(settings))
+    supervisor = Supervisor(crew, settings)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # set after BentoML's own handler, which would stop it in the middle of a look
-        signal.signal(number, lambda *_: stop.set())
-    return _supervise(server, stop)
-
-
-def _supervise(server: Any, stop: threading.Event) -> int:
-    """One look at a time, none in flight when the supervisor is told to stop, and no stop before its own start is over."""
-    arbiter = server.arbiter
-    for watcher in arbiter.watchers:
-        watcher.respawn, watcher.graceful_timeout = True, GRACE_S
-    started = False
+        signal.signal(number, lambda number, _: supervisor.told(number))
     try:
-        while not (stop.wait(LOOK_EVERY_S) and started):
-            started = _look(arbiter) or started
-    except NoAnswer:
-        _log.error("supervisor.gone", within_s=LOOK_WITHIN_S)
-        return CANNOT
-    server.stop()
-    return 0
+        return supervisor.run()
+    finally:
+        supervisor.presence.close()
 
 
-def _look(arbiter: Any) -> bool:
-    """Starts workers for those that died; False while the supervisor is still starting. Raises NoAnswer."""
-    if arbiter.loop is None or arbiter.ctrl.caller is None:
-        return False
-    return asyncio.run_coroutine_threadsafe(_manage(arbiter), arbiter.loop.asyncio_loop).result(LOOK_WITHIN_S)
+class Supervisor:
+    """One look at a time, none in flight when it is told to stop, and no stop before its own start is over."""
+
+    def __init__(self, crew: Crew, settings: Settings) -> None:
+        self._crew, self._settings = crew, settings
+        self._stop, self._reload = threading.Event(), threading.Event()
+        self._stop_signal = signal.SIGTERM
+        self._on_terminal = os.isatty(0)
+        self._sign = ServiceSign(os.getpid(), time.time_ns() // 1000, settings.workers)
+        self._told: ServiceSign | None = None
+        self.presence = Presence(settings.service_path)
+
+    def told(self, number: int) -> None:
+        """SIGHUP replaces the workers (but a terminal that was closed sends it and means stop); others stop, twice: now."""
+        if number == signal.SIGHUP and not (self._on_terminal and not os.isatty(0)):
+            self._reload.set()
+        elif self._stop.is_set():
+            self._crew.hurry(HURRY_S)
+        else:
+            self._stop_signal = signal.SIGTERM if number == signal.SIGTERM else signal.SIGINT
+            self._stop.set()
+
+    def run(self) -> int:
+        """Until told to stop. The exit code."""
+        try:
+            while not self._crew.look():  # BentoML's own start; it cannot be stopped in the middle
+                time.sleep(LOOK_EVERY_S)
+            while not self._stop.wait(LOOK_EVERY_S):
+                self._announce()
+                self._crew.look()
+                if self._reload.is_set():
+                    self._replace_workers()
+                    self._announce()
+            self._crew.stop(self._stop_signal)
+        except SupervisorGone as error:
+            _log.error("supervisor.gone", reason=str(error))
+            return CANNOT
+        return 0
+
+    def _announce(self) -> None:
+        """So that `plumbline reload` finds this process, and the result of what it asked for."""
+        if self._told is not self._sign and self.presence.say(self._sign):
+            self._told = self._sign
+
+    def _replace_workers(self) -> None:
+        self._reload.clear()
+        begun_ns, replaced, failed = time.monotonic_ns(), 0, ""
+        try:
+            settings = read_settings()  # also for the new workers: what they could not read is found out here
+            leave_s_max = _leave_s_max(settings)
+            self._crew.kill_after_s = leave_s_max
+            replaced = Rolling(
+                workers=self._crew,
+                signs=lambda: worker_signs(settings.workers_root),
+                wait=self._wait,
+                hold=self._hold,
+                start_s_max=settings.start_s_max,
+                leave_s_max=leave_s_max,
+            ).replace_all()
+        except ReloadFailed as error:
+            replaced, failed = error.replaced, str(error)
+        except ValueError as error:  # pydantic's and tomllib's
+            failed = f"reload: settings: {error}; no worker was replaced"
+        took_s = (time.monotonic_ns() - begun_ns) / 1e9
+        (_log.error if failed else _log.info)("reload.ended", replaced=replaced, took_s=took_s, failed=failed)
+        self._sign = replace(self._sign, reload=Reload(begun_ns, took_s, replaced, failed))
+
+    def _hold(self, hold: bool) -> None:
+        self._sign = replace(self._sign, hold=hold)
+        self._announce()
+
+    def _wait(self, condition: Callable[[], bool], within_s: float) -> bool:
+        """Looks after the workers while a reload waits; False at the deadline, or when the service is told to stop."""
+        end_s = time.monotonic() + within_s
+        while not (held := condition()) and time.monotonic() < end_s and not self._stop.wait(LOOK_EVERY_S / 5):
+            self._crew.look()
+        return held
 
 
-async def _manage(arbiter: Any) -> bool:
-    arbiter.ctrl.caller.stop()
-    try:
-        await arbiter.manage_watchers()
-    except Exception as error:  # circus raises ConflictError and others of its own; the next look is half a second away
-        _log.debug("supervisor.busy", reason=str(error))
-        return False
-    return True
+def _leave_s_max(settings: Settings) -> float:
+    """When a worker that was told to end has had time for everything; then it is killed."""
+    return settings.drain_s + NEW_CONNECTION_S + settings.grace_s + FLUSH_S + SEAL_S
 
 
 def _unbindable(settings: Settings) -> str | None:
     """Why the address cannot be taken: BentoML's supervisor would not say, and not end."""
-    try:
-        family, *_, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        return error.strerror or str(error)
-    return None
+    end_s = time.monotonic() + ADDRESS_WITHIN_S
+    while True:
+        try:
+            family, *_, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                return None
+        except OSError as error:
+            if time.monotonic() >= end_s:
+                return error.strerror or str(error)
+        time.sleep(LOOK_EVERY_S / 5)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from service.batch_plan import BatchRules
 from service.batching import Batcher
 from service.catalogue import Catalogue
 from service.clock import Clock
+from service.drain import Drain
 from service.featurelog.segments import Rotation
 from service.featurelog.writer import FeatureLog
 from service.http.admin import Admin
@@ -29,9 +31,11 @@ from service.http.v1 import V1, Native
 from service.http.v2 import V2
 from service.http.wire import Wire
 from service.predict import Ask, Limits, Predictor
+from service.presence import Presence
 from service.release import RELEASE
+from service.roll_call import answer_roll_call
 from service.routes_file import RoutesFile
-from service.settings import Settings
+from service.settings import SUPERVISOR, Settings
 from service.shadow import Shadows
 from service.telemetry import Telemetry
 from service.warm import warm_up
@@ -49,6 +53,8 @@ class Worker:
     log: FeatureLog
     batcher: Batcher
     shadows: Shadows
+    presence: Presence
+    drain: Drain
     tasks: tuple[asyncio.Task[None], ...]
 
     async def predict_native(self, model: str, body: bytes, headers: Headers) -> Answer:
@@ -58,7 +64,8 @@ class Worker:
         return await self.predictor.predict(ask)
 
     async def stop(self) -> None:
-        """Ends the background tasks, then the threads, then the log."""
+        """Ends the background tasks, then the threads (not waiting for a run that was cut off), then the log."""
+        self.presence.close()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -108,7 +115,16 @@ async def start_worker(settings: Settings) -> Worker:
         clock=clock,
         limits=Limits(settings.max_rows, settings.timeout_ms, settings.on_log_failure == "refuse"),
     )
-    control = Control(catalogue=catalogue, log=log, telemetry=telemetry, publish=predictor.publish, release=RELEASE)
+    parent = int(os.environ.get(SUPERVISOR) or os.getppid())
+    drain = Drain(drain_s=settings.drain_s, grace_s=settings.grace_s, parent=parent, cut=predictor.cut_off)
+    control = Control(
+        catalogue=catalogue,
+        log=log,
+        telemetry=telemetry,
+        publish=predictor.publish,
+        release=RELEASE,
+        stopping=lambda: drain.stopping,
+    )
     feedback = Feedback(catalogue=catalogue, log=log, telemetry=telemetry, clock=clock)
     admin = Admin(catalogue=catalogue, routes=routes, token=settings.admin_token)
     edge = Edge(
@@ -120,15 +136,22 @@ async def start_worker(settings: Settings) -> Worker:
     )
     await catalogue.refresh()
     warm_up(catalogue.current, native)
+    drain.listen()
+    presence = Presence(settings.workers_root / f"{os.getpid()}.json")
+    poll_s = settings.routes_poll_s
     tasks = (
         asyncio.create_task(log.keep(), name="log.keep"),
-        asyncio.create_task(catalogue.follow(settings.routes_poll_s), name="catalogue.follow"),
+        asyncio.create_task(catalogue.follow(poll_s), name="catalogue.follow"),
         asyncio.create_task(shadows.work(), name="shadows.work"),
+        asyncio.create_task(drain.follow_parent(), name="drain.follow_parent"),
+        asyncio.create_task(
+            answer_roll_call(presence, catalogue, started_us=clock.now_us(), poll_s=poll_s), name="roll_call"
+        ),
     )
     gc.collect()
     gc.freeze()  # what is loaded now stays: collections then look at requests only (p99 6.3 → 2.7 ms at full load)
     _log.info("worker.ready", writer=log.writer, epoch=log.epoch, torn_bytes=log.torn_bytes)
-    return Worker(edge, native, predictor, log, batcher, shadows, tasks)
+    return Worker(edge, native, predictor, log, batcher, shadows, presence, drain, tasks)
 
 
 def configure_logging() -> None:

@@ -11,17 +11,18 @@ from tests.requests import payments_body
 
 
 class Load:
-    """Threads that send one request after the other over kept connections, and remember what was answered."""
+    """Threads that send one request after the other over kept connections (or one each), and remember what was answered."""
 
-    def __init__(self, url: str, clients: int) -> None:
+    def __init__(self, url: str, clients: int, *, kept: bool = True) -> None:
         self._url = url
+        self._headers = {} if kept else {"connection": "close"}
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
         self._body = payments_body()
         self.answered: list[str] = []
         self.statuses: Counter[int] = Counter()
         self.versions: Counter[str] = Counter()
-        self.broken = 0
+        self.broken = self.refused = 0
 
     def _run(self, number: int) -> None:
         sent = 0
@@ -31,11 +32,14 @@ class Load:
                     while not self._stop.is_set():
                         sent += 1
                         self._ask(client, f"client{number}-{sent}")
+                except httpx.ConnectError:  # nobody listens any more: the service has ended
+                    self.refused += 1
+                    return
                 except httpx.TransportError:  # the process behind this connection died: this request was not answered
                     self.broken += 1
 
     def _ask(self, client: httpx.Client, request_id: str) -> None:
-        answer = client.post(self._url, content=self._body, headers={"x-request-id": request_id})
+        answer = client.post(self._url, content=self._body, headers={**self._headers, "x-request-id": request_id})
         self.statuses[answer.status_code] += 1
         if answer.status_code == 200:
             self.answered.append(answer.headers["x-request-id"])

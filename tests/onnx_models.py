@@ -125,6 +125,47 @@ def image_contract() -> Contract:
     )
 
 
+def turning() -> bytes:
+    """As slow as it is asked to be: `times` turns of a loop over a matrix product; out comes `times` again."""
+    declare = helper.make_tensor_value_info
+    matrix = helper.make_tensor("matrix", TensorProto.FLOAT, [64, 64], [0.01] * 64 * 64)
+    body = helper.make_graph(
+        [helper.make_node("MatMul", ["state", "matrix"], ["next"]), helper.make_node("Identity", ["on"], ["still_on"])],
+        "turn",
+        [
+            declare("turn", TensorProto.INT64, []),
+            declare("on", TensorProto.BOOL, []),
+            declare("state", TensorProto.FLOAT, [64, 64]),
+        ],
+        [declare("still_on", TensorProto.BOOL, []), declare("next", TensorProto.FLOAT, [64, 64])],
+        [matrix],
+    )
+    nodes = [
+        helper.make_node("ReduceMax", ["times"], ["turns"], keepdims=0),
+        helper.make_node("Loop", ["turns", "", "start"], ["end"], body=body),
+        helper.make_node("ReduceSum", ["end"], ["sum"], keepdims=0),
+        helper.make_node("Mul", ["sum", "zero"], ["nothing"]),
+        helper.make_node("Cast", ["nothing"], ["none"], to=TensorProto.INT64),
+        helper.make_node("Add", ["times", "none"], ["turned"]),
+    ]
+    constants = [
+        helper.make_tensor("start", TensorProto.FLOAT, [64, 64], [0.01] * 64 * 64),
+        helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0]),
+    ]
+    tensors: Tensors = {"times": ("INT64", ["N", 1])}
+    return proto(nodes, tensors, {"turned": ("INT64", ["N", 1])}, constants).SerializeToString()
+
+
+def turning_contract() -> Contract:
+    """Of `turning`: a plain tensor, so that warming it with zeros is no work."""
+    return Contract(
+        features=(),
+        inputs=(Tensor(name="times", datatype="INT64", shape=(-1, 1)),),
+        outputs=(Tensor(name="turned", datatype="INT64", shape=(-1, 1)),),
+        output_columns=(),
+    )
+
+
 def install(home: Path, name: str, version: str, model: bytes, contract: Contract) -> Pin:
     """Registers and pins a version in a home."""
     digest = Registry(home / "registry").install({MODEL: model, CONTRACT: contract.encode()})

@@ -80,11 +80,11 @@ def environment(**changes: str) -> dict[str, str]:
 
 @contextmanager
 def served(place: Path, *, workers: int = 1, **changes: str) -> Iterator[tuple["Process", str]]:
-    """A ready `plumbline serve` over the home `place` and its URL; `changes` go to its environment."""
+    """A ready `plumbline serve` over the home `place` and its URL; `changes` go to its environment. No balancer: no drain."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     serve = plumbline("serve", "--home", place, "--port", port, "--workers", workers)
-    with Process(serve, env=environment(**changes)) as process:
+    with Process(serve, env=environment(**{"PLUMBLINE_DRAIN_S": "0", **changes})) as process:
         process.wait_until(lambda: answers(f"{url}/readyz"), READY_DEADLINE_S, "service ready")
         yield process, url
 

@@ -1,12 +1,14 @@
 """`plumbline serve`: the service in the foreground."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 import click
 
 from service.commands.output import home_option, settings_of, speaks_plainly
+from service.settings import SUPERVISOR
 
 
 @click.command()
@@ -28,8 +30,12 @@ def serve(home: Path | None, host: str | None, port: int | None, workers: int | 
     environment = {
         **os.environ,
         "PLUMBLINE_HOME": str(place),
+        SUPERVISOR: str(os.getpid()),  # exec keeps it
         "BENTOML_HOME": os.environ.get("BENTOML_HOME", str(place / "bentoml")),  # two services never share metric files
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_CONFIG_OPTIONS": f"services.plumbline.workers={settings.workers}",
     }
+    signal.signal(
+        signal.SIGHUP, signal.SIG_IGN
+    )  # its default is to end: nothing to reload until the supervisor listens
     os.execve(sys.executable, [sys.executable, "-m", "service.supervise"], environment)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from service.catalogue import Catalogue
+from service.errors import Draining
 from service.featurelog.writer import FeatureLog
 from service.http import v2_metadata, v2_stats
 from service.http.answer import Answer
@@ -26,9 +27,10 @@ class Control:
         telemetry: Telemetry,
         publish: Callable[[], None],
         release: str,
+        stopping: Callable[[], bool],
     ) -> None:
         self._catalogue, self._featurelog, self._telemetry = catalogue, log, telemetry
-        self._publish, self._release = publish, release
+        self._publish, self._release, self._stopping = publish, release, stopping
 
     def handlers(self) -> Mapping[Verb, Handler]:
         """One handler a verb."""
@@ -52,7 +54,8 @@ class Control:
         return Answer(200, b'{"live":true}')
 
     async def ready(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
-        """Every routed model answers; what is wrong but does not stop answers stands in the detail."""
+        """Every routed model answers; what is wrong but does not stop answers stands in the detail. Raises Draining."""
+        self._refuse_new()
         snapshot = self._catalogue.current
         error = self._featurelog.last_error
         problems = [*snapshot.problems, *([str(error)] if error else [])]
@@ -77,7 +80,8 @@ class Control:
         return Answer(200, v2_metadata.model_metadata(self._versions(target)))
 
     async def model_ready(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
-        """`GET /v2/models/{m}[/versions/{v}]/ready`."""
+        """`GET /v2/models/{m}[/versions/{v}]/ready`. Raises Draining."""
+        self._refuse_new()
         version = self._versions(target)[0]
         return Answer(200, msgspec.json.encode({"name": version.pin.name, "ready": True}))
 
@@ -107,6 +111,10 @@ class Control:
         """All workers together, this one up to now; formatted in a thread, so that a scrape does not hold up an answer."""
         self._publish()
         return Answer(200, await asyncio.to_thread(self._telemetry.exposition), (), CONTENT_TYPE)
+
+    def _refuse_new(self) -> None:
+        if self._stopping():
+            raise Draining
 
     def _versions(self, target: Target) -> list[ServedVersion]:
         snapshot = self._catalogue.current

@@ -10,6 +10,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+CLOSE = (b"connection", b"close")  # among the default headers while the worker drains
 _BODILESS = frozenset({204, 304})
 # What uvicorn's two patterns let through, as tables: one pass of C over all headers instead of two searches a header.
 _NAME_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte not in b'()<>@,;:[]={}\\"' and not 0x41 <= byte <= 0x5A)
@@ -67,6 +68,7 @@ class Cycle(RequestResponseCycle):
             or status in _BODILESS
             or self.scope["method"] == "HEAD"
             or b"connection" in headers
+            or CLOSE in self.default_headers
         ):
             return None
         lines = [b"%b: %b\r\n" % pair for pair in self.default_headers]

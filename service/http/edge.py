@@ -19,6 +19,7 @@ import structlog
 from service.errors import (
     BodyTooLarge,
     ClientGone,
+    CutOff,
     Internal,
     MalformedBody,
     MethodUnsupported,
@@ -98,6 +99,10 @@ class Edge:
                 ask.model = native_model(ask.body)
         except RequestError as error:
             return await self._predictor.settle_error(ask, error)
+        except asyncio.CancelledError:  # its body was still on the way at the end of the grace
+            if not self._predictor.cutting:
+                raise
+            return await self._predictor.settle_error(ask, CutOff())
         return await self._predictor.predict(ask)
 
     async def _control(

@@ -24,6 +24,8 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     errors.Internal: 500,
     errors.RuntimeFailed: 500,
     errors.Overloaded: 503,
+    errors.Draining: 503,
+    errors.CutOff: 503,
     errors.ModelNotReady: 503,
     errors.LogUnavailable: 503,
     errors.DeadlineExceeded: 504,

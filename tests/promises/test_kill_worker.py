@@ -2,34 +2,20 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from service.featurelog.ledger import audit
-from service.featurelog.reader import LogReader
-from service.featurelog.record import Outcome, Request
 from tests.load import Load
-from tests.processes import Process, home, served, wait_until
+from tests.processes import home, served, wait_until
+from tests.workers import answered_ids, workers_of
 
 KILLS = 20
 WORKERS = 2
 CLIENTS = 4
 SEED = 20261120
-
-
-def workers_of(service: Process) -> list[int]:
-    """The pids of the service's worker processes."""
-    found = []
-    for pid in service.descendants():
-        try:
-            if "_bentoml_impl.worker.service" in psutil.Process(pid).cmdline():
-                found.append(pid)
-        except psutil.NoSuchProcess:
-            continue
-    return found
 
 
 @pytest.mark.integration
@@ -51,22 +37,10 @@ def test_every_answered_request_is_in_the_log_exactly_once_though_workers_are_ki
                 )
         service.terminate()
 
-    logged = Counter(_answered_ids(place / "log"))
+    logged = Counter(answered_ids(place / "log"))
     assert load.broken > 0, "no kill hit a request: the test showed nothing"
     assert {request_id for request_id in load.answered if logged[request_id] != 1} == set()
     assert [request_id for request_id, n in logged.items() if n > 1] == []
     found = audit(place / "log")
     assert found.whole, found
     assert found.answered >= len(load.answered)
-
-
-def _answered_ids(root: Path) -> Iterator[str]:
-    reader = LogReader(root)
-    while True:
-        chunk = reader.read(10_000)
-        for run in chunk.runs:
-            for _, record in run.records:
-                if isinstance(record, Request) and record.outcome is Outcome.ANSWERED:
-                    yield record.request_id
-        if chunk.caught_up:
-            return

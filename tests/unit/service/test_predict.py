@@ -345,6 +345,22 @@ def test_a_request_that_is_given_up_by_its_server_is_recorded_and_harms_no_other
     run(tmp_path, test, inline_below_us=0)
 
 
+def test_a_request_that_is_cut_off_when_the_service_ends_is_recorded_and_told_so(tmp_path: Path) -> None:
+    async def test(service: Service) -> None:
+        await service.predict(ROW)
+        tasks = [asyncio.create_task(service.predict(ROW)) for _ in range(3)]
+        await asyncio.sleep(0)  # all three run in the thread now
+        service.worker.predictor.cut_off()
+        for task in tasks:
+            task.cancel()
+        replies = await asyncio.gather(*tasks)
+        assert [(reply.status, reply.json["code"]) for reply in replies] == [(503, "cut_off")] * 3
+        assert [record.code for record in service.requests()] == ["", *["cut_off"] * 3]
+        adds_up(service)
+
+    run(tmp_path, test, inline_below_us=0)
+
+
 # --- a log that cannot be written ---------------------------------------------------------------------------------
 
 

@@ -24,6 +24,19 @@ def test_liveness_and_readiness_are_json_on_every_name(tmp_path: Path) -> None:
     asyncio.run(test())
 
 
+def test_a_service_that_drains_is_alive_and_answers_but_is_not_ready(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(tmp_path) as service:
+            service.worker.drain.stopping = True
+            for path in ("/readyz", "/v2/health/ready", "/v2/models/mixed/ready"):
+                reply = await service.ask("GET", path)
+                assert (reply.status, reply.json["code"], reply.headers["retry-after"]) == (503, "draining", "1")
+            assert (await service.ask("GET", "/livez")).status == 200
+            assert (await service.predict(ROW)).status == 200
+
+    asyncio.run(test())
+
+
 def test_a_service_without_a_routed_model_is_not_ready_and_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "routes.toml").write_text("generation = 0\n")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.http.cycle import Cycle
+from service.http.cycle import CLOSE, Cycle
 
 QUIET = logging.getLogger("tests.cycle")
 QUIET.propagate = False
@@ -39,16 +39,22 @@ class Sink(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-def cycle_of(kind: type[RequestResponseCycle], sink: Sink, method: str, keep_alive: bool) -> RequestResponseCycle:
+def cycle_of(
+    kind: type[RequestResponseCycle], sink: Sink, method: str, keep_alive: bool, extra: Sequence[tuple[bytes, bytes]]
+) -> RequestResponseCycle:
     scope: Any = {"type": "http", "method": method, "path": "/", "headers": [], "http_version": "1.1"}
-    default = [(b"date", b"Fri, 20 Nov 2026 12:00:00 GMT")]
+    default = [(b"date", b"Fri, 20 Nov 2026 12:00:00 GMT"), *extra]
     return kind(
         scope, sink, FlowControl(sink), QUIET, QUIET, False, default, asyncio.Event(), False, keep_alive, lambda: None
     )
 
 
 def said(
-    kind: type[RequestResponseCycle], messages: Sequence[Message], method: str, keep_alive: bool
+    kind: type[RequestResponseCycle],
+    messages: Sequence[Message],
+    method: str,
+    keep_alive: bool,
+    extra: Sequence[tuple[bytes, bytes]] = (),
 ) -> tuple[Any, ...]:
     """What a client reads, and what became of the connection, when an application sends these."""
 
@@ -58,7 +64,7 @@ def said(
 
     async def run() -> tuple[Any, ...]:
         sink = Sink()
-        cycle = cycle_of(kind, sink, method, keep_alive)
+        cycle = cycle_of(kind, sink, method, keep_alive, extra)
         await cycle.run_asgi(application)
         return b"".join(sink.writes), sink.closed, cycle.response_complete, len(sink.writes)
 
@@ -100,6 +106,14 @@ def test_a_client_reads_what_uvicorn_would_have_sent(messages: list[Message], me
 
 _broken = st.sampled_from([b"a\r\nx-b: c", b"\n", b"\x00", b"\x7f", b"a b", b"x:y", b"ok", b"", b"\t"])
 _pairs = st.lists(st.tuples(st.binary(max_size=6) | _broken, st.binary(max_size=6) | _broken), max_size=4)
+
+
+@pytest.mark.parametrize("messages", ANSWERS.values(), ids=ANSWERS)
+def test_a_worker_that_drains_closes_every_connection_that_it_answers(messages: list[Message]) -> None:
+    ours, theirs = (said(kind, messages, "GET", True, [CLOSE]) for kind in (Cycle, RequestResponseCycle))
+    assert ours[:3] == theirs[:3]
+    read, closed = ours[:2]
+    assert closed and b"connection: close\r\n" in read
 
 
 @given(_pairs)

@@ -230,3 +230,27 @@ def test_whatever_fails_there_is_one_answer_of_the_one_shape(tmp_path: Path, met
         assert reply.headers["x-request-id"] == "mine"
 
     run(tmp_path, test)
+
+
+def test_a_request_whose_body_is_still_on_the_way_when_the_service_ends_is_recorded_and_told_so(tmp_path: Path) -> None:
+    async def test(service: Service) -> None:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        target = Target(Verb.V1_PREDICT, "POST", "mixed")
+        scope = {"type": "http", "method": "POST", "path": "/v1/models/mixed:predict", "headers": []}
+        task = asyncio.create_task(service.worker.edge.serve(target, scope, receive, send))
+        await asyncio.sleep(0)
+        service.worker.predictor.cut_off()
+        task.cancel()
+        await task
+        assert [message.get("status") for message in sent] == [503, None]
+        assert [record.code for record in service.requests()] == ["cut_off"]
+
+    run(tmp_path, test)

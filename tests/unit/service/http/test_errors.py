@@ -23,6 +23,8 @@ EXAMPLES = [
     errors.AdminDisabled(),
     errors.Overloaded(5, 4),
     errors.DeadlineExceeded(),
+    errors.Draining(),
+    errors.CutOff(),
     errors.ModelNotReady("m:1", "reason"),
     errors.RuntimeFailed("m:1", "reason"),
     errors.LogUnavailable(),
