@@ -21,10 +21,13 @@ from service.featurelog.segments import Rotation
 from service.featurelog.writer import FeatureLog
 from service.http.admin import Admin
 from service.http.answer import Answer
+from service.http.bounds import Bounds
 from service.http.control import Control
 from service.http.edge import Edge, Headers
 from service.http.feedback import Feedback
+from service.http.guard import Guard
 from service.http.paths import Verb
+from service.http.patience import Patience
 from service.http.v1 import V1, Native
 from service.http.v2 import V2
 from service.http.wire import Wire
@@ -49,6 +52,7 @@ class Worker:
     log: FeatureLog
     batcher: Batcher
     shadows: Shadows
+    guard: Guard
     tasks: tuple[asyncio.Task[None], ...]
 
     async def predict_native(self, model: str, body: bytes, headers: Headers) -> Answer:
@@ -118,17 +122,38 @@ async def start_worker(settings: Settings) -> Worker:
         max_body_bytes=settings.max_body_bytes,
         compress_above_bytes=settings.compress_above_bytes,
     )
+    guard = _guard(settings, telemetry)
     await catalogue.refresh()
     warm_up(catalogue.current, native)
     tasks = (
         asyncio.create_task(log.keep(), name="log.keep"),
         asyncio.create_task(catalogue.follow(settings.routes_poll_s), name="catalogue.follow"),
         asyncio.create_task(shadows.work(), name="shadows.work"),
+        asyncio.create_task(guard.keep(), name="guard.keep"),
     )
     gc.collect()
     gc.freeze()  # what is loaded now stays: collections then look at requests only (p99 6.3 → 2.7 ms at full load)
     _log.info("worker.ready", writer=log.writer, epoch=log.epoch, torn_bytes=log.torn_bytes)
-    return Worker(edge, native, predictor, log, batcher, shadows, tasks)
+    return Worker(edge, native, predictor, log, batcher, shadows, guard, tasks)
+
+
+def _guard(settings: Settings, telemetry: Telemetry) -> Guard:
+    patience = Patience(
+        header_timeout_s=settings.header_timeout_s,
+        body_timeout_s=settings.body_timeout_s,
+        write_timeout_s=settings.write_timeout_s,
+        bytes_per_s_min=settings.min_bytes_per_s,
+        keep_alive_s=settings.keep_alive_s,
+    )
+    bounds = Bounds(
+        max_header_bytes=settings.max_header_bytes,
+        max_headers=settings.max_headers,
+        max_url_bytes=settings.max_url_bytes,
+        max_connections=settings.max_connections,
+        max_pipelined=settings.max_pipelined,
+        max_unfinished_bytes=settings.max_unfinished_bytes,
+    )
+    return Guard(patience=patience, bounds=bounds, count=telemetry.connection)
 
 
 def configure_logging() -> None:

@@ -42,9 +42,11 @@ class Sink(asyncio.Transport):
 def cycle_of(kind: type[RequestResponseCycle], sink: Sink, method: str, keep_alive: bool) -> RequestResponseCycle:
     scope: Any = {"type": "http", "method": method, "path": "/", "headers": [], "http_version": "1.1"}
     default = [(b"date", b"Fri, 20 Nov 2026 12:00:00 GMT")]
-    return kind(
+    cycle = kind(
         scope, sink, FlowControl(sink), QUIET, QUIET, False, default, asyncio.Event(), False, keep_alive, lambda: None
     )
+    cycle.more_body = False
+    return cycle
 
 
 def said(
