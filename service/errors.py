@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from service.featurelog.record import Outcome, Problem
 
+FOUND_CHARS_MAX = 200  # of what a parser says, which may quote the client
+NAME_CHARS_MAX = 64
 FAULTS_MAX = 20  # enough to see the pattern; an answer with 10 000 details helps nobody
 
 
@@ -56,8 +58,8 @@ class MalformedBody(Rejected):
     code = "malformed_body"
 
     def __init__(self, found: str, expected: str) -> None:
-        super().__init__(found, expected)
-        self.found, self.expected = found, expected
+        super().__init__(found[:FOUND_CHARS_MAX], expected)
+        self.found, self.expected = found[:FOUND_CHARS_MAX], expected
 
     def __str__(self) -> str:
         return f"body: {self.found}, expected {self.expected}; nothing was predicted"
@@ -94,6 +96,19 @@ class TooManyRows(Rejected):
 
     def __str__(self) -> str:
         return f"request: {self.found} rows, expected at most {self.limit}; split it"
+
+
+class TooManyValues(Rejected):
+    """More JSON values than the largest request to this model can have; the body is not parsed."""
+
+    code = "too_many_values"
+
+    def __init__(self, found: int, limit: int) -> None:
+        super().__init__(found, limit)
+        self.found, self.limit = found, limit
+
+    def __str__(self) -> str:
+        return f"body: {self.found} values, expected at most {self.limit}; split it"
 
 
 class BodyTooLarge(Rejected):
@@ -189,8 +204,8 @@ class ModelUnknown(Rejected):
     code = "model_unknown"
 
     def __init__(self, model: str) -> None:
-        super().__init__(model)
-        self.model = model
+        super().__init__(model[:NAME_CHARS_MAX])
+        self.model = model[:NAME_CHARS_MAX]
 
     def __str__(self) -> str:
         return f"model {self.model!r}: not served here; GET /v2/repository/index lists what is"

@@ -85,8 +85,9 @@ async def start_worker(settings: Settings) -> Worker:
         clock_us=clock.now_us,
         refuse_unlogged=settings.on_log_failure == "refuse",
     )
-    native = Native()
-    wires: Mapping[Verb, Wire] = {Verb.V1_PREDICT: V1(), Verb.V2_INFER: V2(), Verb.NATIVE_PREDICT: native}
+    native = Native(settings.max_rows)
+    v1, v2 = V1(settings.max_rows), V2(settings.max_rows)
+    wires: Mapping[Verb, Wire] = {Verb.V1_PREDICT: v1, Verb.V2_INFER: v2, Verb.NATIVE_PREDICT: native}
     routes = RoutesFile(settings.routes_path)
     catalogue = Catalogue(
         routes=routes,

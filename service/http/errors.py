@@ -21,6 +21,7 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     errors.RequestLate: 408,
     errors.BodyTooLarge: 413,
     errors.TooManyRows: 413,
+    errors.TooManyValues: 413,
     errors.UrlTooLong: 414,
     errors.UnsupportedEncoding: 415,
     errors.HeadTooLarge: 431,

@@ -9,6 +9,8 @@ from service.http.answer import Answer, Headers
 from service.rows import Inputs
 from service.served import ServedVersion
 
+ROWS_MAX = 10_000  # the setting `max_rows`, where nobody sets it
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:

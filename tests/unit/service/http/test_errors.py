@@ -12,6 +12,7 @@ EXAMPLES = [
     errors.MalformedBody("junk", "JSON"),
     errors.InvalidInput("m:1", [Fault("/instances/3/amount", "missing"), Fault("/b", "c")]),
     errors.TooManyRows(11, 10),
+    errors.TooManyValues(11, 10),
     errors.BodyTooLarge(10),
     errors.UnsupportedEncoding("br", "gzip"),
     errors.RequestMalformed("Invalid method encountered"),
