@@ -31,6 +31,7 @@ from service.http.patience import Patience
 from service.http.v1 import V1, Native
 from service.http.v2 import V2
 from service.http.wire import Wire
+from service.memory import give_back_large_blocks
 from service.predict import Ask, Limits, Predictor
 from service.release import RELEASE
 from service.routes_file import RoutesFile
@@ -76,6 +77,7 @@ class Worker:
 async def start_worker(settings: Settings) -> Worker:
     """Builds everything, loads every pinned version and warms the whole path; raises what makes it impossible to serve."""
     configure_logging()
+    give_back_large_blocks()
     telemetry = Telemetry()
     clock = Clock(settings.event_time_header)
     log = FeatureLog(

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from service.errors import RequestError, TooManyUploads
 from service.http.guard import Guard
+from service.memory import LARGE_BYTES
 
 _BODILESS = frozenset({204, 304})
 # What uvicorn's two patterns let through, as tables: one pass of C over all headers instead of two searches a header.
@@ -56,6 +57,8 @@ class Cycle(RequestResponseCycle):
             raise TooManyUploads(limit)
         guard.unfinished_bytes += size
         self._held_bytes += size
+        if self._held_bytes > LARGE_BYTES:
+            guard.large_body = True
 
     def release(self) -> None:
         """Its body is whole, or nobody's any more."""

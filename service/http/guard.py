@@ -14,7 +14,9 @@ from typing import Protocol
 
 from service.http.bounds import Bounds
 from service.http.patience import Look, Overdue, Patience, Watch, again, begin
+from service.memory import give_back_holes
 
+GIVE_BACK_EVERY_S = 2.0  # it takes milliseconds in which nothing is answered
 SWEEP_S = 0.25  # 1 000 connections take 2 ms of it
 
 
@@ -37,6 +39,7 @@ class Guard:
         self.patience, self.bounds, self._count = patience, bounds, count
         self.connections: set[Guarded] = set()
         self.unfinished_bytes = 0  # of bodies whose end has not come
+        self.large_body = False  # since memory was last given back
         self._watches: dict[Guarded, Watch] = {}
         self._now_s = 0.0
 
@@ -47,12 +50,15 @@ class Guard:
     async def keep(self) -> None:
         """Sweeps until cancelled."""
         loop = asyncio.get_running_loop()
-        last_s = loop.time()
+        last_s = given_back_s = loop.time()
         while True:
             await asyncio.sleep(SWEEP_S)
             now_s = loop.time()
             self.sweep(min(now_s - last_s, 2 * SWEEP_S))
             last_s = now_s
+            if self.large_body and now_s - given_back_s > GIVE_BACK_EVERY_S:
+                self.large_body, given_back_s = False, now_s
+                give_back_holes()
 
     def sweep(self, passed_s: float) -> None:
         """One look at every connection, `passed_s` after the last."""
