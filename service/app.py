@@ -46,6 +46,7 @@ class Plumbline:
         settings = read_settings()
         self.worker = await start_worker(settings)
         await wait_for_release(settings.service_path)
+        self.bento_service.lane.guard = self.worker.guard
         self.bento_service.lane.edge = self.worker.edge
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]

@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 
 from service.http.cycle import CLOSE
+from service.http.patience import Stage
 
 LOOK_EVERY_S = 0.01
 PARENT_EVERY_S = 0.25  # the next supervisor waits longer than this for the address
@@ -113,8 +114,8 @@ def _asking(connections: set[Any]) -> bool:
     for connection in list(connections):
         if _answering(connection):
             continue
-        if getattr(connection, "timeout_keep_alive_task", None) is None or _unread(connection):
-            waiting = True  # uvicorn's timer runs from an answer to the first byte of the next request
+        if connection.look().stage is not Stage.IDLE or _unread(connection):
+            waiting = True
         else:
             connection.shutdown()
     return waiting

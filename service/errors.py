@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from service.featurelog.record import Outcome, Problem
 
+FOUND_CHARS_MAX = 200  # of what a parser says, which may quote the client
+NAME_CHARS_MAX = 64
 FAULTS_MAX = 20  # enough to see the pattern; an answer with 10 000 details helps nobody
 
 
@@ -56,8 +58,8 @@ class MalformedBody(Rejected):
     code = "malformed_body"
 
     def __init__(self, found: str, expected: str) -> None:
-        super().__init__(found, expected)
-        self.found, self.expected = found, expected
+        super().__init__(found[:FOUND_CHARS_MAX], expected)
+        self.found, self.expected = found[:FOUND_CHARS_MAX], expected
 
     def __str__(self) -> str:
         return f"body: {self.found}, expected {self.expected}; nothing was predicted"
@@ -96,6 +98,19 @@ class TooManyRows(Rejected):
         return f"request: {self.found} rows, expected at most {self.limit}; split it"
 
 
+class TooManyValues(Rejected):
+    """More JSON values than the largest request to this model can have; the body is not parsed."""
+
+    code = "too_many_values"
+
+    def __init__(self, found: int, limit: int) -> None:
+        super().__init__(found, limit)
+        self.found, self.limit = found, limit
+
+    def __str__(self) -> str:
+        return f"body: {self.found} values, expected at most {self.limit}; split it"
+
+
 class BodyTooLarge(Rejected):
     """More bytes than one request may carry; the body is not read to its end."""
 
@@ -122,6 +137,58 @@ class UnsupportedEncoding(Rejected):
         return f"content: found {self.found!r}, expected {self.expected}; nothing was read"
 
 
+class RequestLate(Rejected):
+    """The request did not arrive within the time, or at the rate, that it has."""
+
+    code = "request_timeout"
+
+    def __init__(self, part: str, limit: str) -> None:
+        super().__init__(part, limit)
+        self.part, self.limit = part, limit
+
+    def __str__(self) -> str:
+        return f"{self.part}: not complete, expected {self.limit}; the connection is closed"
+
+
+class RequestMalformed(Rejected):
+    """What came is not HTTP/1.1."""
+
+    code = "malformed_request"
+
+    def __init__(self, found: str) -> None:
+        super().__init__(found)
+        self.found = found
+
+    def __str__(self) -> str:
+        return f"request: {self.found}, expected HTTP/1.1; the connection is closed"
+
+
+class HeadTooLarge(Rejected):
+    """More or longer headers than one request may carry."""
+
+    code = "head_too_large"
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"headers: more than {self.limit}; the connection is closed"
+
+
+class UrlTooLong(Rejected):
+    """A longer URL than any route here has."""
+
+    code = "url_too_long"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"URL: longer than {self.limit} bytes; the connection is closed"
+
+
 class ClientGone(Rejected):
     """The client closed the connection before its body was complete."""
 
@@ -137,8 +204,8 @@ class ModelUnknown(Rejected):
     code = "model_unknown"
 
     def __init__(self, model: str) -> None:
-        super().__init__(model)
-        self.model = model
+        super().__init__(model[:NAME_CHARS_MAX])
+        self.model = model[:NAME_CHARS_MAX]
 
     def __str__(self) -> str:
         return f"model {self.model!r}: not served here; GET /v2/repository/index lists what is"
@@ -213,6 +280,34 @@ class Overloaded(Shed):
 
     def __str__(self) -> str:
         return f"queue: {self.waiting_rows} rows wait, at most {self.limit} may; try again later"
+
+
+class TooManyConnections(Shed):
+    """More connections than one worker may have."""
+
+    code = "too_many_connections"
+    retry_after_s = 1
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"connections: {self.limit} are open, no more may be; try again later"
+
+
+class TooManyUploads(Shed):
+    """More bytes of unfinished bodies than one worker may hold."""
+
+    code = "too_many_uploads"
+    retry_after_s = 1
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"bodies: unfinished ones hold {self.limit} bytes, no more may be held; try again later"
 
 
 class DeadlineExceeded(Shed):

@@ -56,6 +56,47 @@ class Settings(BaseSettings):
         ge=0,
         description="Answers larger than this are compressed where the client's Accept-Encoding names gzip or deflate.",
     )
+    max_connections: int = Field(
+        default=1000, gt=0, description="Open connections of one worker; more are refused (503)."
+    )
+    max_url_bytes: int = Field(default=4096, gt=0, description="Longest URL; a longer one is refused (414).")
+    max_headers: int = Field(default=100, gt=0, description="Most headers of a request; more are refused (431).")
+    max_header_bytes: int = Field(
+        default=32 << 10, gt=0, description="Longest head of a request, URL included; a longer one is refused (431)."
+    )
+    max_pipelined: int = Field(
+        default=16,
+        gt=0,
+        description="Requests of one connection that wait for the answer before theirs; what follows them is not read.",
+    )
+    max_unfinished_bytes: int = Field(
+        default=256 << 20,
+        gt=0,
+        description="Bytes that one worker holds of bodies whose end has not come; beyond, uploads are refused (503).",
+    )
+    keep_alive_s: float = Field(
+        default=5, gt=0, description="Time for which a connection without a request is kept open after an answer."
+    )
+    header_timeout_s: float = Field(
+        default=5,
+        gt=0,
+        description="Time for the whole head of a request, or for the first byte of a connection; then it is closed (408).",
+    )
+    body_timeout_s: float = Field(
+        default=8,
+        gt=0,
+        description="Time for a body before min_bytes_per_s is asked of it; slower ones are refused (408).",
+    )
+    write_timeout_s: float = Field(
+        default=8,
+        gt=0,
+        description="Time for a client to read its answer before min_bytes_per_s is asked of it; slower ones are cut off.",
+    )
+    min_bytes_per_s: int = Field(
+        default=16 << 10,
+        gt=0,
+        description="Average rate that a body or an answer of any size must keep after its first seconds.",
+    )
     max_rows: int = Field(default=10_000, gt=0, description="Most rows in one request; more are refused (413).")
     max_batch_rows: int = Field(
         default=1024,

@@ -107,6 +107,12 @@ class Telemetry:
         self._shadows = Counter(
             "plumbline_shadow_runs", "Shadow runs by result.", ("model", "version", "result"), registry=own
         )
+        self._connections = Counter(
+            "plumbline_connections_ended",
+            "Connections refused or given up, by reason: a timeout, keep_alive, linger, or the error code that was answered.",
+            ("reason",),
+            registry=own,
+        )
         self._feedback = Counter("plumbline_feedback", "Labels received.", registry=own)
         self._route_errors = Counter("plumbline_routes_errors", "Routes documents or pins not applied.", registry=own)
         self._generation = Gauge(
@@ -187,6 +193,10 @@ class Telemetry:
     def shadow(self, model: str, version: str, result: str) -> None:
         """One shadow run: `run`, `failed` or `dropped`."""
         self._shadows.labels(model, version, result).inc()
+
+    def connection(self, reason: str) -> None:
+        """One connection refused or given up."""
+        self._connections.labels(reason).inc()
 
     def feedback(self, labels: int) -> None:
         """Labels accepted."""

@@ -9,12 +9,13 @@ Laws
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from math import isnan
 
 from models.contract import Column, Contract, Kind
 from service.errors import FAULTS_MAX, Fault
 from service.featurelog.record import Problem, SkewKind
-from service.rows import INT_HIGH, INT_LOW, Row, int_bounds
+from service.rows import INT_HIGH, INT_LOW, STRING_CHARS_MAX, Row, int_bounds
 
 _EXPECTED = {Kind.FLOAT: "a number", Kind.INT: "an integer", Kind.BOOL: "true or false", Kind.STRING: "a string"}
 
@@ -59,7 +60,7 @@ class Examination:
             self.fault(SkewKind.SHAPE, "", self._at(number, ""), f"found {_name(given)}, expected an object or a list")
 
     def _object(self, number: int, given: Mapping[str, object]) -> None:
-        for name in given:
+        for name in islice(given, len(self._columns) + FAULTS_MAX):  # so many names that some are unknown, if more are
             if name not in self._expected:
                 self.fault(SkewKind.UNKNOWN, "", self._at(number, str(name)[:64]), "unknown feature")
         cells = []
@@ -128,7 +129,7 @@ def _typed(kind: Kind, value: object, bounds: tuple[int, int]) -> object | None:
             return int(value)
         case Kind.BOOL if isinstance(value, bool):
             return value
-        case Kind.STRING if isinstance(value, str):
+        case Kind.STRING if isinstance(value, str) and len(value) <= STRING_CHARS_MAX:
             return value
     return None
 
@@ -143,5 +144,7 @@ def _float(value: float) -> float | None:
 def _name(value: object) -> str:
     if isinstance(value, Mapping):
         return "an object"
+    if isinstance(value, str) and len(value) > STRING_CHARS_MAX:
+        return f"{len(value)} characters, at most {STRING_CHARS_MAX}"
     words = {bool: "a boolean", str: "a string", float: "a number", int: "an integer", type(None): "null"}
     return words.get(type(value), "a list" if isinstance(value, Sequence) else "another type")

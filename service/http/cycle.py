@@ -4,11 +4,17 @@ Laws
 - What a client reads is what uvicorn's own cycle would have sent, byte for byte; whatever is not plain (streamed, no length,
   HEAD, a header twice) is left to uvicorn's own code.
 - Nothing leaves before the first part of the body is there, so an application that fails between the two still gets its 500.
+- An application that reads the body of a request that was given up gets the reason as an exception.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from service.errors import RequestError, TooManyUploads
+from service.http.guard import Guard
+from service.memory import LARGE_BYTES
 
 CLOSE = (b"connection", b"close")  # among the default headers while the worker drains
 _BODILESS = frozenset({204, 304})
@@ -20,7 +26,46 @@ _VALUE_BYTES = bytes(byte for byte in range(0x100) if byte == 0x09 or (byte >= 0
 class Cycle(RequestResponseCycle):
     """One request and its answer; `_start` is the head that waits for its body."""
 
+    guard: Guard | None = None
+    refusal: RequestError | None = None
+    on_linger: Callable[[], None] = staticmethod(lambda: None)  # what ends a connection on which more would come
     _start: Any = None
+    _held_bytes = 0
+
+    def refuse(self, error: RequestError) -> None:
+        """The rest of the body is not waited for: who reads it is told why; the connection ends with the answer."""
+        self.refusal, self.keep_alive = error, False
+        self.message_event.set()
+
+    async def receive(self) -> Any:
+        """ASGI's receive. Raises what the request was refused for."""
+        message: Any = await super().receive()
+        if self.refusal is not None and not self.disconnected:
+            self.release()
+            raise self.refusal
+        if message.get("more_body") and self.guard is not None:
+            self._hold(self.guard, len(message["body"]))
+        elif self._held_bytes:
+            self.release()
+        return message
+
+    def _hold(self, guard: Guard, size: int) -> None:
+        limit = guard.bounds.max_unfinished_bytes
+        if guard.unfinished_bytes + size > limit:
+            self.release()
+            self.keep_alive = False
+            guard.refused(TooManyUploads.code)
+            raise TooManyUploads(limit)
+        guard.unfinished_bytes += size
+        self._held_bytes += size
+        if self._held_bytes > LARGE_BYTES:
+            guard.large_body = True
+
+    def release(self) -> None:
+        """Its body is whole, or nobody's any more."""
+        if self.guard is not None:
+            self.guard.unfinished_bytes -= self._held_bytes
+        self._held_bytes = 0
 
     async def send(self, message: Any) -> None:
         """ASGI's send."""
@@ -28,10 +73,15 @@ class Cycle(RequestResponseCycle):
             self._start = message
             return
         self._start = None
-        if start is None or not self._whole(start, message):
-            if start is not None:
-                await super().send(start)
-            await super().send(message)
+        if start is not None and self._whole(start, message):
+            return
+        if start is not None:
+            await super().send(start)
+        linger = self.more_body and not self.keep_alive and not message.get("more_body")
+        self.keep_alive = self.keep_alive or linger  # else uvicorn would close
+        await super().send(message)
+        if linger:
+            self.on_linger()
 
     async def send_500_response(self) -> None:
         """What the application began to say is not said."""
@@ -50,9 +100,11 @@ class Cycle(RequestResponseCycle):
         self.waiting_for_100_continue = False
         self.message_event.set()
         self.transport.write(head + body)
-        if not self.keep_alive:
+        if not self.keep_alive and not self.more_body:
             self.transport.close()
         self.on_response()
+        if not self.keep_alive and self.more_body:
+            self.on_linger()
         return True
 
     def _head(self, start: Any, body_bytes: int) -> bytes | None:

@@ -148,17 +148,19 @@ def _length(value: bytes) -> int:
 
 
 async def _read_on(first: bytes, receive: Receive, limit: int) -> bytes:
-    parts, size, more = [first], len(first), True
+    body, more = (
+        bytearray(first),
+        True,
+    )  # one buffer that grows: hundreds of parts would leave as many holes in the heap
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limit:
+        body += message.get("body", b"")
+        if len(body) > limit:
             raise BodyTooLarge(limit)
         more = message.get("more_body", False)
-    return b"".join(parts)
+    return bytes(body)
 
 
 def _unpack(body: bytes, encoding: bytes, limit: int) -> bytes:

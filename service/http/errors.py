@@ -17,19 +17,36 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     errors.VersionUnknown: 404,
     errors.RouteUnknown: 404,
     errors.MethodUnsupported: 405,
+    errors.RequestMalformed: 400,
+    errors.RequestLate: 408,
     errors.BodyTooLarge: 413,
     errors.TooManyRows: 413,
+    errors.TooManyValues: 413,
+    errors.UrlTooLong: 414,
     errors.UnsupportedEncoding: 415,
+    errors.HeadTooLarge: 431,
     errors.ClientGone: 499,
     errors.Internal: 500,
     errors.RuntimeFailed: 500,
     errors.Overloaded: 503,
     errors.Draining: 503,
     errors.CutOff: 503,
+    errors.TooManyConnections: 503,
+    errors.TooManyUploads: 503,
     errors.ModelNotReady: 503,
     errors.LogUnavailable: 503,
     errors.DeadlineExceeded: 504,
 }
+
+_UNREAD = (
+    errors.BodyTooLarge,
+    errors.HeadTooLarge,
+    errors.RequestLate,
+    errors.RequestMalformed,
+    errors.TooManyConnections,
+    errors.TooManyUploads,
+    errors.UrlTooLong,
+)
 
 
 def status_of(error: errors.RequestError) -> int:
@@ -46,7 +63,7 @@ def error_answer(error: errors.RequestError, request_id: str, headers: Headers =
         "details": _details(error.details),
     }
     retry = [(b"retry-after", str(error.retry_after_s).encode())] if error.retry_after_s is not None else []
-    close = [(b"connection", b"close")] if isinstance(error, errors.BodyTooLarge) else []  # the rest of it is not read
+    close = [(b"connection", b"close")] if isinstance(error, _UNREAD) else []  # the rest of it is not read
     return Answer(status_of(error), msgspec.json.encode(body), [*headers, *retry, *close], JSON)
 
 

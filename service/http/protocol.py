@@ -1,6 +1,13 @@
-"""What a worker's connections speak: uvicorn's httptools protocol, with answers that leave in one write.
+"""What a worker's connections speak: uvicorn's httptools protocol within limits, with answers that leave in one write.
 
 It is put in place by name (`HTTP_PROTOCOLS["auto"]`), because BentoML builds uvicorn's configuration itself.
+
+Laws
+- What is refused before it is a request gets an answer of the shape that all errors have, and its connection is closed; never
+  out of order: requests that came before it are answered first, and then the connection just closes.
+- Nothing is kept of a head beyond its limits but one read of the socket (256 KiB, uvloop's); of a body, before its application
+  reads it, no more than uvicorn's 64 KiB and one read.
+- Nothing that a connection sends makes a timer: the guard looks at all of them in turn.
 """
 
 import asyncio
@@ -9,10 +16,26 @@ from urllib.parse import unquote
 
 import httptools
 import uvicorn.config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from service.errors import RequestError, RequestLate, RequestMalformed, TooManyConnections
+from service.http.bounds import head_within
 from service.http.cycle import Cycle
+from service.http.guard import Guard
+from service.http.patience import Look, Overdue, Stage
+from service.http.refusal import spoken
+
+FOUND_CHARS_MAX = 64
+PIPELINE_FULL = "pipeline_full"
+LINGERING_FACTOR = (
+    2  # of max_connections: so many may be open while those refused are told so; more are cut off unheard
+)
+
+
+class PipelineFull(Exception):
+    """More requests wait for an answer than one connection may have."""
 
 
 class Connection(HttpToolsProtocol):
@@ -27,10 +50,95 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         # not `loaded_app`: nothing here asks who the client is, and the middleware for x-forwarded-for costs every request
-        self.app: Any = config.app
+        lane: Any = config.app
+        self.app = lane
+        guard: Guard | None = lane.guard
+        assert guard is not None, "a connection before the worker was started"
+        self.guard = guard
+        self.stage = Stage.HEAD
+        self.turn = 0
+        self.moved_bytes = 0  # of this request's body
+        self._fed_bytes = 0  # since a head may have begun; never less than that head has
+        self._deaf = False
+
+    # --- the transport's side
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Counts it, and refuses one too many."""
+        super().connection_made(transport)
+        limit, now = self.guard.bounds.max_connections, len(self.guard.connections)
+        if now >= limit * LINGERING_FACTOR:
+            self.guard.refused(TooManyConnections.code)
+            transport.abort()
+            return
+        self.guard.connections.add(self)
+        if now >= limit:
+            self._refused(TooManyConnections(limit))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """What it held is given back."""
+        super().connection_lost(exc)
+        self.guard.connections.discard(self)
+        for cycle in (self.cycle, *(waiting for waiting, _ in self.pipeline)):
+            if isinstance(cycle, Cycle):
+                cycle.disconnected = True
+                cycle.release()
+        self.pipeline.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """One read of the socket."""
+        if self._deaf:
+            return
+        self._fed_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # passed over (RFC 9110 §7.8): the request is answered as any other
+        except httptools.HttpParserError as error:
+            self._broken(error)
+        if self.stage is not Stage.HEAD:
+            self._fed_bytes = 0
+        elif self.turn:
+            self._look_at_head()
+
+    def _look_at_head(self) -> None:
+        """A head came in parts: its limits hold before its end."""
+        try:
+            head_within(self.guard.bounds, self.url, self.headers, self._fed_bytes)
+        except RequestError as error:
+            self._refused(error)
+
+    # --- the parser's side
+
+    def on_message_begin(self) -> None:
+        """A request begins: what its application will be told."""
+        self.turn += 1
+        self.stage = Stage.HEAD
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+        self.scope = {  # type: ignore[typeddict-item]  # the rest comes with the end of the head
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "root_path": self.root_path,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+        }
 
     def on_headers_complete(self) -> None:
         """A request's head is there: its application is started, or waits for the answer before it."""
+        bounds = self.guard.bounds
+        many = len(self.headers) > bounds.max_headers or len(self.url) > bounds.max_url_bytes
+        if many or self._fed_bytes > bounds.max_header_bytes:
+            head_within(bounds, self.url, self.headers, 0)
+        if len(self.pipeline) >= bounds.max_pipelined:
+            raise PipelineFull
+        self.stage = Stage.BODY
+        self.moved_bytes = 0
         parser, scope = self.parser, self.scope
         version = parser.get_http_version()
         scope["method"] = parser.get_method().decode("ascii")
@@ -48,8 +156,27 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
 
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body; reading stops while its application has not taken what is there."""
+        self.moved_bytes += len(body)
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self.stage = Stage.WORK
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
+
     def _cycle(self, keep_alive: bool) -> Cycle:
-        return Cycle(
+        cycle = Cycle(
             self.scope,
             self.transport,
             self.flow,
@@ -62,10 +189,99 @@ class Connection(HttpToolsProtocol):
             keep_alive,
             self.on_response_complete,
         )
+        cycle.guard, cycle.on_linger = self.guard, self._linger
+        return cycle
+
+    # --- the application's side
+
+    def on_response_complete(self) -> None:
+        """The next request of the pipeline may be worked on; no timer: the guard sees that it is idle."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
 
     def _should_upgrade(self) -> bool:
-        """Nothing here speaks anything but HTTP; an offer to upgrade may be passed over (RFC 9110 §7.8)."""
+        """Nothing here speaks anything but HTTP."""
         return False
+
+    # --- the guard's side
+
+    def look(self) -> Look:
+        """How it is now; what was told to close and is not gone has an answer that nobody reads."""
+        stage = self.stage
+        if stage is Stage.WORK and (self.cycle is None or self.cycle.response_complete) and not self.pipeline:
+            stage = Stage.IDLE
+        if self.transport.is_closing():
+            stage = Stage.WORK
+        unsent_bytes = self.transport.get_write_buffer_size()
+        return Look(self.turn, stage, self.moved_bytes, unsent_bytes, self.flow.read_paused)
+
+    def give_up(self, overdue: Overdue) -> None:
+        """Too late."""
+        patience = self.guard.patience
+        match overdue:
+            case Overdue.HEAD if self.turn:
+                self._refuse(RequestLate("head", f"it within {patience.header_timeout_s:g} s"))
+            case Overdue.BODY if isinstance(self.cycle, Cycle) and not self.cycle.response_complete:
+                limit = f"it within {patience.body_timeout_s:g} s or at {patience.bytes_per_s_min} bytes/s"
+                self.cycle.refuse(RequestLate("body", limit))
+                self._stop()
+            case Overdue.WRITE | Overdue.LINGER:
+                self.transport.abort()
+            case _:
+                self.transport.close()
+
+    # --- refusals
+
+    def _broken(self, error: httptools.HttpParserError) -> None:
+        """The parser gave up, by itself or because of one of our limits."""
+        match error.__context__:
+            case PipelineFull():
+                self.cycle.keep_alive = False  # it is answered, and the rest may be asked again
+                self._stop()
+                self.guard.refused(PIPELINE_FULL)
+            case RequestError() as fault:
+                self._refused(fault)
+            case None:
+                self._refused(RequestMalformed(str(error)[:FOUND_CHARS_MAX]))
+            case _:
+                self._refused(RequestMalformed("an invalid URL"))
+
+    def _refused(self, error: RequestError) -> None:
+        self.guard.refused(error.code)
+        self._refuse(error)
+
+    def _refuse(self, error: RequestError) -> None:
+        """The connection ends with this answer, or with those of the requests before."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            self.transport.write(spoken(error, self.server_state.default_headers))
+            self._linger()
+        elif self.stage is Stage.BODY and isinstance(cycle, Cycle):
+            cycle.refuse(error)
+            self._stop()
+        else:
+            cycle.keep_alive = False
+            self._stop()
+
+    def _stop(self) -> None:
+        """Nothing more is read; what is there is answered."""
+        self._deaf, self.stage = True, Stage.WORK
+
+    def _linger(self) -> None:
+        """Our side is closed, theirs is emptied for a while: a reset would take the answer from a client that still sends."""
+        self._deaf, self.stage = True, Stage.LINGER
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
 
 
 def put_in_place() -> None:

@@ -13,17 +13,23 @@ from msgspec.structs import astuple
 
 from models.contract import Column, Contract, Kind, Tensor
 from models.tensors import Array
-from service.errors import Fault, InvalidInput, MalformedBody, RuntimeFailed
+from service.errors import Fault, InvalidInput, MalformedBody, RuntimeFailed, TooManyRows
 from service.featurelog.record import Problem, SkewKind
 from service.http.answer import Answer, Headers
 from service.http.v1_columns import pointer, table_of
-from service.http.wire import Decoded
+from service.http.values import SMALL_BYTES, values_within
+from service.http.wire import ROWS_MAX, Decoded
 from service.plain import array_of, fits
-from service.rows import INT64, PlainTensors, Table, int_bounds
+from service.rows import INT64, TEXT, PlainTensors, Table, int_bounds
 from service.served import ServedVersion
 from service.validation import examine
 
-_TYPES: Mapping[Kind, Any] = {Kind.FLOAT: float, Kind.INT: Annotated[int, INT64], Kind.BOOL: bool, Kind.STRING: str}
+_TYPES: Mapping[Kind, Any] = {
+    Kind.FLOAT: float,
+    Kind.INT: Annotated[int, INT64],
+    Kind.BOOL: bool,
+    Kind.STRING: Annotated[str, TEXT],
+}
 _EXPECTED = 'a JSON object {"instances": [...]}, or {"inputs": ...} in columns'
 _encode = msgspec.json.Encoder().encode
 _COLUMNAR: Mapping[str, Any] = {"columnar": True}
@@ -48,6 +54,9 @@ class V1:
 
     name = "v1"
 
+    def __init__(self, max_rows: int = ROWS_MAX) -> None:
+        self._max_rows = max_rows
+
     def compile(self, version: ServedVersion) -> Decoders | None:
         """Decoders typed by the contract; None for plain tensors."""
         if not version.contract.tabular:
@@ -55,7 +64,9 @@ class V1:
         return Decoders(*(_decoder(version.contract, array_like=array_like) for array_like in (False, True)))
 
     def decode(self, version: ServedVersion, body: bytes, headers: Headers = ()) -> Decoded:
-        """Raises MalformedBody, InvalidInput with every fault."""
+        """Raises TooManyValues, TooManyRows, MalformedBody, InvalidInput with every fault."""
+        if len(body) > SMALL_BYTES:
+            values_within(version.contract, body, self._max_rows)
         decoders: Decoders | None = version.codecs[self.name]
         if decoders is None:
             return _plain(version, _loose(body))
@@ -67,9 +78,15 @@ class V1:
             if instances:
                 return Decoded(Table([astuple(row) for row in instances]))
         loose = _loose(body)
+        self._few(loose.instances)
         if isinstance(loose.instances, UnsetType):
-            return Decoded(table_of(version, loose.inputs), _COLUMNAR)
+            return Decoded(table_of(version, loose.inputs, self._max_rows), _COLUMNAR)
         return Decoded(_examined(version, loose.instances))
+
+    def _few(self, instances: list[Any] | UnsetType) -> None:
+        """Raises TooManyRows: to explain what is wrong with each costs microseconds a row."""
+        if isinstance(instances, list) and len(instances) > self._max_rows:
+            raise TooManyRows(len(instances), self._max_rows)
 
     def encode(
         self,

@@ -7,8 +7,9 @@ tensor, that tensor itself (rows as lists).
 from typing import Any, NamedTuple
 
 from models.contract import Tensor
-from service.errors import Fault, InvalidInput
+from service.errors import Fault, InvalidInput, TooManyRows
 from service.featurelog.record import Problem, SkewKind
+from service.http.wire import ROWS_MAX
 from service.rows import Table
 from service.served import ServedVersion
 from service.validation import examine
@@ -27,13 +28,15 @@ def pointer(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
-def table_of(version: ServedVersion, inputs: Any) -> Table:
-    """Raises InvalidInput with every fault."""
+def table_of(version: ServedVersion, inputs: Any, max_rows: int = ROWS_MAX) -> Table:
+    """Raises TooManyRows, InvalidInput with every fault."""
     contract = version.contract
     columns = _columns(version, inputs)
     sizes = sorted({len(column.values) for column in columns.values()})
     if len(sizes) > 1:
         raise _misshaped(version, "/inputs", f"ragged: {sizes[:4]} rows, expected one number", sizes[-1])
+    if sizes and sizes[-1] > max_rows:
+        raise TooManyRows(sizes[-1], max_rows)
     lists = [column.values for column in columns.values()]
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*lists, strict=True)]
 

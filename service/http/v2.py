@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -13,10 +13,13 @@ from service.errors import Fault, InvalidInput, MalformedBody
 from service.http import v2_binary
 from service.http.answer import JSON, Answer, Headers
 from service.http.v2_inputs import NOT_SERVED, UNSERVED, InputTensor, inputs_of
-from service.http.wire import Decoded
+from service.http.values import SMALL_BYTES, values_within
+from service.http.wire import ROWS_MAX, Decoded
 from service.served import ServedVersion
 
 _EXPECTED = 'a JSON object {"inputs": [{"name", "shape", "datatype", "data"}]}'
+
+ID_CHARS_MAX = 1024  # it is echoed
 
 
 class RequestedOutput(msgspec.Struct):
@@ -26,7 +29,7 @@ class RequestedOutput(msgspec.Struct):
 
 class Body(msgspec.Struct):
     inputs: list[InputTensor]
-    id: str | None = None
+    id: Annotated[str, msgspec.Meta(max_length=ID_CHARS_MAX)] | None = None
     parameters: dict[str, Any] | None = None
     outputs: list[RequestedOutput] | None = None
 
@@ -39,12 +42,17 @@ class V2:
 
     name = "v2"
 
+    def __init__(self, max_rows: int = ROWS_MAX) -> None:
+        self._max_rows = max_rows
+
     def compile(self, version: ServedVersion) -> None:
         """Nothing is precomputed."""
 
     def decode(self, version: ServedVersion, body: bytes, headers: Headers = ()) -> Decoded:
-        """Raises MalformedBody, InvalidInput with every fault."""
+        """Raises TooManyValues, MalformedBody, InvalidInput with every fault."""
         head, beside = v2_binary.split(body, headers)
+        if len(head) > SMALL_BYTES:
+            values_within(version.contract, head, self._max_rows)
         asked = _parse(head)
         wanted = _wanted(version, asked)
         return Decoded(inputs_of(version, asked.inputs, beside), {"id": asked.id, "outputs": wanted})

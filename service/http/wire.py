@@ -12,6 +12,7 @@ from service.rows import Inputs
 from service.served import ServedVersion
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+ROWS_MAX = 10_000  # the setting `max_rows`, where nobody sets it
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):

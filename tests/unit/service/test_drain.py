@@ -12,6 +12,7 @@ import pytest
 
 from service.drain import Drain
 from service.http.cycle import CLOSE
+from service.http.patience import Look, Stage
 from tests.unit.service.serving import until
 
 LONG_S = 600.0
@@ -21,14 +22,17 @@ Test = Callable[[Drain, "Server"], Awaitable[None]]
 class Connection:
     """As uvicorn's protocols look from outside: idle after an answer, unless told otherwise."""
 
-    def __init__(self, server: "Server", *, answering: bool = False, timer: bool = True) -> None:
+    def __init__(self, server: "Server", *, answering: bool = False, asked: bool = True) -> None:
         self.cycle = SimpleNamespace(response_complete=not answering)
-        self.timeout_keep_alive_task = object() if timer else None
+        self.stage = Stage.IDLE if asked else Stage.HEAD
         self.ours, self.theirs = socket.socketpair()
         self.transport = SimpleNamespace(get_extra_info=lambda _: self.ours)
         self.told = False
         self._server = server
         server.server_state.connections.add(self)
+
+    def look(self) -> Look:
+        return Look(1, self.stage)
 
     def shutdown(self) -> None:
         self.told = True
@@ -120,7 +124,7 @@ def test_idle_connections_are_closed_and_the_server_ends_when_no_request_is_left
 
 def test_a_request_that_is_on_its_way_in_is_waited_for() -> None:
     async def test(drain: Drain, server: Server) -> None:
-        unread, half_read = Connection(server), Connection(server, timer=False)
+        unread, half_read = Connection(server), Connection(server, asked=False)
         unread.theirs.send(b"POST")
         drain.begin(signal.SIGINT)
         await until(lambda: not server.accepting, "the address let go")

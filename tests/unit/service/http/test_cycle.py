@@ -44,9 +44,11 @@ def cycle_of(
 ) -> RequestResponseCycle:
     scope: Any = {"type": "http", "method": method, "path": "/", "headers": [], "http_version": "1.1"}
     default = [(b"date", b"Fri, 20 Nov 2026 12:00:00 GMT"), *extra]
-    return kind(
+    cycle = kind(
         scope, sink, FlowControl(sink), QUIET, QUIET, False, default, asyncio.Event(), False, keep_alive, lambda: None
     )
+    cycle.more_body = False
+    return cycle
 
 
 def said(

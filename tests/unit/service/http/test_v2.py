@@ -168,13 +168,13 @@ def test_what_is_not_the_language_is_malformed(mixed: ServedVersion, data: bytes
     assert isinstance(refused(mixed, data), MalformedBody)
 
 
-def test_twenty_thousand_bad_inputs_cost_a_short_answer_and_little_time(mixed: ServedVersion) -> None:
-    inputs = [tensor(f"unknown{number}", "FP32", [1], [1]) for number in range(20_000)]
+def test_three_thousand_bad_inputs_cost_a_short_answer_and_little_time(mixed: ServedVersion) -> None:
+    inputs = [tensor(f"unknown{number}", "FP32", [1], [1]) for number in range(3_000)]
     error = refused(mixed, body(inputs))
     assert isinstance(error, InvalidInput)
     assert len(error.faults) == FAULTS_MAX
     assert len(error.problems) == 6  # unknown once, and the five that are absent
-    assert "and 20004 more" in str(error)
+    assert "and 3004 more" in str(error)
 
 
 def test_the_faults_come_in_the_same_order_every_time(mixed: ServedVersion) -> None:
@@ -273,7 +273,7 @@ def test_the_id_is_echoed_and_outputs_select_and_order(mixed: ServedVersion) -> 
     [
         ([{"name": "other"}], "/outputs/0/name"),
         ([{"name": "score"}, {"name": "x" * 10_000}], "/outputs/1/name"),
-        ([{"name": "score"}] * 100_000, "/outputs/1/name"),  # an answer is never larger than all outputs once
+        ([{"name": "score"}] * 10_000, "/outputs/1/name"),  # an answer is never larger than all outputs once
     ],
 )
 def test_outputs_that_are_not_there_or_asked_for_twice_are_refused(
