@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from models.errors import RunFailed
 from service.batch import Batch, Ran, Waiting
-from service.batch_plan import BatchRules, Cost, Release, Wait, portion, release, rows_admitted
+from service.batch_plan import BatchRules, Cost, Release, Wait, portion, release, retry_after_s, rows_admitted
 from service.errors import DeadlineExceeded, Overloaded, RuntimeFailed
 from service.joined import Joined, Joint, Tensors
 from service.served import ServedVersion
@@ -78,6 +78,7 @@ class _Queue:
         self._cost = Cost()
         self._waiting: deque[Waiting] = deque()
         self._rows = 0  # of those who wait and are not in a batch yet
+        self._bytes = 0  # of the tensors of those who are not wholly in a batch yet
         self._version: ServedVersion | None = None  # held only while something waits or runs
         self._running: Batch | None = None
         self._ends_ns = 0  # when what runs is expected to end
@@ -111,30 +112,39 @@ class _Queue:
 
     async def add(self, version: ServedVersion, inputs: Tensors, rows: int, deadline_ns: int) -> Ran:
         """The way of all others."""
-        if self._rows:
-            self._admit(rows, deadline_ns)
         waiting = Waiting(inputs, rows, deadline_ns, self._joint.shape_of(inputs, rows))
+        if self._rows:
+            self._admit(waiting)
         self._version, self.open_rows = version, 0
         self._waiting.append(waiting)
         self._rows += rows
+        self._bytes += waiting.waiting_bytes
         self._arm(deadline_ns)
         if self._running is None:
             self._look_soon()
         try:
             return await waiting.answer
         except asyncio.CancelledError:  # its client has gone: its place is free at once, the rest of it is not run
-            self._rows -= waiting.left
-            waiting.taken = waiting.rows
+            self._leave(waiting)
             raise
 
-    def _admit(self, rows: int, deadline_ns: int) -> None:
+    def _admit(self, one: Waiting) -> None:
         """Raises Overloaded for what does not fit behind those who wait."""
-        limit = self._rules.max_queue_rows
+        limit, bytes_max = self._rules.max_queue_rows, self._rules.max_queue_bytes
         if self._running is not None:
             begins_ns = max(monotonic_ns(), self._ends_ns)
-            limit = rows_admitted(self._rules, self._cost, (deadline_ns - begins_ns) / 1000)
-        if self._rows + rows > limit:
-            raise Overloaded(self._rows, limit)
+            limit = rows_admitted(self._rules, self._cost, (one.deadline_ns - begins_ns) / 1000)
+        retry_s = retry_after_s(self._rules, self._cost, self._rows)
+        if self._rows + one.rows > limit:
+            raise Overloaded(self._rows, limit, "rows", retry_s)
+        if self._bytes + one.waiting_bytes > bytes_max:
+            raise Overloaded(self._bytes, bytes_max, "bytes", retry_s)
+
+    def _leave(self, one: Waiting) -> None:
+        """Nothing more of it waits."""
+        self._rows -= one.left
+        self._bytes -= one.waiting_bytes
+        one.taken, one.waiting_bytes = one.rows, 0
 
     # --- out ------------------------------------------------------------------------------------------------------
 
@@ -197,7 +207,7 @@ class _Queue:
             self._rows -= rows
             room -= rows
             if not one.left:
-                self._waiting.popleft()
+                self._leave(self._waiting.popleft())
             self._drop_front(now_ns)
         return batch
 
@@ -247,8 +257,7 @@ class _Queue:
             self._drop(waiting.popleft())
 
     def _drop(self, one: Waiting) -> None:
-        self._rows -= one.left
-        one.taken = one.rows
+        self._leave(one)
         one.fail(DeadlineExceeded())
 
     def _arm(self, deadline_ns: int) -> None:

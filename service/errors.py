@@ -202,17 +202,17 @@ class AdminDisabled(Rejected):
 
 
 class Overloaded(Shed):
-    """The queue is full."""
+    """There is no room for it now, or no time behind what waits; it is refused at once."""
 
     code = "overloaded"
     retry_after_s = 1
 
-    def __init__(self, waiting_rows: int, limit: int) -> None:
-        super().__init__(waiting_rows, limit)
-        self.waiting_rows, self.limit = waiting_rows, limit
+    def __init__(self, waiting: int, limit: int, unit: str = "rows", retry_after_s: int = 1) -> None:
+        super().__init__(waiting, limit, unit, retry_after_s)
+        self.waiting, self.limit, self.unit, self.retry_after_s = waiting, limit, unit, retry_after_s
 
     def __str__(self) -> str:
-        return f"queue: {self.waiting_rows} rows wait, at most {self.limit} may; try again later"
+        return f"queue: {self.waiting} {self.unit} wait, at most {self.limit} may; try again in {self.retry_after_s} s"
 
 
 class DeadlineExceeded(Shed):

@@ -136,11 +136,14 @@ class Predictor:
         else:
             ask.decision = route(policy, self._feature_key(policy, ask))
         version = ask.served = snapshot.version(ask.model, ask.decision.version)
+        deadline_ns = ask.started_ns + int(_timeout_ms(ask.headers, self._limits.timeout_ms) * 1e6)
+        if time.monotonic_ns() > deadline_ns:
+            raise DeadlineExceeded  # before decoding, which costs more than most answers are worth
         decoded = ask.decoded = ask.wire.decode(version, ask.body, ask.headers)
+        ask.body = b""  # while it waits its tensors are what it holds, and the queue counts them
         ask.rows = decoded.inputs.n
         if ask.rows > self._limits.max_rows:
             raise TooManyRows(ask.rows, self._limits.max_rows)
-        deadline_ns = ask.started_ns + int(_timeout_ms(ask.headers, self._limits.timeout_ms) * 1e6)
         ran = await self._batcher.run(version, version.tensors(decoded.inputs), ask.rows, deadline_ns)
         ask.queue_us, ask.compute_us = ran.queue_us, ran.compute_us
         try:

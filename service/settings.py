@@ -64,6 +64,11 @@ class Settings(BaseSettings):
         gt=0,
         description="Rows that may wait for one version; beyond, or where they would expire waiting, requests are shed (503).",
     )
+    max_queue_bytes: int = Field(
+        default=256 << 20,
+        gt=0,
+        description="Bytes of input tensors that may wait for one version, beside what waits alone; beyond, requests are shed (503).",
+    )
     max_queue_delay_us: int = Field(
         default=0,
         ge=0,

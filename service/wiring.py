@@ -94,6 +94,7 @@ async def start_worker(settings: Settings) -> Worker:
     rules = BatchRules(
         max_batch_rows=settings.max_batch_rows,
         max_queue_rows=settings.max_queue_rows,
+        max_queue_bytes=settings.max_queue_bytes,
         max_queue_delay_us=settings.max_queue_delay_us,
         inline_below_us=settings.inline_below_us,
     )

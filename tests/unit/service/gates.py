@@ -79,7 +79,8 @@ class Fickle(Gate):
 
 def run(test: Test, telemetry: Telemetry | None = None, **given: Any) -> None:
     """A batcher of these rules for a test; where nothing else is said every run goes to the thread."""
-    rules = {"max_batch_rows": 8, "max_queue_rows": 100, "max_queue_delay_us": 0, "inline_below_us": 0.0, **given}
+    rules = {"max_batch_rows": 8, "max_queue_rows": 100, "max_queue_bytes": 1 << 20, "max_queue_delay_us": 0}
+    rules = {**rules, "inline_below_us": 0.0, **given}
 
     async def inside() -> None:
         batcher = Batcher(rules=BatchRules(**rules), telemetry=telemetry or Telemetry())

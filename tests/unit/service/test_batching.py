@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.batch import size_bytes
 from service.batching import Batcher
 from service.errors import DeadlineExceeded, Internal, Overloaded, RuntimeFailed
 from service.joined import Joint
@@ -313,6 +314,33 @@ def test_what_does_not_fit_in_the_queue_is_refused_at_once_and_later_let_in_agai
         await ask(batcher, gate, 1.0)
 
     run(test, max_queue_rows=10)
+
+
+def test_what_waits_is_bounded_by_its_bytes_and_its_place_is_free_when_it_is_run_or_gone() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        queue = batcher._queues[gate]  # type: ignore[index]
+        for _ in range(2):
+            first = await held(batcher, gate)
+            stays, gone = ask(batcher, gate, *[1.0] * 6), ask(batcher, gate, *[1.0] * 4)  # 80 bytes
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded, match="80 bytes wait, at most 80 may"):
+                await ask(batcher, gate, 1.0)
+            gone.cancel()
+            await asyncio.wait([gone])
+            another = ask(batcher, gate, *[2.0] * 4)
+            await asyncio.sleep(0)
+            assert queue._bytes == 80
+            gate.open.set()
+            await answers(first, stays, another)
+            assert (queue._bytes, queue._rows) == (0, 0)
+
+    run(test, max_queue_bytes=80)
+
+
+def test_strings_wait_with_their_characters() -> None:
+    assert size_bytes({"x": np.zeros(4, np.float32), "s": np.array([["four"], ["1"]], object)}) == 16 + 2 * 8 + 5
 
 
 def test_a_request_larger_than_the_queue_is_run_when_nothing_waits() -> None:
