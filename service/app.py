@@ -44,10 +44,9 @@ class Plumbline:
     async def start(self) -> None:
         """Loads and warms every pinned version; the worker accepts connections when this returns."""
         settings = read_settings()
-        self.worker = await start_worker(settings)
+        self.worker = worker = await start_worker(settings)
         await wait_for_release(settings.service_path)
-        self.bento_service.lane.guard = self.worker.guard
-        self.bento_service.lane.edge = self.worker.edge
+        self.bento_service.lane.open(worker.edge, worker.admission, worker.guard)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:

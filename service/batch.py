@@ -30,7 +30,7 @@ class Waiting:
 
     __slots__ = (
         "answer", "compute_us", "deadline_ns", "inputs", "outputs", "queue_us", "queued_ns", "rows", "settled", "shape",
-        "taken",
+        "taken", "waiting_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -39,6 +39,7 @@ class Waiting:
         self.inputs, self.rows, self.deadline_ns, self.shape = inputs, rows, deadline_ns, shape
         self.queued_ns = monotonic_ns()
         self.answer = answer
+        self.waiting_bytes = size_bytes(inputs)  # 0 when none of it waits any more
         self.taken = self.settled = self.queue_us = self.compute_us = 0
         self.outputs: list[list[Array]] = []
 
@@ -74,6 +75,16 @@ class Waiting:
         """No further part of it need be run."""
         if not self.answer.done():
             self.answer.set_exception(error)
+
+
+def size_bytes(inputs: Tensors) -> int:
+    """What these tensors hold; of strings their characters, and the pointers to them."""
+    size = 0
+    for array in inputs.values():
+        size += array.nbytes
+        if array.dtype == object:
+            size += sum(map(len, array.ravel()))
+    return size
 
 
 class Batch:

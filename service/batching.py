@@ -17,8 +17,9 @@ from weakref import WeakKeyDictionary
 
 from models.errors import RunFailed
 from service.batch import Batch, Ran, Waiting
-from service.batch_plan import BatchRules, Cost, Release, Wait, portion, release, rows_admitted
-from service.errors import DeadlineExceeded, Overloaded, RuntimeFailed
+from service.batch_plan import BatchRules, Cost, Release, Wait, portion, release, retry_after_s, rows_admitted
+from service.errors import ClientGone, DeadlineExceeded, Overloaded, RuntimeFailed
+from service.http.caller import Caller
 from service.joined import Joined, Joint, Tensors
 from service.served import ServedVersion
 from service.telemetry import Batches, Telemetry
@@ -41,10 +42,12 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="run")
         self._closed = False
 
-    async def run(self, version: ServedVersion, inputs: Tensors, rows: int, deadline_ns: int) -> Ran:
+    async def run(
+        self, version: ServedVersion, inputs: Tensors, rows: int, deadline_ns: int, caller: Caller | None = None
+    ) -> Ran:
         """The outputs for these inputs; `deadline_ns` of the monotonic clock.
 
-        Raises Overloaded, DeadlineExceeded, RuntimeFailed.
+        Raises Overloaded, DeadlineExceeded, RuntimeFailed; ClientGone where `caller` goes while it waits.
         """
         queue = self._queues.get(version)
         if queue is None:
@@ -53,7 +56,12 @@ class Batcher:
             queue = self._queues[version] = _Queue(rules=self._rules, joint=joint, batches=batches, start=self._start)
         if rows <= queue.open_rows:
             return queue.run_at_once(version, inputs, rows, deadline_ns)
-        return await queue.add(version, inputs, rows, deadline_ns)
+        return await queue.add(version, inputs, rows, deadline_ns, caller)
+
+    def refusal(self, version: ServedVersion, deadline_ns: int) -> Overloaded | None:
+        """Why a request of one row would be refused now."""
+        queue = self._queues.get(version)
+        return None if queue is None else queue.refusal(1, 0, deadline_ns)
 
     def close(self) -> None:
         """Ends the thread after its run, without waiting for it; what waits then is run on the event loop."""
@@ -78,6 +86,7 @@ class _Queue:
         self._cost = Cost()
         self._waiting: deque[Waiting] = deque()
         self._rows = 0  # of those who wait and are not in a batch yet
+        self._bytes = 0  # of the tensors of those who are not wholly in a batch yet
         self._version: ServedVersion | None = None  # held only while something waits or runs
         self._running: Batch | None = None
         self._ends_ns = 0  # when what runs is expected to end
@@ -109,32 +118,53 @@ class _Queue:
         self._batches.add(rows, Release.IDLE)
         return Ran(outputs, 0, int(took_us))
 
-    async def add(self, version: ServedVersion, inputs: Tensors, rows: int, deadline_ns: int) -> Ran:
+    async def add(
+        self, version: ServedVersion, inputs: Tensors, rows: int, deadline_ns: int, caller: Caller | None
+    ) -> Ran:
         """The way of all others."""
-        if self._rows:
-            self._admit(rows, deadline_ns)
         waiting = Waiting(inputs, rows, deadline_ns, self._joint.shape_of(inputs, rows), self._loop.create_future())
+        if (refused := self.refusal(rows, waiting.waiting_bytes, deadline_ns)) is not None:
+            raise refused
+        if caller is not None:
+            caller.waiting = waiting.answer
         self._version, self.open_rows = version, 0
         self._waiting.append(waiting)
         self._rows += rows
+        self._bytes += waiting.waiting_bytes
         self._arm(deadline_ns)
         if self._running is None:
             self._look_soon()
         try:
             return await waiting.answer
-        except asyncio.CancelledError:  # its client has gone: its place is free at once, the rest of it is not run
-            self._rows -= waiting.left
-            waiting.taken = waiting.rows
+        except (asyncio.CancelledError, ClientGone):  # its place is free at once, the rest of it is not run
+            self._leave(waiting)
             raise
+        finally:
+            if caller is not None:
+                caller.waiting = None
 
-    def _admit(self, rows: int, deadline_ns: int) -> None:
-        """Raises Overloaded for what does not fit behind those who wait."""
-        limit = self._rules.max_queue_rows
+    def refusal(self, rows: int, waiting_bytes: int, deadline_ns: int) -> Overloaded | None:
+        """Why so much does not fit behind those who wait."""
+        if not self._rows:
+            return None
+        limit, bytes_max = self._rules.max_queue_rows, self._rules.max_queue_bytes
         if self._running is not None:
             begins_ns = max(monotonic_ns(), self._ends_ns)
             limit = rows_admitted(self._rules, self._cost, (deadline_ns - begins_ns) / 1000)
         if self._rows + rows > limit:
-            raise Overloaded(self._rows, limit)
+            return Overloaded(self._rows, limit, "rows", self._retry_after_s())
+        if self._bytes + waiting_bytes > bytes_max:
+            return Overloaded(self._bytes, bytes_max, "bytes", self._retry_after_s())
+        return None
+
+    def _retry_after_s(self) -> int:
+        return retry_after_s(self._rules, self._cost, self._rows)
+
+    def _leave(self, one: Waiting) -> None:
+        """Nothing more of it waits."""
+        self._rows -= one.left
+        self._bytes -= one.waiting_bytes
+        one.taken, one.waiting_bytes = one.rows, 0
 
     # --- out ------------------------------------------------------------------------------------------------------
 
@@ -197,7 +227,7 @@ class _Queue:
             self._rows -= rows
             room -= rows
             if not one.left:
-                self._waiting.popleft()
+                self._leave(self._waiting.popleft())
             self._drop_front(now_ns)
         return batch
 
@@ -247,8 +277,7 @@ class _Queue:
             self._drop(waiting.popleft())
 
     def _drop(self, one: Waiting) -> None:
-        self._rows -= one.left
-        one.taken = one.rows
+        self._leave(one)
         one.fail(DeadlineExceeded())
 
     def _arm(self, deadline_ns: int) -> None:

@@ -190,12 +190,12 @@ class UrlTooLong(Rejected):
 
 
 class ClientGone(Rejected):
-    """The client closed the connection before its body was complete."""
+    """The client closed the connection before its body was complete, or while its request waited; it was not run."""
 
     code = "client_gone"
 
     def __str__(self) -> str:
-        return "connection: closed before the body was complete; nothing was predicted"
+        return "connection: closed by the client before its turn came; nothing was predicted"
 
 
 class ModelUnknown(Rejected):
@@ -269,17 +269,17 @@ class AdminDisabled(Rejected):
 
 
 class Overloaded(Shed):
-    """The queue is full."""
+    """There is no room for it now, or no time behind what waits; it is refused at once."""
 
     code = "overloaded"
     retry_after_s = 1
 
-    def __init__(self, waiting_rows: int, limit: int) -> None:
-        super().__init__(waiting_rows, limit)
-        self.waiting_rows, self.limit = waiting_rows, limit
+    def __init__(self, waiting: int, limit: int, unit: str = "rows", retry_after_s: int = 1) -> None:
+        super().__init__(waiting, limit, unit, retry_after_s)
+        self.waiting, self.limit, self.unit, self.retry_after_s = waiting, limit, unit, retry_after_s
 
     def __str__(self) -> str:
-        return f"queue: {self.waiting_rows} rows wait, at most {self.limit} may; try again later"
+        return f"queue: {self.waiting} {self.unit} wait, at most {self.limit} may; try again in {self.retry_after_s} s"
 
 
 class TooManyConnections(Shed):

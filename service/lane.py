@@ -8,19 +8,25 @@ from typing import Any
 
 from _bentoml_sdk import Service
 
+from service.http.admission import Admission
+from service.http.admitted import put_in_place
 from service.http.edge import Edge, Receive, Scope, Send
 from service.http.guard import Guard
 from service.http.paths import parse
-from service.http.protocol import put_in_place
 
 
 class Lane:
-    """The ASGI app of a worker; the start hook sets `edge` and `guard` before the first connection is accepted."""
+    """The ASGI app of a worker; what it has comes by `open`, before the first connection is accepted."""
 
     def __init__(self, bentoml_app: Any) -> None:
         self._bentoml_app = bentoml_app
         self.edge: Edge | None = None
         self.guard: Guard | None = None
+        self.admission: Admission | None = None
+
+    def open(self, edge: Edge, admission: Admission, guard: Guard) -> None:
+        """From here on connections find what they need."""
+        self.edge, self.admission, self.guard = edge, admission, guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self.edge is not None and (target := parse(scope["path"])) is not None:

@@ -22,6 +22,7 @@ from service.drain import Drain
 from service.featurelog.segments import Rotation
 from service.featurelog.writer import FeatureLog
 from service.http.admin import Admin
+from service.http.admission import Admission
 from service.http.answer import Answer
 from service.http.bounds import Bounds
 from service.http.control import Control
@@ -34,6 +35,7 @@ from service.http.v1 import V1, Native
 from service.http.v2 import V2
 from service.http.wire import Wire
 from service.memory import give_back_large_blocks
+from service.pace import Pressure
 from service.predict import Ask, Limits, Predictor
 from service.presence import Presence
 from service.release import RELEASE
@@ -52,6 +54,7 @@ class Worker:
     """What runs in one worker process."""
 
     edge: Edge
+    admission: Admission
     native: Native
     predictor: Predictor
     log: FeatureLog
@@ -108,11 +111,13 @@ async def start_worker(settings: Settings) -> Worker:
     rules = BatchRules(
         max_batch_rows=settings.max_batch_rows,
         max_queue_rows=settings.max_queue_rows,
+        max_queue_bytes=settings.max_queue_bytes,
         max_queue_delay_us=settings.max_queue_delay_us,
         inline_below_us=settings.inline_below_us,
     )
     batcher = Batcher(rules=rules, telemetry=telemetry)
     shadows = Shadows(queue_rows_max=settings.shadow_queue_rows_max, log=log, telemetry=telemetry)
+    pressure = Pressure()
     predictor = Predictor(
         catalogue=catalogue,
         batcher=batcher,
@@ -121,6 +126,7 @@ async def start_worker(settings: Settings) -> Worker:
         telemetry=telemetry,
         clock=clock,
         limits=Limits(settings.max_rows, settings.timeout_ms, settings.on_log_failure == "refuse"),
+        pressure=pressure,
     )
     parent = int(os.environ.get(SUPERVISOR) or os.getppid())
     drain = Drain(drain_s=settings.drain_s, grace_s=settings.grace_s, parent=parent, cut=predictor.cut_off)
@@ -142,6 +148,12 @@ async def start_worker(settings: Settings) -> Worker:
         compress_above_bytes=settings.compress_above_bytes,
     )
     guard = _guard(settings, telemetry)
+    admission = Admission(
+        turnstile=edge,
+        pressure=pressure,
+        waiting_max=settings.max_waiting_requests,
+        timeout_ms=settings.timeout_ms,
+    )
     await catalogue.refresh()
     warm_up(catalogue.current, native)
     drain.listen()
@@ -160,7 +172,7 @@ async def start_worker(settings: Settings) -> Worker:
     gc.collect()
     gc.freeze()  # what is loaded now stays: collections then look at requests only (p99 6.3 → 2.7 ms at full load)
     _log.info("worker.ready", writer=log.writer, epoch=log.epoch, torn_bytes=log.torn_bytes)
-    return Worker(edge, native, predictor, log, batcher, shadows, presence, drain, guard, tasks)
+    return Worker(edge, admission, native, predictor, log, batcher, shadows, presence, drain, guard, tasks)
 
 
 def _guard(settings: Settings, telemetry: Telemetry) -> Guard:

@@ -23,11 +23,13 @@ from service.errors import (
     Internal,
     MalformedBody,
     MethodUnsupported,
+    Overloaded,
     RequestError,
     RouteUnknown,
     UnsupportedEncoding,
 )
 from service.http.answer import Answer
+from service.http.caller import CALLER, Caller
 from service.http.encoding import accepted, packed
 from service.http.errors import error_answer
 from service.http.paths import Target, Verb
@@ -72,7 +74,7 @@ class Edge:
         wire = self._wires.get(target.verb)
         try:
             if wire is not None and scope["method"] == "POST":
-                answer = await self._predict(wire, target, headers, request_id, receive)
+                answer = await self._predict(wire, target, headers, request_id, receive, scope.get(CALLER))
             else:
                 answer = await self._control(target, scope, headers, request_id, receive)
             if len(answer.body) > self._compress_above_bytes and (coding := accepted(headers)) is not None:
@@ -91,9 +93,39 @@ class Edge:
                 break
         return f"{self._id_prefix}{next(self._ids):x}"
 
-    async def _predict(self, wire: Wire, target: Target, headers: Headers, request_id: str, receive: Receive) -> Answer:
-        ask = Ask(wire, target.model, target.version, request_id, headers, time.monotonic_ns())
+    def would_refuse(self, target: Target, timeout_ms: int) -> Overloaded | None:
+        """The model's own queue has no room for one more."""
+        return self._predictor.would_refuse(target.model, target.version, timeout_ms)
+
+    def turn_away(self, target: Target, request_id: bytes, error: Overloaded) -> bytes | None:
+        """Puts a prediction that is refused unread on record; the id that its answer carries, None: it is no prediction."""
+        wire = self._wires.get(target.verb)
+        if wire is None:
+            return None
+        own = request_id if REQUEST_ID.fullmatch(request_id) else self.request_id([]).encode()
+        ask = Ask(wire, target.model, target.version, own.decode(), [], time.monotonic_ns())
+        self._predictor.turn_away(ask, error)
+        return own
+
+    def flush(self) -> None:
+        """Writes the records of this turn."""
+        self._predictor.flush()
+
+    async def _predict(
+        self,
+        wire: Wire,
+        target: Target,
+        headers: Headers,
+        request_id: str,
+        receive: Receive,
+        caller: Caller | None,
+    ) -> Answer:
+        ask = Ask(wire, target.model, target.version, request_id, headers, time.monotonic_ns(), caller=caller)
         try:
+            if caller is not None and caller.arrived_ns:  # it waited at the door
+                ask.started_ns = caller.arrived_ns
+                if caller.refusal is not None:
+                    raise caller.refusal
             ask.body = await read_body(headers, receive, self._max_body_bytes)
             if target.verb is Verb.NATIVE_PREDICT:
                 ask.model = native_model(ask.body)

@@ -13,6 +13,7 @@ from models.lock import Pin
 from models.tensors import Array
 from service.batch_plan import BatchRules
 from service.batching import Batcher
+from service.http.caller import Caller
 from service.telemetry import Telemetry
 
 FAR_NS = 1 << 62
@@ -79,7 +80,8 @@ class Fickle(Gate):
 
 def run(test: Test, telemetry: Telemetry | None = None, **given: Any) -> None:
     """A batcher of these rules for a test; where nothing else is said every run goes to the thread."""
-    rules = {"max_batch_rows": 8, "max_queue_rows": 100, "max_queue_delay_us": 0, "inline_below_us": 0.0, **given}
+    rules = {"max_batch_rows": 8, "max_queue_rows": 100, "max_queue_bytes": 1 << 20, "max_queue_delay_us": 0}
+    rules = {**rules, "inline_below_us": 0.0, **given}
 
     async def inside() -> None:
         batcher = Batcher(rules=BatchRules(**rules), telemetry=telemetry or Telemetry())
@@ -91,9 +93,12 @@ def run(test: Test, telemetry: Telemetry | None = None, **given: Any) -> None:
     asyncio.run(inside())
 
 
-def ask(batcher: Batcher, gate: Gate, *values: float, deadline_ns: int = FAR_NS) -> "asyncio.Task[Any]":
+def ask(
+    batcher: Batcher, gate: Gate, *values: float, deadline_ns: int = FAR_NS, caller: Caller | None = None
+) -> "asyncio.Task[Any]":
     """A request of these rows, on its way."""
-    return asyncio.ensure_future(batcher.run(gate, {"x": np.array(values)}, len(values), deadline_ns))  # type: ignore[arg-type]
+    inputs = {"x": np.array(values)}
+    return asyncio.ensure_future(batcher.run(gate, inputs, len(values), deadline_ns, caller))  # type: ignore[arg-type]
 
 
 async def until(condition: Callable[[], object], what: str, deadline_s: float = 10.0) -> None:

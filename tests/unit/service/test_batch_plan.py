@@ -4,11 +4,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.batch_plan import OUTLIER, WEIGHT, BatchRules, Cost, Release, Wait, portion, release, rows_admitted
+from service.batch_plan import (
+    OUTLIER,
+    SHARE,
+    WEIGHT,
+    BatchRules,
+    Cost,
+    Release,
+    Wait,
+    portion,
+    release,
+    retry_after_s,
+    rows_admitted,
+)
 
 RUNS = st.lists(st.tuples(st.integers(1, 10_000), st.floats(0, 1e7)), max_size=30)
 ROWS = st.integers(1, 100_000)
-RULES = BatchRules(max_batch_rows=64, max_queue_rows=1_000, max_queue_delay_us=100, inline_below_us=500)
+RULES = BatchRules(
+    max_batch_rows=64, max_queue_rows=1_000, max_queue_bytes=1 << 20, max_queue_delay_us=100, inline_below_us=500
+)
 
 
 def learnt(runs: list[tuple[int, float]]) -> Cost:
@@ -101,7 +115,9 @@ def test_a_batch_is_released_when_full_or_when_waiting_longer_would_hurt(
 
 @given(st.integers(1, 1_000), st.integers(0, 10**12), st.integers(0, 10**12))
 def test_without_a_delay_nothing_ever_waits_for_company(rows: int, deadline_ns: int, now_ns: int) -> None:
-    rules = BatchRules(max_batch_rows=64, max_queue_rows=1_000, max_queue_delay_us=0, inline_below_us=500)
+    rules = BatchRules(
+        max_batch_rows=64, max_queue_rows=1_000, max_queue_bytes=1 << 20, max_queue_delay_us=0, inline_below_us=500
+    )
     found = release(rules, Cost(), rows=rows, oldest_ns=0, deadline_ns=deadline_ns, now_ns=now_ns)
     assert found is (Release.FULL if rows >= 64 else Release.IDLE)
 
@@ -130,7 +146,14 @@ def test_no_more_is_admitted_than_the_queue_holds(runs: list[tuple[int, float]],
     assert 0 <= rows_admitted(RULES, learnt(runs), remaining_us) <= RULES.max_queue_rows
 
 
+def test_whoever_is_refused_is_told_to_come_when_what_waits_has_been_run() -> None:
+    assert retry_after_s(RULES, Cost(), 1_000) == 1  # nothing is known
+    assert retry_after_s(RULES, learnt([(64, 1_000.0)]), 1_000) == 1  # 16 ms, and a second is the shortest there is
+    assert retry_after_s(RULES, learnt([(64, 1e6)]), 641) == 11
+    assert retry_after_s(RULES, learnt([(64, 1e9)]), 1_000) == 30
+
+
 def test_what_would_expire_behind_the_others_is_not_admitted() -> None:
     cost = learnt([(64, 640.0)])
-    assert rows_admitted(RULES, cost, 1_280.0) == 128
+    assert rows_admitted(RULES, cost, 1_280.0) == int(128 * SHARE)
     assert rows_admitted(RULES, Cost(), 1.0) == RULES.max_queue_rows  # nothing is known, so nothing is refused for it

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.batch import size_bytes
 from service.batching import Batcher
-from service.errors import DeadlineExceeded, Internal, Overloaded, RuntimeFailed
+from service.errors import ClientGone, DeadlineExceeded, Internal, Overloaded, RuntimeFailed
+from service.http.caller import Caller
 from service.joined import Joint
 from service.telemetry import Telemetry
 from tests.unit.service.gates import (
@@ -147,6 +149,30 @@ def test_a_cancelled_caller_is_not_run_breaks_nobody_and_leaves_its_place() -> N
         assert sum(gate.sizes) == 1 + 1 + 9
         with pytest.raises(asyncio.CancelledError):
             await gone
+
+    run(test, max_queue_rows=10)
+
+
+def test_whoever_goes_while_it_waits_is_not_run_and_leaves_its_place() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        first = await held(batcher, gate)
+        callers = [Caller() for _ in range(9)]
+        gone = [ask(batcher, gate, 5.0, caller=caller) for caller in callers]
+        stays = ask(batcher, gate, 2.0, caller=Caller())
+        await asyncio.sleep(0)
+        for caller in callers:
+            assert caller.waiting is not None
+            caller.waiting.set_exception(ClientGone())
+        await asyncio.wait(gone)
+        another = ask(batcher, gate, *[1.0] * 9)  # there is room only where they were
+        await asyncio.sleep(0)
+        gate.open.set()
+        assert (await answers(first, stays, another))[1] == [5]
+        assert sum(gate.sizes) == 1 + 1 + 9
+        assert all(isinstance(task.exception(), ClientGone) for task in gone)
+        assert all(caller.waiting is None for caller in callers)
 
     run(test, max_queue_rows=10)
 
@@ -313,6 +339,33 @@ def test_what_does_not_fit_in_the_queue_is_refused_at_once_and_later_let_in_agai
         await ask(batcher, gate, 1.0)
 
     run(test, max_queue_rows=10)
+
+
+def test_what_waits_is_bounded_by_its_bytes_and_its_place_is_free_when_it_is_run_or_gone() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        queue = batcher._queues[gate]  # type: ignore[index]
+        for _ in range(2):
+            first = await held(batcher, gate)
+            stays, gone = ask(batcher, gate, *[1.0] * 6), ask(batcher, gate, *[1.0] * 4)  # 80 bytes
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded, match="80 bytes wait, at most 80 may"):
+                await ask(batcher, gate, 1.0)
+            gone.cancel()
+            await asyncio.wait([gone])
+            another = ask(batcher, gate, *[2.0] * 4)
+            await asyncio.sleep(0)
+            assert queue._bytes == 80
+            gate.open.set()
+            await answers(first, stays, another)
+            assert (queue._bytes, queue._rows) == (0, 0)
+
+    run(test, max_queue_bytes=80)
+
+
+def test_strings_wait_with_their_characters() -> None:
+    assert size_bytes({"x": np.zeros(4, np.float32), "s": np.array([["four"], ["1"]], object)}) == 16 + 2 * 8 + 5
 
 
 def test_a_request_larger_than_the_queue_is_run_when_nothing_waits() -> None:

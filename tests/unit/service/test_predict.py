@@ -241,13 +241,14 @@ def test_a_shadow_with_another_order_of_columns_gets_each_value_in_its_place(tmp
 # --- shed and failed ----------------------------------------------------------------------------------------------
 
 
-def test_what_comes_too_late_is_shed_with_its_values_on_record(tmp_path: Path) -> None:
+def test_what_comes_too_late_is_shed_undecoded(tmp_path: Path) -> None:
     async def test(service: Service) -> None:
-        reply = await service.predict(ROW)
-        assert (reply.status, reply.json["code"]) == (504, "deadline_exceeded")
-        (record,) = service.requests()
-        assert (record.outcome, record.outputs) == (Outcome.SHED, None)
-        assert record.features is not None
+        for body in (ROW, "no row at all"):
+            reply = await service.predict(body)
+            assert (reply.status, reply.json["code"]) == (504, "deadline_exceeded")
+        for record in service.requests():
+            assert (record.outcome, record.model, record.arm) == (Outcome.SHED, "mixed", "stable")
+            assert (record.features, record.outputs) == (None, None)
 
     run(tmp_path, test, timeout_ms=1e-6)
 
@@ -261,6 +262,7 @@ def test_more_than_the_queue_holds_is_shed_at_once_with_a_time_to_come_again(tmp
         refused = next(reply for reply in replies if reply.status == 503)
         assert (refused.json["code"], refused.headers["retry-after"]) == ("overloaded", "1")
         assert Counter(record.status for record in service.requests()[1:]) == statuses
+        assert all(record.features is not None for record in service.requests())
         adds_up(service)
 
     run(tmp_path, test, max_queue_rows=10, inline_below_us=0)
