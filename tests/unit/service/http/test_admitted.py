@@ -80,7 +80,7 @@ def run(tmp_path: Path, test: Test, **settings: Any) -> None:
     async def inside() -> None:
         async with serving(tmp_path, **settings) as service:
             lane = Lane(None)
-            lane.edge, lane.admission = service.worker.edge, service.worker.admission
+            lane.open(service.worker.edge, service.worker.admission, service.worker.guard)
             config, state = uvicorn.Config(lane, log_config=None), ServerState()
             clients: list[Client] = []
             order: list[Wire] = []  # of everybody's answers
