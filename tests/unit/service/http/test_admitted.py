@@ -177,15 +177,15 @@ def test_a_pipelined_request_is_not_answered_before_the_one_in_front_of_it(tmp_p
 
 def test_health_metrics_and_admin_do_not_wait_for_predictions(tmp_path: Path) -> None:
     async def test(service: Service, connect: Callable[[], Client]) -> None:
-        crowd = [connect() for _ in range(CROWD)]
+        crowd = [connect() for _ in range(4 * CROWD)]
         for client in crowd:
             client.send()
         others = [connect() for _ in range(4)]
         for client, path in zip(others, ("/livez", "/readyz", "/v2/models/mixed", "/admin/routes"), strict=True):
             client.send("authorization: Bearer secret", path=path, method="GET")
-        assert await answered(*others, *crowd) == {200: 4 + CROWD}
+        assert await answered(*others, *crowd) == {200: 4 + 4 * CROWD}
         order = others[0].wire.order
-        assert all(order.index(client.wire) < order.index(crowd[CROWD // 2].wire) for client in others)
+        assert all(order.index(client.wire) < order.index(crowd[BEGIN_AT_ONCE].wire) for client in others)
 
     run(tmp_path, test, admin_token="secret")
 
