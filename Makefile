@@ -48,8 +48,9 @@ format: $(VENV)/.dev ## what ruff can mend by itself
 	$(BIN)/ruff check --fix .
 
 .PHONY: promises
-promises: $(VENV)/.dev ## the promises, the long way: their tests, then months of unchanged traffic; ARGS="--months 20"
+promises: $(VENV)/.dev ## the promises, the long way: their tests, twice the load of one core, then months of unchanged traffic; ARGS="--months 20"
 	$(BIN)/python -m pytest tests/promises
+	$(BIN)/python -m tests.promises.overload
 	$(BIN)/python -m tests.promises.false_alarms $(ARGS)
 
 .PHONY: load

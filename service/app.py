@@ -43,7 +43,7 @@ class Plumbline:
     async def start(self) -> None:
         """Loads and warms every pinned version; the worker accepts connections when this returns."""
         self.worker = await start_worker(read_settings())
-        self.bento_service.lane.edge = self.worker.edge
+        self.bento_service.lane.edge, self.bento_service.lane.admission = self.worker.edge, self.worker.admission
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:

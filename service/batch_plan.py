@@ -15,6 +15,7 @@ WEIGHT = 0.05  # of a new measurement: about the last 20 runs of its size count
 OUTLIER = 4.0  # times the mean: what a measurement counts for at most
 SHORTEST_US = 0.001  # the clock may have stood still; nothing is divided by nothing
 TIMER_SLACK_US = 5_000  # timers have a millisecond, a busy machine a few: a run must begin before its deadline
+SHARE = 0.4  # of the time that is left may be planned: estimates are of quiet times, and with all of it most came late
 RETRY_S_MAX = 30  # whoever is told to stay away for longer is not told of a queue but of an outage
 SIZES_MAX = 32  # classes by power of two: more rows than any tensor of this process can hold
 
@@ -143,11 +144,11 @@ def portion(rows: int, room: int, *, first: bool, divisible: bool) -> int:
 
 
 def rows_admitted(rules: BatchRules, cost: Cost, remaining_us: float) -> int:
-    """How many rows may wait so that the last of them is still run in `remaining_us`; never more than the queue holds."""
+    """How many rows may wait so that the last is run in a SHARE of `remaining_us`; never more than the queue holds."""
     expected_us = cost.estimate_us(rules.max_batch_rows)
     if expected_us == inf:
         return rules.max_queue_rows
-    return min(rules.max_queue_rows, int(max(0.0, remaining_us) * rules.max_batch_rows / expected_us))
+    return min(rules.max_queue_rows, int(max(0.0, remaining_us) * SHARE * rules.max_batch_rows / expected_us))
 
 
 def retry_after_s(rules: BatchRules, cost: Cost, rows: int) -> int:

@@ -18,7 +18,8 @@ from weakref import WeakKeyDictionary
 from models.errors import RunFailed
 from service.batch import Batch, Ran, Waiting
 from service.batch_plan import BatchRules, Cost, Release, Wait, portion, release, retry_after_s, rows_admitted
-from service.errors import DeadlineExceeded, Overloaded, RuntimeFailed
+from service.errors import ClientGone, DeadlineExceeded, Overloaded, RuntimeFailed
+from service.http.caller import Caller
 from service.joined import Joined, Joint, Tensors
 from service.served import ServedVersion
 from service.telemetry import Batches, Telemetry
@@ -41,10 +42,12 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="run")
         self._closed = False
 
-    async def run(self, version: ServedVersion, inputs: Tensors, rows: int, deadline_ns: int) -> Ran:
+    async def run(
+        self, version: ServedVersion, inputs: Tensors, rows: int, deadline_ns: int, caller: Caller | None = None
+    ) -> Ran:
         """The outputs for these inputs; `deadline_ns` of the monotonic clock.
 
-        Raises Overloaded, DeadlineExceeded, RuntimeFailed.
+        Raises Overloaded, DeadlineExceeded, RuntimeFailed; ClientGone where `caller` goes while it waits.
         """
         queue = self._queues.get(version)
         if queue is None:
@@ -53,7 +56,12 @@ class Batcher:
             queue = self._queues[version] = _Queue(rules=self._rules, joint=joint, batches=batches, start=self._start)
         if rows <= queue.open_rows:
             return queue.run_at_once(version, inputs, rows, deadline_ns)
-        return await queue.add(version, inputs, rows, deadline_ns)
+        return await queue.add(version, inputs, rows, deadline_ns, caller)
+
+    def refusal(self, version: ServedVersion, deadline_ns: int) -> Overloaded | None:
+        """Why a request of one row would be refused now."""
+        queue = self._queues.get(version)
+        return None if queue is None else queue.refusal(1, 0, deadline_ns)
 
     def close(self) -> None:
         """Ends the thread after its run; what waits then is run on the event loop."""
@@ -110,11 +118,15 @@ class _Queue:
         self._batches.add(rows, Release.IDLE)
         return Ran(outputs, 0, int(took_us))
 
-    async def add(self, version: ServedVersion, inputs: Tensors, rows: int, deadline_ns: int) -> Ran:
+    async def add(
+        self, version: ServedVersion, inputs: Tensors, rows: int, deadline_ns: int, caller: Caller | None
+    ) -> Ran:
         """The way of all others."""
         waiting = Waiting(inputs, rows, deadline_ns, self._joint.shape_of(inputs, rows))
-        if self._rows:
-            self._admit(waiting)
+        if (refused := self.refusal(rows, waiting.waiting_bytes, deadline_ns)) is not None:
+            raise refused
+        if caller is not None:
+            caller.waiting = waiting.answer
         self._version, self.open_rows = version, 0
         self._waiting.append(waiting)
         self._rows += rows
@@ -124,21 +136,29 @@ class _Queue:
             self._look_soon()
         try:
             return await waiting.answer
-        except asyncio.CancelledError:  # its client has gone: its place is free at once, the rest of it is not run
+        except (asyncio.CancelledError, ClientGone):  # its place is free at once, the rest of it is not run
             self._leave(waiting)
             raise
+        finally:
+            if caller is not None:
+                caller.waiting = None
 
-    def _admit(self, one: Waiting) -> None:
-        """Raises Overloaded for what does not fit behind those who wait."""
+    def refusal(self, rows: int, waiting_bytes: int, deadline_ns: int) -> Overloaded | None:
+        """Why so much does not fit behind those who wait."""
+        if not self._rows:
+            return None
         limit, bytes_max = self._rules.max_queue_rows, self._rules.max_queue_bytes
         if self._running is not None:
             begins_ns = max(monotonic_ns(), self._ends_ns)
-            limit = rows_admitted(self._rules, self._cost, (one.deadline_ns - begins_ns) / 1000)
-        retry_s = retry_after_s(self._rules, self._cost, self._rows)
-        if self._rows + one.rows > limit:
-            raise Overloaded(self._rows, limit, "rows", retry_s)
-        if self._bytes + one.waiting_bytes > bytes_max:
-            raise Overloaded(self._bytes, bytes_max, "bytes", retry_s)
+            limit = rows_admitted(self._rules, self._cost, (deadline_ns - begins_ns) / 1000)
+        if self._rows + rows > limit:
+            return Overloaded(self._rows, limit, "rows", self._retry_after_s())
+        if self._bytes + waiting_bytes > bytes_max:
+            return Overloaded(self._bytes, bytes_max, "bytes", self._retry_after_s())
+        return None
+
+    def _retry_after_s(self) -> int:
+        return retry_after_s(self._rules, self._cost, self._rows)
 
     def _leave(self, one: Waiting) -> None:
         """Nothing more of it waits."""

@@ -123,12 +123,12 @@ class UnsupportedEncoding(Rejected):
 
 
 class ClientGone(Rejected):
-    """The client closed the connection before its body was complete."""
+    """The client closed the connection before its body was complete, or while its request waited; it was not run."""
 
     code = "client_gone"
 
     def __str__(self) -> str:
-        return "connection: closed before the body was complete; nothing was predicted"
+        return "connection: closed by the client before its turn came; nothing was predicted"
 
 
 class ModelUnknown(Rejected):

@@ -8,17 +8,19 @@ from typing import Any
 
 from _bentoml_sdk import Service
 
+from service.http.admission import Admission
+from service.http.admitted import put_in_place
 from service.http.edge import Edge, Receive, Scope, Send
 from service.http.paths import parse
-from service.http.protocol import put_in_place
 
 
 class Lane:
-    """The ASGI app of a worker; `edge` is set by the service's start hook, before the first connection is accepted."""
+    """The ASGI app of a worker; the service's start hook sets what it has before the first connection is accepted."""
 
     def __init__(self, bentoml_app: Any) -> None:
         self._bentoml_app = bentoml_app
         self.edge: Edge | None = None
+        self.admission: Admission | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self.edge is not None and (target := parse(scope["path"])) is not None:

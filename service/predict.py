@@ -26,6 +26,7 @@ from service.errors import (
     InvalidInput,
     LogUnavailable,
     MalformedBody,
+    Overloaded,
     RequestError,
     RuntimeFailed,
     TooManyRows,
@@ -33,8 +34,10 @@ from service.errors import (
 from service.featurelog.record import MODEL_NAME_CHARS_MAX, Block, Outcome, Request, TensorNote
 from service.featurelog.writer import FeatureLog
 from service.http.answer import Answer
+from service.http.caller import Caller
 from service.http.errors import error_answer, status_of
 from service.http.wire import Decoded, Wire
+from service.pace import Pressure
 from service.routing import Decision, RoutePolicy, pin, route
 from service.rows import Inputs, Matrix, PlainTensors, Table
 from service.served import ServedVersion
@@ -70,6 +73,7 @@ class Ask:
     wide_outputs: Sequence[TensorNote] = ()
     queue_us: int = 0
     compute_us: int = 0
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +98,11 @@ class Predictor:
         telemetry: Telemetry,
         clock: Clock,
         limits: Limits,
+        pressure: Pressure,
     ) -> None:
         self._catalogue, self._batcher, self._shadows = catalogue, batcher, shadows
         self._featurelog, self._telemetry, self._clock, self._limits = log, telemetry, clock, limits
-        self._publish_due = False
+        self._pressure, self._publish_due = pressure, False
 
     async def predict(self, ask: Ask) -> Answer:
         """The answer to a request whose body is read; its record is written when this returns."""
@@ -122,6 +127,8 @@ class Predictor:
 
     async def settle_error(self, ask: Ask, error: RequestError) -> Answer:
         """Records a request that gets no prediction, and says why."""
+        if isinstance(error, Overloaded):
+            self._pressure.high = True  # the next ones are turned away before they are read
         await self._settle(ask, error.outcome, status_of(error), error.code, error)
         return error_answer(error, ask.request_id, _headers(ask))
 
@@ -144,7 +151,7 @@ class Predictor:
         ask.rows = decoded.inputs.n
         if ask.rows > self._limits.max_rows:
             raise TooManyRows(ask.rows, self._limits.max_rows)
-        ran = await self._batcher.run(version, version.tensors(decoded.inputs), ask.rows, deadline_ns)
+        ran = await self._batcher.run(version, version.tensors(decoded.inputs), ask.rows, deadline_ns, ask.caller)
         ask.queue_us, ask.compute_us = ran.queue_us, ran.compute_us
         try:
             ask.outputs = version.outputs.block(ran.outputs, ask.rows)
@@ -152,6 +159,29 @@ class Predictor:
             raise RuntimeFailed(version.pin.ref, error.reason) from error
         ask.wide_outputs = _wide(version, ran.outputs)
         return ask.wire.encode(version, ran.outputs, decoded, ask.request_id, _headers(ask))
+
+    def would_refuse(self, model: str, version: str | None, timeout_ms: int) -> Overloaded | None:
+        """What the queue of the version that would answer says to one row more; None also where routing must decide."""
+        snapshot = self._catalogue.current
+        policy = snapshot.policies.get(model)
+        if policy is None or (version is None and policy.canary is not None):
+            return None
+        served = snapshot.versions.get((model, version or policy.stable))
+        if served is None:
+            return None
+        limit_ms = self._limits.timeout_ms
+        longest_ms = min(limit_ms, timeout_ms) if timeout_ms else limit_ms
+        return self._batcher.refusal(served, time.monotonic_ns() + int(longest_ms * 1e6))
+
+    def flush(self) -> None:
+        """Writes what was handed to the log, whose own turn comes later in the loop."""
+        self._featurelog.flush()
+
+    def turn_away(self, ask: Ask, error: Overloaded) -> None:
+        """Records a request that was refused unread; nobody waits for the write."""
+        record = self._record(ask, error.outcome, status_of(error), error.code, error)
+        self._featurelog.append_request(record)
+        self._count(ask, record)
 
     def _feature_key(self, policy: RoutePolicy, ask: Ask) -> bytes:
         """The first row's value of the key feature, read by the stable version's contract."""

@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=16 << 20, gt=0, description="Largest request body; a larger one is refused (413) unread."
     )
+    max_uploads_bytes: int = Field(
+        default=256 << 20,
+        gt=0,
+        description="Bytes of bodies in several pieces that a worker reads at once; beyond, they are shed (503) unread.",
+    )
     compress_above_bytes: int = Field(
         default=16 << 10,
         ge=0,
@@ -59,6 +64,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Most rows of one run; waiting requests are joined up to it, larger ones are divided by it.",
     )
+    max_waiting_requests: int = Field(
+        default=2_000,
+        ge=0,
+        description="Requests that may wait for a worker's event loop; beyond, or where a fifth of their deadline would pass, "
+        "they are shed (503) before they are read.",
+    )
     max_queue_rows: int = Field(
         default=20_000,
         gt=0,
@@ -67,7 +78,7 @@ class Settings(BaseSettings):
     max_queue_bytes: int = Field(
         default=256 << 20,
         gt=0,
-        description="Bytes of input tensors that may wait for one version, beside what waits alone; beyond, requests are shed (503).",
+        description="Bytes of input tensors that may wait for one version; beyond, requests are shed (503).",
     )
     max_queue_delay_us: int = Field(
         default=0,

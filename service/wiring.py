@@ -20,14 +20,17 @@ from service.clock import Clock
 from service.featurelog.segments import Rotation
 from service.featurelog.writer import FeatureLog
 from service.http.admin import Admin
+from service.http.admission import Admission
 from service.http.answer import Answer
 from service.http.control import Control
 from service.http.edge import Edge, Headers
 from service.http.feedback import Feedback
 from service.http.paths import Verb
+from service.http.uploads import Uploads
 from service.http.v1 import V1, Native
 from service.http.v2 import V2
 from service.http.wire import Wire
+from service.pace import Pressure
 from service.predict import Ask, Limits, Predictor
 from service.release import RELEASE
 from service.routes_file import RoutesFile
@@ -44,6 +47,7 @@ class Worker:
     """What runs in one worker process."""
 
     edge: Edge
+    admission: Admission
     native: Native
     predictor: Predictor
     log: FeatureLog
@@ -100,6 +104,7 @@ async def start_worker(settings: Settings) -> Worker:
     )
     batcher = Batcher(rules=rules, telemetry=telemetry)
     shadows = Shadows(queue_rows_max=settings.shadow_queue_rows_max, log=log, telemetry=telemetry)
+    pressure = Pressure()
     predictor = Predictor(
         catalogue=catalogue,
         batcher=batcher,
@@ -108,6 +113,7 @@ async def start_worker(settings: Settings) -> Worker:
         telemetry=telemetry,
         clock=clock,
         limits=Limits(settings.max_rows, settings.timeout_ms, settings.on_log_failure == "refuse"),
+        pressure=pressure,
     )
     control = Control(catalogue=catalogue, log=log, telemetry=telemetry, publish=predictor.publish, release=RELEASE)
     feedback = Feedback(catalogue=catalogue, log=log, telemetry=telemetry, clock=clock)
@@ -117,7 +123,14 @@ async def start_worker(settings: Settings) -> Worker:
         wires=wires,
         handlers={**control.handlers(), **feedback.handlers(), **admin.handlers()},
         max_body_bytes=settings.max_body_bytes,
+        uploads=Uploads(settings.max_uploads_bytes),
         compress_above_bytes=settings.compress_above_bytes,
+    )
+    admission = Admission(
+        turnstile=edge,
+        pressure=pressure,
+        waiting_max=settings.max_waiting_requests,
+        timeout_ms=settings.timeout_ms,
     )
     await catalogue.refresh()
     warm_up(catalogue.current, native)
@@ -129,7 +142,7 @@ async def start_worker(settings: Settings) -> Worker:
     gc.collect()
     gc.freeze()  # what is loaded now stays: collections then look at requests only (p99 6.3 → 2.7 ms at full load)
     _log.info("worker.ready", writer=log.writer, epoch=log.epoch, torn_bytes=log.torn_bytes)
-    return Worker(edge, native, predictor, log, batcher, shadows, tasks)
+    return Worker(edge, admission, native, predictor, log, batcher, shadows, tasks)
 
 
 def configure_logging() -> None:

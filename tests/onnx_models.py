@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from onnx import ModelProto, NodeProto, TensorProto, helper
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from models.contract import Column, Contract, Kind, Tensor
 from models.lock import Pin
@@ -122,6 +123,34 @@ def image_contract() -> Contract:
             Tensor(name="same", datatype="FP32", shape=(-1, 2, 2)),
         ),
         output_columns=(Column(name="total", kind=Kind.FLOAT),),
+    )
+
+
+def wide(width: int = 2048, layers: int = 30, features: int = 20) -> bytes:
+    """score of some numbers by a wide network whose layers share one matrix: long runs (about 10 ms a row) from 16 MiB."""
+    rng = np.random.default_rng(0)
+    shapes = {"first": (features, width), "again": (width, width), "last": (width, 1)}
+    constants = [
+        numpy_helper.from_array((rng.normal(size=shape) / shape[0] ** 0.5).astype(np.float32), name)
+        for name, shape in shapes.items()
+    ]
+    nodes = [helper.make_node("MatMul", ["x", "first"], ["h0"])]
+    for number in range(layers):
+        nodes.append(helper.make_node("MatMul", [f"h{number}", "again"], [f"m{number}"]))
+        nodes.append(helper.make_node("Tanh", [f"m{number}"], [f"h{number + 1}"]))
+    nodes.append(helper.make_node("MatMul", [f"h{layers}", "last"], ["score"]))
+    inputs, outputs = {"x": ("FP32", ["N", features])}, {"score": ("FP32", ["N", 1])}
+    return proto(nodes, inputs, outputs, constants).SerializeToString()
+
+
+def wide_contract(features: int = 20) -> Contract:
+    """Of `wide`: features over one tensor."""
+    names = tuple(f"f{number}" for number in range(features))
+    return Contract(
+        features=tuple(Column(name=name, kind=Kind.FLOAT) for name in names),
+        inputs=(Tensor(name="x", datatype="FP32", shape=(-1, features), columns=names),),
+        outputs=(Tensor(name="score", datatype="FP32", shape=(-1, 1), columns=("score",)),),
+        output_columns=(Column(name="score", kind=Kind.FLOAT),),
     )
 
 

@@ -22,14 +22,17 @@ from service.errors import (
     Internal,
     MalformedBody,
     MethodUnsupported,
+    Overloaded,
     RequestError,
     RouteUnknown,
     UnsupportedEncoding,
 )
 from service.http.answer import Answer
+from service.http.caller import CALLER, Caller
 from service.http.encoding import accepted, packed
 from service.http.errors import error_answer
 from service.http.paths import Target, Verb
+from service.http.uploads import Uploads
 from service.http.v1 import native_model
 from service.http.wire import Wire
 from service.predict import Ask, Predictor
@@ -57,10 +60,12 @@ class Edge:
         wires: Mapping[Verb, Wire],
         handlers: Mapping[Verb, Handler],
         max_body_bytes: int,
+        uploads: Uploads,
         compress_above_bytes: int,
     ) -> None:
         self._predictor, self._wires, self._handlers = predictor, wires, handlers
         self._max_body_bytes, self._compress_above_bytes = max_body_bytes, compress_above_bytes
+        self._uploads = uploads
         self._id_prefix = f"{os.urandom(6).hex()}-"
         self._ids = itertools.count()
 
@@ -71,7 +76,7 @@ class Edge:
         wire = self._wires.get(target.verb)
         try:
             if wire is not None and scope["method"] == "POST":
-                answer = await self._predict(wire, target, headers, request_id, receive)
+                answer = await self._predict(wire, target, headers, request_id, receive, scope.get(CALLER))
             else:
                 answer = await self._control(target, scope, headers, request_id, receive)
             if len(answer.body) > self._compress_above_bytes and (coding := accepted(headers)) is not None:
@@ -90,15 +95,48 @@ class Edge:
                 break
         return f"{self._id_prefix}{next(self._ids):x}"
 
-    async def _predict(self, wire: Wire, target: Target, headers: Headers, request_id: str, receive: Receive) -> Answer:
-        ask = Ask(wire, target.model, target.version, request_id, headers, time.monotonic_ns())
+    def would_refuse(self, target: Target, timeout_ms: int) -> Overloaded | None:
+        """The model's own queue has no room for one more."""
+        return self._predictor.would_refuse(target.model, target.version, timeout_ms)
+
+    def turn_away(self, target: Target, request_id: bytes, error: Overloaded) -> bytes | None:
+        """Puts a prediction that is refused unread on record; the id that its answer carries, None: it is no prediction."""
+        wire = self._wires.get(target.verb)
+        if wire is None:
+            return None
+        own = request_id if REQUEST_ID.fullmatch(request_id) else self.request_id([]).encode()
+        ask = Ask(wire, target.model, target.version, own.decode(), [], time.monotonic_ns())
+        self._predictor.turn_away(ask, error)
+        return own
+
+    def flush(self) -> None:
+        """Writes the records of this turn."""
+        self._predictor.flush()
+
+    async def _predict(
+        self,
+        wire: Wire,
+        target: Target,
+        headers: Headers,
+        request_id: str,
+        receive: Receive,
+        caller: Caller | None,
+    ) -> Answer:
+        ask = Ask(wire, target.model, target.version, request_id, headers, time.monotonic_ns(), caller=caller)
         try:
-            ask.body = await read_body(headers, receive, self._max_body_bytes)
+            if caller is not None and caller.arrived_ns:  # it waited at the door
+                ask.started_ns = caller.arrived_ns
+                if caller.refusal is not None:
+                    raise caller.refusal
+            ask.body = await self._body(headers, receive)
             if target.verb is Verb.NATIVE_PREDICT:
                 ask.model = native_model(ask.body)
         except RequestError as error:
             return await self._predictor.settle_error(ask, error)
         return await self._predictor.predict(ask)
+
+    def _body(self, headers: Headers, receive: Receive) -> Awaitable[bytes]:
+        return read_body(headers, receive, self._max_body_bytes, self._uploads)
 
     async def _control(
         self, target: Target, scope: Scope, headers: Headers, request_id: str, receive: Receive
@@ -110,25 +148,25 @@ class Edge:
                 raise RouteUnknown(scope["path"][:64])
             if method != target.method and not (method == "HEAD" and target.method == "GET"):
                 raise MethodUnsupported(method, target.method)
-            body = await read_body(headers, receive, self._max_body_bytes) if method == "POST" else b""
+            body = await self._body(headers, receive) if method == "POST" else b""
             answer = await self._handlers[target.verb](target, headers, body, request_id)
             return answer._replace(headers=[own_id, *answer.headers])
         except RequestError as error:
             return error_answer(error, request_id, [own_id])
 
 
-async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
-    """The whole body, unpacked. Raises BodyTooLarge, UnsupportedEncoding, MalformedBody, ClientGone."""
-    encoding = b""
+async def read_body(headers: Headers, receive: Receive, limit: int, uploads: Uploads) -> bytes:
+    """The whole body, unpacked. Raises BodyTooLarge, Overloaded, UnsupportedEncoding, MalformedBody, ClientGone."""
+    encoding, expected = b"", 0
     for name, value in headers:
-        if name == b"content-length" and _length(value) > limit:
+        if name == b"content-length" and (expected := _length(value)) > limit:
             raise BodyTooLarge(limit)
         if name == b"content-encoding":
             encoding = value.strip().lower()
     message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
-        body = await _read_on(body, receive, limit)
+        body = await _read_on(body, receive, limit, expected, uploads)
     elif message["type"] == "http.disconnect":
         raise ClientGone
     if len(body) > limit:
@@ -142,18 +180,25 @@ def _length(value: bytes) -> int:
     return int(value[: CONTENT_LENGTH_DIGITS_MAX + 1])
 
 
-async def _read_on(first: bytes, receive: Receive, limit: int) -> bytes:
+async def _read_on(first: bytes, receive: Receive, limit: int, expected: int, uploads: Uploads) -> bytes:
+    """The pieces of a body of `expected` bytes, 0 where it does not say."""
     parts, size, more = [first], len(first), True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limit:
-            raise BodyTooLarge(limit)
-        more = message.get("more_body", False)
-    return b"".join(parts)
+    held = uploads.begin(max(expected, size))
+    try:
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise BodyTooLarge(limit)
+            if size > held:
+                held += uploads.begin(size - held)
+            more = message.get("more_body", False)
+        return b"".join(parts)
+    finally:
+        uploads.end(held)
 
 
 def _unpack(body: bytes, encoding: bytes, limit: int) -> bytes:

@@ -13,6 +13,7 @@ from models.lock import Pin
 from models.tensors import Array
 from service.batch_plan import BatchRules
 from service.batching import Batcher
+from service.http.caller import Caller
 from service.telemetry import Telemetry
 
 FAR_NS = 1 << 62
@@ -92,9 +93,12 @@ def run(test: Test, telemetry: Telemetry | None = None, **given: Any) -> None:
     asyncio.run(inside())
 
 
-def ask(batcher: Batcher, gate: Gate, *values: float, deadline_ns: int = FAR_NS) -> "asyncio.Task[Any]":
+def ask(
+    batcher: Batcher, gate: Gate, *values: float, deadline_ns: int = FAR_NS, caller: Caller | None = None
+) -> "asyncio.Task[Any]":
     """A request of these rows, on its way."""
-    return asyncio.ensure_future(batcher.run(gate, {"x": np.array(values)}, len(values), deadline_ns))  # type: ignore[arg-type]
+    inputs = {"x": np.array(values)}
+    return asyncio.ensure_future(batcher.run(gate, inputs, len(values), deadline_ns, caller))  # type: ignore[arg-type]
 
 
 async def until(condition: Callable[[], object], what: str, deadline_s: float = 10.0) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from service.batch_plan import (
     OUTLIER,
+    SHARE,
     WEIGHT,
     BatchRules,
     Cost,
@@ -154,5 +155,5 @@ def test_whoever_is_refused_is_told_to_come_when_what_waits_has_been_run() -> No
 
 def test_what_would_expire_behind_the_others_is_not_admitted() -> None:
     cost = learnt([(64, 640.0)])
-    assert rows_admitted(RULES, cost, 1_280.0) == 128
+    assert rows_admitted(RULES, cost, 1_280.0) == int(128 * SHARE)
     assert rows_admitted(RULES, Cost(), 1.0) == RULES.max_queue_rows  # nothing is known, so nothing is refused for it

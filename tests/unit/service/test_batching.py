@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from service.batch import size_bytes
 from service.batching import Batcher
-from service.errors import DeadlineExceeded, Internal, Overloaded, RuntimeFailed
+from service.errors import ClientGone, DeadlineExceeded, Internal, Overloaded, RuntimeFailed
+from service.http.caller import Caller
 from service.joined import Joint
 from service.telemetry import Telemetry
 from tests.unit.service.gates import (
@@ -148,6 +149,30 @@ def test_a_cancelled_caller_is_not_run_breaks_nobody_and_leaves_its_place() -> N
         assert sum(gate.sizes) == 1 + 1 + 9
         with pytest.raises(asyncio.CancelledError):
             await gone
+
+    run(test, max_queue_rows=10)
+
+
+def test_whoever_goes_while_it_waits_is_not_run_and_leaves_its_place() -> None:
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        first = await held(batcher, gate)
+        callers = [Caller() for _ in range(9)]
+        gone = [ask(batcher, gate, 5.0, caller=caller) for caller in callers]
+        stays = ask(batcher, gate, 2.0, caller=Caller())
+        await asyncio.sleep(0)
+        for caller in callers:
+            assert caller.waiting is not None
+            caller.waiting.set_exception(ClientGone())
+        await asyncio.wait(gone)
+        another = ask(batcher, gate, *[1.0] * 9)  # there is room only where they were
+        await asyncio.sleep(0)
+        gate.open.set()
+        assert (await answers(first, stays, another))[1] == [5]
+        assert sum(gate.sizes) == 1 + 1 + 9
+        assert all(isinstance(task.exception(), ClientGone) for task in gone)
+        assert all(caller.waiting is None for caller in callers)
 
     run(test, max_queue_rows=10)
 

@@ -18,6 +18,7 @@ from service.featurelog.record import Outcome
 from service.http.answer import Answer
 from service.http.edge import REQUEST_ID, Edge, read_body
 from service.http.paths import Target, Verb
+from service.http.uploads import Uploads
 from service.http.v1 import V1
 from service.predict import Ask
 from tests.unit.service.serving import ROW, Message, Service, serving
@@ -48,7 +49,7 @@ def body_of(headers: list[tuple[bytes, bytes]], *messages: Message, limit: int =
     async def receive() -> Message:
         return left.pop(0)
 
-    return asyncio.run(read_body(headers, receive, limit))
+    return asyncio.run(read_body(headers, receive, limit, Uploads(1 << 20)))
 
 
 def encoded(name: bytes) -> list[tuple[bytes, bytes]]:
@@ -222,6 +223,7 @@ def test_whatever_fails_there_is_one_answer_of_the_one_shape(tmp_path: Path, met
             wires={Verb.V1_PREDICT: V1()},
             handlers={Verb.READYZ: broken.answer},
             max_body_bytes=LIMIT,
+            uploads=Uploads(LIMIT),
             compress_above_bytes=LIMIT,
         )
         reply = await service.ask(method, path, headers=[(b"x-request-id", b"mine")], edge=edge)

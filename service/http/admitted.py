@@ -1,0 +1,96 @@
+"""A connection with a door: what finds no room is answered before it is parsed, who goes while it waits is not run.
+
+Laws
+- On the good path it costs one look at `pressure.high` and two additions a request.
+- A request is answered out of turn only where no earlier one of its connection is being read or answered.
+"""
+
+from collections.abc import Awaitable
+from functools import partial
+from math import inf
+from time import monotonic_ns
+from typing import Any
+
+import uvicorn.config
+
+from service.errors import ClientGone
+from service.http.caller import CALLER, Caller
+from service.http.protocol import Connection
+
+PREDICTIONS = (":predict", "/infer", "/predict")  # ends of the paths whose requests may have to wait
+
+
+class AdmittedConnection(Connection):
+    """One connection of a client, and how the request on it fares at the door."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._admission = self.app.admission
+        self._pressure = self._admission.pressure
+        self._caller = Caller()
+        self._refused_s = -inf
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._pressure.high and self._between() and (answer := self._admission.turned_away(data)) is not None:
+            self.transport.write(answer)
+            self._refused_s = self.loop.time()
+            if self.timeout_keep_alive_task is None:  # the first on its connection
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
+        else:
+            super().data_received(data)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """It is idle since its last answer, unless that was a refusal, which sets no timer of its own."""
+        idle_s = self.loop.time() - self._refused_s
+        if idle_s < self.timeout_keep_alive:
+            left_s = self.timeout_keep_alive - idle_s
+            self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _between(self) -> bool:
+        """The last request is read and answered, the next has not begun, and the client reads what it is sent."""
+        cycle: Any = self.cycle
+        if self.flow.write_paused or self.transport.is_closing():
+            return False
+        if cycle is None:
+            return self.scope is None
+        return cycle.scope is self.scope and cycle.response_complete and not cycle.more_body
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """A request's head is there, and the answer before it has gone."""
+        admission, caller = self._admission, self._caller
+        cycle.scope[CALLER] = caller
+        caller.arrived_ns, caller.refusal = 0, None
+        if admission.begins():
+            super()._start_asgi_task(cycle, self._entered)
+        elif not cycle.scope["path"].endswith(PREDICTIONS):
+            super()._start_asgi_task(cycle, app)
+        else:
+            caller.arrived_ns = monotonic_ns()
+            caller.refusal = admission.refusal(cycle.scope["headers"])
+            if caller.refusal is None:
+                admission.wait(partial(super()._start_asgi_task, cycle, self._entered))
+            else:
+                super()._start_asgi_task(cycle, app)
+
+    def _entered(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        """The application, called in the request's own task."""
+        self._admission.unbegun -= 1
+        entered: Awaitable[None] = self.app(scope, receive, send)
+        return entered
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone, or we let it go."""
+        super().connection_lost(exc)
+        waiting = self._caller.waiting
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(ClientGone())
+
+
+def put_in_place() -> None:
+    """Every uvicorn configuration of this process that chooses its protocol by itself now chooses this one."""
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{AdmittedConnection.__module__}:{AdmittedConnection.__qualname__}"

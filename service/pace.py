@@ -1,0 +1,62 @@
+"""How many requests may begin in one turn of the event loop, and which may wait? Decided from what earlier ones have cost.
+
+A request costs the loop its reading, decoding, inline run, record and answer. When more come than the loop can do, they wait
+where they can still be refused cheaply, and not in a turn of the loop that nobody can interrupt.
+
+Laws
+- In a turn as many begin as are expected to take TURN_US, or as long as refusing the others took, at least one: so the
+  sockets are looked at often, and refusing never gets more than half of the time.
+- Whoever can begin in the next turn may wait for it; beyond, nobody waits for more than SHARE of its deadline.
+- One measurement moves the cost by at most a factor of 1 + WEIGHT · (OUTLIER - 1).
+"""
+
+TURN_US = (
+    2_000.0  # what a probe or a refusal waits for others; 20 to 40 small requests, which share one write of the log
+)
+REFUSAL_US = 10.0  # 7 to 12 measured: reading, record, answer
+WEIGHT = 0.1
+OUTLIER = 4.0
+FIRST_COST_US = 100.0  # before anything was measured
+SHORTEST_US = 1.0
+SHARE = 0.2  # of its deadline; the rest is for running it, for its answer, and for what was estimated wrong
+MEMORY_US = (
+    200_000.0  # of the rate at which requests begin: some dozens of turns, so that one interrupted turn is no verdict
+)
+
+
+class Pressure:
+    """Is anybody being refused, or about to be? The one thing that a connection looks at before it reads a request."""
+
+    __slots__ = ("high",)
+
+    def __init__(self) -> None:
+        self.high = False
+
+
+class Pace:
+    """What beginning a request costs the loop, and how often one begins while others wait."""
+
+    __slots__ = ("_begun", "_cost_us", "_took_us", "portion")
+
+    def __init__(self) -> None:
+        self._cost_us = FIRST_COST_US
+        self._begun, self._took_us = 1.0, FIRST_COST_US
+        self.portion = int(TURN_US / FIRST_COST_US)
+
+    def learn(self, begun: int, own_us: float, turn_us: float, refused: int) -> None:
+        """So many began in a turn, and were refused in it; what beginning them took of it, and the whole turn."""
+        each_us = max(SHORTEST_US, own_us / begun)
+        self._cost_us += WEIGHT * (min(each_us, OUTLIER * self._cost_us) - self._cost_us)
+        if begun >= self.portion:  # with fewer it was not the loop that set the pace
+            kept = max(0.0, 1 - turn_us / MEMORY_US)
+            self._begun = self._begun * kept + begun
+            self._took_us = self._took_us * kept + turn_us
+        self.portion = max(1, int(max(TURN_US, refused * REFUSAL_US) / self._cost_us))
+
+    def waits_us(self, ahead: int) -> float:
+        """How long a request waits behind so many."""
+        return ahead * self._took_us / self._begun
+
+    def in_time(self, ahead: int, timeout_ms: float) -> bool:
+        """Is its turn early enough in its time?"""
+        return ahead < self.portion or self.waits_us(ahead) <= SHARE * timeout_ms * 1000

@@ -1,0 +1,220 @@
+"""What happens at the door: a worker's real connections without sockets, many requests in one turn of the loop."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+from uvicorn.server import ServerState
+
+from service.featurelog.record import Outcome
+from service.http.admitted import AdmittedConnection
+from service.lane import Lane
+from tests.unit.service.serving import ROW, Service, serving, until
+
+PREDICT = "/v1/models/mixed:predict"
+CROWD = 100
+BEGIN_AT_ONCE = 20  # TURN_US / FIRST_COST_US
+
+
+class Wire(asyncio.Transport):
+    """What a client would read, and whether it is still there."""
+
+    def __init__(self, order: list["Wire"]) -> None:
+        super().__init__()
+        self.sent, self.closed, self.order = b"", False, order
+
+    def write(self, data: Any) -> None:
+        self.sent += data
+        self.order.append(self)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def pause_reading(self) -> None:
+        """Nothing is read here."""
+
+    resume_reading = pause_reading
+
+
+class Client:
+    """One connection of a client to the worker."""
+
+    def __init__(self, config: uvicorn.Config, state: ServerState, order: list[Wire]) -> None:
+        self.wire = Wire(order)
+        self.connection = AdmittedConnection(config, state, {})
+        self.connection.connection_made(self.wire)
+
+    def asks(self, *headers: str, path: str = PREDICT, method: str = "POST", rows: int = 1) -> bytes:
+        body = msgspec.json.encode({"instances": [ROW] * rows}) if method == "POST" else b""
+        head = "\r\n".join([f"{method} {path} HTTP/1.1", f"content-length: {len(body)}", *headers, "", ""])
+        return head.encode() + body
+
+    def send(self, *headers: str, **given: Any) -> None:
+        self.connection.data_received(self.asks(*headers, **given))
+
+    @property
+    def answers(self) -> list[tuple[int, str]]:
+        """Status and text of each."""
+        parts = self.wire.sent.decode().split("HTTP/1.1 ")[1:]
+        return [(int(part[:3]), part) for part in parts]
+
+    @property
+    def statuses(self) -> list[int]:
+        return [status for status, _ in self.answers]
+
+
+Test = Callable[[Service, Callable[[], Client]], Awaitable[None]]
+
+
+def run(tmp_path: Path, test: Test, **settings: Any) -> None:
+    async def inside() -> None:
+        async with serving(tmp_path, **settings) as service:
+            lane = Lane(None)
+            lane.edge, lane.admission = service.worker.edge, service.worker.admission
+            config, state = uvicorn.Config(lane, log_config=None), ServerState()
+            clients: list[Client] = []
+            order: list[Wire] = []  # of everybody's answers
+
+            def connect() -> Client:
+                clients.append(Client(config, state, order))
+                return clients[-1]
+
+            await test(service, connect)
+            for client in clients:  # their keep-alive timers end with them
+                client.connection.connection_lost(None)
+
+    asyncio.run(inside())
+
+
+async def answered(*clients: Client) -> Counter[int]:
+    await until(lambda: all(client.answers for client in clients), "all are answered")
+    return Counter(client.statuses[0] for client in clients)
+
+
+def test_a_crowd_is_answered_in_the_order_in_which_it_came(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        for number, client in enumerate(crowd):
+            client.send(f"x-request-id: {number}")
+        assert service.worker.admission.waiting == CROWD - BEGIN_AT_ONCE
+        service.worker.admission._pace.portion = 2 * CROWD  # there is room all at once
+        crowd.append(connect())
+        crowd[-1].send(f"x-request-id: {CROWD}")
+        assert await answered(*crowd) == {200: CROWD + 1}
+        assert [int(record.request_id) for record in service.requests()] == list(range(CROWD + 1))
+        assert (service.worker.admission.waiting, service.worker.admission.unbegun) == (0, 0)
+
+    run(tmp_path, test)
+
+
+def test_whoever_finds_no_room_is_refused_at_once_and_on_record(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        for number, client in enumerate(crowd):
+            client.send(f"X-Request-Id: id-{number}")
+        refused = crowd[BEGIN_AT_ONCE + 5 :]
+        assert all(client.statuses == [503] for client in refused)  # before anything else has been done
+        assert await answered(*crowd) == {200: BEGIN_AT_ONCE + 5, 503: len(refused)}
+        _, text = refused[-1].answers[0]
+        head, _, body = text.partition("\r\n\r\n")
+        error = msgspec.json.decode(body)
+        assert "retry-after: 1\r\n" in head and f"x-request-id: id-{CROWD - 1}" in head
+        assert f"content-length: {len(body)}" in head and "content-type: application/json" in head
+        assert (error["code"], error["request_id"], error["details"]) == ("overloaded", f"id-{CROWD - 1}", [])
+        assert "5 requests wait" in error["error"]
+        records = {record.request_id: record for record in service.requests()}
+        assert len(records) == CROWD
+        record = records[f"id-{CROWD - 1}"]
+        assert (record.outcome, record.status, record.code) == (Outcome.SHED, 503, "overloaded")
+        assert (record.model, record.protocol, record.features) == ("mixed", "v1", None)
+        assert service.worker.log.received == CROWD
+        refused[-1].send()  # later there is room again
+        await until(lambda: refused[-1].statuses == [503, 200], "answered")
+
+    run(tmp_path, test, max_waiting_requests=5)
+
+
+def test_what_is_refused_in_parts_is_refused_all_the_same_and_its_connection_goes_on(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        for client in crowd:
+            client.send()
+        late = connect()
+        head, _, body = late.asks().partition(b"\r\n\r\n")
+        late.connection.data_received(head + b"\r\n\r\n")
+        assert late.answers == []  # it is the parser's
+        assert await answered(late) == {503: 1}
+        late.connection.data_received(body)
+        late.send()
+        await until(lambda: late.statuses == [503, 200], "answered")
+
+    run(tmp_path, test, max_waiting_requests=5)
+
+
+def test_a_pipelined_request_is_not_answered_before_the_one_in_front_of_it(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        for client in crowd:
+            client.send()
+        waits = crowd[BEGIN_AT_ONCE + 1]
+        waits.send("x-request-id: second")
+        assert waits.answers == []
+        await until(lambda: len(waits.answers) == 2, "both are answered")
+        assert waits.statuses[0] == 200 and "x-request-id: second" in waits.answers[1][1]
+
+    run(tmp_path, test, max_waiting_requests=5)
+
+
+def test_health_metrics_and_admin_do_not_wait_for_predictions(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(4 * CROWD)]
+        for client in crowd:
+            client.send()
+        others = [connect() for _ in range(4)]
+        for client, path in zip(others, ("/livez", "/readyz", "/v2/models/mixed", "/admin/routes"), strict=True):
+            client.send("authorization: Bearer secret", path=path, method="GET")
+        assert await answered(*others, *crowd) == {200: 4 + 4 * CROWD}
+        order = others[0].wire.order
+        assert all(order.index(client.wire) < order.index(crowd[BEGIN_AT_ONCE].wire) for client in others)
+
+    run(tmp_path, test, admin_token="secret")
+
+
+def test_nobody_waits_at_the_door_for_more_than_its_share_of_its_time(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        for client in crowd:
+            client.send()
+        hurried, patient = connect(), connect()
+        hurried.send("x-request-timeout-ms: 10")  # 80 wait, 100 µs each
+        patient.send("x-request-timeout-ms: 1000")
+        assert (hurried.statuses, patient.statuses) == ([503], [])
+        assert await answered(patient) == {200: 1}
+
+    run(tmp_path, test)
+
+
+def test_whoever_goes_while_it_waits_is_not_run_and_on_record(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        for number, client in enumerate(crowd):
+            client.send(f"x-request-id: {number}")
+        gone = [str(number) for number in range(50, CROWD)]
+        for number in gone:
+            crowd[int(number)].connection.connection_lost(None)
+        assert await answered(*crowd[:50]) == {200: 50}
+        await until(lambda: len(service.requests()) == CROWD, "all are on record")
+        codes = {record.request_id: record.code for record in service.requests()}
+        assert {number for number, code in codes.items() if code == "client_gone"} == set(gone)
+
+    run(tmp_path, test)
