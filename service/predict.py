@@ -34,6 +34,7 @@ from service.featurelog.record import MODEL_NAME_CHARS_MAX, Block, Outcome, Requ
 from service.featurelog.writer import FeatureLog
 from service.http.answer import Answer
 from service.http.errors import error_answer, status_of
+from service.http.media import explained
 from service.http.wire import Decoded, Wire
 from service.routing import Decision, RoutePolicy, pin, route
 from service.rows import Inputs, Matrix, PlainTensors, Table
@@ -122,6 +123,7 @@ class Predictor:
 
     async def settle_error(self, ask: Ask, error: RequestError) -> Answer:
         """Records a request that gets no prediction, and says why."""
+        error = explained(error, ask.headers)
         await self._settle(ask, error.outcome, status_of(error), error.code, error)
         return error_answer(error, ask.request_id, _headers(ask))
 
