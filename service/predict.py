@@ -237,8 +237,8 @@ def _timeout_ms(headers: Headers, limit_ms: float) -> float:
     for name, value in headers:
         if name == TIMEOUT_HEADER:
             if not value.isdigit() or len(value) > TIMEOUT_DIGITS_MAX or not int(value):
-                found = f"header {TIMEOUT_HEADER.decode()} is {value[:32]!r}"
-                raise MalformedBody(found, f"whole milliseconds, 1 to {10**TIMEOUT_DIGITS_MAX - 1}")
+                found, where = f"found {value[:32].decode('latin-1')!r}", f"header {TIMEOUT_HEADER.decode()}"
+                raise MalformedBody(found, f"whole milliseconds, 1 to {10**TIMEOUT_DIGITS_MAX - 1}", where=where)
             return min(limit_ms, int(value))
     return limit_ms
 

@@ -139,7 +139,7 @@ async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
 
 def _length(value: bytes) -> int:
     if not value.isdigit():
-        raise MalformedBody(f"content-length {value[:32]!r}", "a number of bytes")
+        raise MalformedBody(f"content-length {value[:32]!r}", "a number of bytes", where="header")
     return int(value[: CONTENT_LENGTH_DIGITS_MAX + 1])
 
 
