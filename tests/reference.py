@@ -16,7 +16,10 @@ from monitoring.status import LogStatus, LoopStatus, OutboxStatus, Status
 from service.featurelog import record
 from service.http.errors import STATUS
 from service.telemetry import Telemetry
-from tests.bad_inputs import SETTINGS, TABLES, WITHOUT_TOKEN, Bad
+from tests.bad_inputs.edge import WITHOUT_TOKEN
+from tests.bad_inputs.limits import SETTINGS
+from tests.bad_inputs.row import Bad
+from tests.bad_inputs.table import TABLES
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 

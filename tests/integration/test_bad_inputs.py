@@ -12,7 +12,10 @@ from service.featurelog.record import Outcome, Request
 from service.http.edge import REQUEST_ID
 from service.http.errors import STATUS
 from service.http.paths import Verb, parse
-from tests.bad_inputs import SETTINGS, TABLES, TOKEN, WITHOUT_TOKEN, Bad
+from tests.bad_inputs.edge import WITHOUT_TOKEN
+from tests.bad_inputs.limits import SETTINGS, TOKEN
+from tests.bad_inputs.row import Bad
+from tests.bad_inputs.table import TABLES
 from tests.processes import answers, home, served, wait_until
 from tests.unit.service.featurelog.writing import read
 
