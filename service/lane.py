@@ -10,6 +10,7 @@ from _bentoml_sdk import Service
 
 from service.http.edge import Edge, Receive, Scope, Send
 from service.http.paths import BENTOML, parse
+from service.http.protocol import put_in_place
 
 _READS = frozenset({"GET", "HEAD"})
 
@@ -24,10 +25,8 @@ class Lane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self.edge is not None:
             target = parse(scope["path"])
-            if target is None and scope["method"] not in _READS:
-                target = BENTOML[
-                    scope["path"]
-                ]  # a method that it does not have: refused in our words, not in BentoML's
+            if target is None and scope["method"] not in _READS:  # refused in our words, not in BentoML's
+                target = BENTOML[scope["path"]]
             if target is not None:
                 await self.edge.serve(target, scope, receive, send)
                 return
@@ -40,5 +39,6 @@ class LaneService(Service[Any]):  # type: ignore[misc]  # BentoML ships no types
     lane: Lane
 
     def to_asgi(self, is_main: bool = True) -> Lane:
+        put_in_place()
         self.lane = Lane(super().to_asgi(is_main=is_main))
         return self.lane

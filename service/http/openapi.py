@@ -189,11 +189,7 @@ def _refusals(target: Target, operation: Operation) -> Document:
     by_status: dict[int, list[Any]] = {}
     for error in errors_of(target):
         by_status.setdefault(STATUS[error], []).append(error)
-    return {
-        str(status): _refusal(status, found, operation)
-        for status, found in sorted(by_status.items())
-        if status not in operation.also
-    }
+    return {str(status): _refusal(status, found, operation) for status, found in sorted(by_status.items())}
 
 
 def _refusal(status: int, found: Sequence[Any], operation: Operation) -> Document:
@@ -201,11 +197,13 @@ def _refusal(status: int, found: Sequence[Any], operation: Operation) -> Documen
     headers = ["x-request-id"]
     if operation.predicts:
         headers += ["x-model-version", "x-model-arm"]
-    if all(error.retry_after_s is not None for error in found):
+    if status not in operation.also and all(error.retry_after_s is not None for error in found):
         headers.append("retry-after")
     headers += {401: ["www-authenticate"], 405: ["allow"]}.get(status, [])
     codes = {"properties": {"code": {"enum": [error.code for error in found]}}}
-    schema = {"allOf": [*_references("schemas", ["Error"]), codes]}
+    schema: Document = {"allOf": [*_references("schemas", ["Error"]), codes]}
+    if status in operation.also:  # the route has an answer of its own for this status too
+        schema = {"oneOf": [*_references("schemas", [operation.also[status]]), schema]}
     return _response(told, headers, {JSON: {"schema": schema}})
 
 
