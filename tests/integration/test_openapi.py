@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 EXAMPLES_MAX = 30  # an operation in its fuzzing phase: all of them take 10 s on a quiet machine
 DEADLINE_S = 240  # a bound against hanging, not a measure
-CASES_MIN = 1000  # a run that really ran has made more: 1 800 in November 2026
+CASES_MIN = 1000  # so that a run that hardly ran is no pass
 SETTLED_DEADLINE_S = 10
 
 # A schema that is the same for every model cannot say what one model takes: 400 is then right for a body that fits it. A
