@@ -22,7 +22,9 @@ class Clock:
             return time.time_ns() // 1000
         value = next((value for name, value in headers if name == self._header), b"")
         if not value.isdigit() or len(value) > 18:
-            raise MalformedBody(f"header {self._header.decode()} is {value[:32]!r}", "microseconds since 1970")
+            raise MalformedBody(
+                f"found {value[:32]!r}", "microseconds since 1970", where=f"header {self._header.decode()}"
+            )
         event_us = int(value)
         self._event_us = max(self._event_us, event_us)
         return event_us

@@ -53,16 +53,21 @@ class Failed(RequestError):
 
 
 class MalformedBody(Rejected):
-    """The body is not the language it says it is."""
+    """The body, or a header that says how to read it, is not the language that it should be; `at`: a JSON pointer."""
 
     code = "malformed_body"
 
-    def __init__(self, found: str, expected: str) -> None:
-        super().__init__(found[:FOUND_CHARS_MAX], expected)
-        self.found, self.expected = found[:FOUND_CHARS_MAX], expected
+    def __init__(self, found: str, expected: str, *, where: str = "body", at: str = "") -> None:
+        super().__init__(found[:FOUND_CHARS_MAX], expected, where, at)
+        self.found, self.expected, self.where, self.at = found[:FOUND_CHARS_MAX], expected, where, at
+
+    @property
+    def details(self) -> Sequence[Fault]:
+        return (Fault(self.at, f"{self.found}, expected {self.expected}"),) if self.at else ()
 
     def __str__(self) -> str:
-        return f"body: {self.found}, expected {self.expected}; nothing was predicted"
+        place = f"{self.where} at {self.at}" if self.at else self.where
+        return f"{place}: {self.found}, expected {self.expected}; nothing was done"
 
 
 class InvalidInput(Rejected):
@@ -234,7 +239,7 @@ class RouteUnknown(Rejected):
         self.path = path
 
     def __str__(self) -> str:
-        return f"path {self.path!r}: no such route; the README's table lists them"
+        return f"path {self.path!r}: no such route; GET /docs lists them"
 
 
 class MethodUnsupported(Rejected):

@@ -37,6 +37,7 @@ from service.featurelog.writer import FeatureLog
 from service.http.answer import Answer
 from service.http.caller import Caller
 from service.http.errors import error_answer, status_of
+from service.http.media import explained
 from service.http.wire import Decoded, Wire
 from service.pace import Pressure
 from service.routing import Decision, RoutePolicy, pin, route
@@ -137,6 +138,7 @@ class Predictor:
         """Records a request that gets no prediction, and says why."""
         if isinstance(error, Overloaded):
             self._pressure.high = True  # the next ones are turned away before they are read
+        error = explained(error, ask.headers)
         await self._settle(ask, error.outcome, status_of(error), error.code, error)
         return error_answer(error, ask.request_id, _headers(ask))
 
@@ -277,8 +279,8 @@ def _timeout_ms(headers: Headers, limit_ms: float) -> float:
     for name, value in headers:
         if name == TIMEOUT_HEADER:
             if not value.isdigit() or len(value) > TIMEOUT_DIGITS_MAX or not int(value):
-                found = f"header {TIMEOUT_HEADER.decode()} is {value[:32]!r}"
-                raise MalformedBody(found, f"whole milliseconds, 1 to {10**TIMEOUT_DIGITS_MAX - 1}")
+                found, where = f"found {value[:32].decode('latin-1')!r}", f"header {TIMEOUT_HEADER.decode()}"
+                raise MalformedBody(found, f"whole milliseconds, 1 to {10**TIMEOUT_DIGITS_MAX - 1}", where=where)
             return min(limit_ms, int(value))
     return limit_ms
 

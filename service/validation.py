@@ -19,6 +19,8 @@ from service.rows import INT_HIGH, INT_LOW, STRING_CHARS_MAX, Row, int_bounds
 
 _EXPECTED = {Kind.FLOAT: "a number", Kind.INT: "an integer", Kind.BOOL: "true or false", Kind.STRING: "a string"}
 
+NAMES_SHOWN_MAX = 8  # a contract may have thousands; these say what they look like
+
 Place = Callable[[int, str], str]
 
 
@@ -57,12 +59,14 @@ class Examination:
         elif isinstance(given, Sequence) and not isinstance(given, str | bytes):
             self._list(number, given)
         else:
-            self.fault(SkewKind.SHAPE, "", self._at(number, ""), f"found {_name(given)}, expected an object or a list")
+            self.fault(
+                SkewKind.SHAPE, "", self._at(number, ""), f"found {kind_of(given)}, expected an object or a list"
+            )
 
     def _object(self, number: int, given: Mapping[str, object]) -> None:
         for name in islice(given, len(self._columns) + FAULTS_MAX):  # so many names that some are unknown, if more are
             if name not in self._expected:
-                self.fault(SkewKind.UNKNOWN, "", self._at(number, str(name)[:64]), "unknown feature")
+                self.fault(SkewKind.UNKNOWN, "", self._at(number, str(name)[:64]), self._unknown())
         cells = []
         for column in self._columns:
             if column.name in given:
@@ -72,6 +76,11 @@ class Examination:
                 self.fault(SkewKind.ABSENT, column.name, self._at(number, column.name), problem)
         if len(cells) == len(self._columns):
             self.rows.append(tuple(cells))
+
+    def _unknown(self) -> str:
+        names = list(self._expected)
+        more = f" or {len(names) - NAMES_SHOWN_MAX} others" if len(names) > NAMES_SHOWN_MAX else ""
+        return f"unknown feature, expected {', '.join(names[:NAMES_SHOWN_MAX])}{more}"
 
     def _list(self, number: int, given: Sequence[object]) -> None:
         if len(given) != len(self._columns):
@@ -89,7 +98,9 @@ class Examination:
             return None
         typed = _typed(column.kind, value, self._bounds.get(column.name, (INT_LOW, INT_HIGH)))
         if typed is None:
-            problem = f"found {_name(value)}, expected {self._expected[column.name]}"
+            problem = f"found {kind_of(value)}, expected {self._expected[column.name]}"
+            if column.kind is Kind.INT and _integral(value):
+                problem = self._out_of_range(column.name)
             self.fault(SkewKind.WRONG_TYPE, column.name, self._at(number, column.name), problem)
         elif isinstance(typed, float) and isnan(typed):
             self.fault(
@@ -97,12 +108,16 @@ class Examination:
             )
         return typed
 
+    def _out_of_range(self, column: str) -> str:
+        low, high = self._bounds.get(column, (INT_LOW, INT_HIGH))
+        return f"found an integer out of range, expected {_EXPECTED[Kind.INT]} from {low} to {high}"
+
 
 def examine(contract: Contract, rows: Sequence[object], at: Place) -> Examination:
     """Every row against the contract; `at(row, column)` names a place in the client's own body."""
     examination = Examination(contract, at)
     if not rows:
-        examination.fault(SkewKind.SHAPE, "", at(0, ""), "no rows, expected at least one")
+        examination.fault(SkewKind.SHAPE, "", at(0, "").removesuffix("/0"), "no rows, expected at least one")
     for number, given in enumerate(rows):
         examination.row(number, given)
     return examination
@@ -134,6 +149,12 @@ def _typed(kind: Kind, value: object, bounds: tuple[int, int]) -> object | None:
     return None
 
 
+def _integral(value: object) -> bool:
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _float(value: float) -> float | None:
     try:
         return float(value)
@@ -141,7 +162,8 @@ def _float(value: float) -> float | None:
         return None
 
 
-def _name(value: object) -> str:
+def kind_of(value: object) -> str:
+    """What a JSON value is, in words."""
     if isinstance(value, Mapping):
         return "an object"
     if isinstance(value, str) and len(value) > STRING_CHARS_MAX:

@@ -26,6 +26,7 @@ from service.http.admission import Admission
 from service.http.answer import Answer
 from service.http.bounds import Bounds
 from service.http.control import Control
+from service.http.documents import Documents
 from service.http.edge import Edge, Headers
 from service.http.feedback import Feedback
 from service.http.guard import Guard
@@ -140,10 +141,11 @@ async def start_worker(settings: Settings) -> Worker:
     )
     feedback = Feedback(catalogue=catalogue, log=log, telemetry=telemetry, clock=clock)
     admin = Admin(catalogue=catalogue, routes=routes, token=settings.admin_token)
+    documents = Documents(RELEASE)
     edge = Edge(
         predictor=predictor,
         wires=wires,
-        handlers={**control.handlers(), **feedback.handlers(), **admin.handlers()},
+        handlers={**control.handlers(), **feedback.handlers(), **admin.handlers(), **documents.handlers()},
         max_body_bytes=settings.max_body_bytes,
         compress_above_bytes=settings.compress_above_bytes,
     )

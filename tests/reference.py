@@ -16,13 +16,17 @@ from monitoring.status import LogStatus, LoopStatus, OutboxStatus, Status
 from service.featurelog import record
 from service.http.errors import STATUS
 from service.telemetry import Telemetry
+from tests.bad_inputs.edge import WITHOUT_TOKEN
+from tests.bad_inputs.limits import SETTINGS
+from tests.bad_inputs.row import Bad
+from tests.bad_inputs.table import TABLES
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([*_head(), *_settings(), *_metrics(), *_errors(), *_records()]) + "\n"
+    return "\n".join([*_head(), *_settings(), *_metrics(), *_errors(), *_bad_inputs(), *_records()]) + "\n"
 
 
 def _head() -> Iterator[str]:
@@ -80,6 +84,37 @@ def _errors() -> Iterator[str]:
     for error, status in sorted(STATUS.items(), key=lambda item: (item[1], item[0].code)):
         meaning = (error.__doc__ or "").strip().splitlines()[0]
         yield f"| `{error.code}` | {status} | {error.outcome.value} | {_sentence(meaning)} |"
+
+
+def _bad_inputs() -> Iterator[str]:
+    yield from ("", "## Bad input, and what is answered", "")
+    yield f"With {_changed()}, both demo models and an admin token. A test sends each of these requests and holds the"
+    yield "whole answer against this table. `…` stands for the rest of a row or a tensor, which is as it should be. Of the"
+    yield "details only those are shown that the sentence leaves out."
+    for title, rows in {**TABLES, "Without an admin token": (WITHOUT_TOKEN,)}.items():
+        yield from ("", f"### {title}", "", "| what is wrong | request | status, code | answer |", "|---|---|---|---|")
+        yield from map(_bad_input, rows)
+
+
+def _changed() -> str:
+    return " and ".join(f"`{key.removeprefix('PLUMBLINE_').lower()} = {value}`" for key, value in SETTINGS.items())
+
+
+def _bad_input(row: Bad) -> str:
+    sent = [f"{row.method} {row.path}", *(f"{name}: {value[:40]}" for name, value in row.headers.items())]
+    request = "<br>".join(_code(part) for part in [*sent, row.body.shown] if part)
+    told = [_cell(row.error), *(_cell(f"{at}: {problem}") for at, problem in row.details[1:])]
+    code = f" `{row.code}`" if row.code else ""
+    return f"| {row.what} | {request} | {row.status}{code} | {'<br>'.join(told) or 'a prediction'} |"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`".replace("|", "\\|")
+
+
+def _cell(text: str) -> str:
+    """A sentence; what a page of Markdown would take for markup is shown as it is."""
+    return text.translate({ord(mark): f"\\{mark}" for mark in "|<>*`"})
 
 
 def _records() -> Iterator[str]:

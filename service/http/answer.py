@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
+HTML = b"text/html; charset=utf-8"
 
 Headers = Sequence[tuple[bytes, bytes]]
 

@@ -32,6 +32,7 @@ from service.http.answer import Answer
 from service.http.caller import CALLER, Caller
 from service.http.encoding import accepted, packed
 from service.http.errors import error_answer
+from service.http.media import explained
 from service.http.paths import Target, Verb
 from service.http.v1 import native_model
 from service.http.wire import Wire
@@ -151,7 +152,7 @@ class Edge:
             answer = await self._handlers[target.verb](target, headers, body, request_id)
             return answer._replace(headers=[own_id, *answer.headers])
         except RequestError as error:
-            return error_answer(error, request_id, [own_id])
+            return error_answer(explained(error, headers), request_id, [own_id])
 
 
 async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
@@ -175,7 +176,7 @@ async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
 
 def _length(value: bytes) -> int:
     if not value.isdigit():
-        raise MalformedBody(f"content-length {value[:32]!r}", "a number of bytes")
+        raise MalformedBody(f"content-length {value[:32]!r}", "a number of bytes", where="header")
     return int(value[: CONTENT_LENGTH_DIGITS_MAX + 1])
 
 

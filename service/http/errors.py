@@ -63,8 +63,19 @@ def error_answer(error: errors.RequestError, request_id: str, headers: Headers =
         "details": _details(error.details),
     }
     retry = [(b"retry-after", str(error.retry_after_s).encode())] if error.retry_after_s is not None else []
-    close = [(b"connection", b"close")] if isinstance(error, _UNREAD) else []  # the rest of it is not read
-    return Answer(status_of(error), msgspec.json.encode(body), [*headers, *retry, *close], JSON)
+    return Answer(status_of(error), msgspec.json.encode(body), [*headers, *retry, *_told(error)], JSON)
+
+
+def _told(error: errors.RequestError) -> Headers:
+    """What HTTP itself wants beside an error."""
+    if isinstance(error, _UNREAD):
+        return [(b"connection", b"close")]  # the rest of it is not read
+    match error:
+        case errors.MethodUnsupported():
+            return [(b"allow", b"GET, HEAD" if error.expected == "GET" else error.expected.encode())]
+        case errors.NotAuthorised():
+            return [(b"www-authenticate", b'Bearer realm="plumbline"')]
+    return []
 
 
 def _details(faults: Sequence[errors.Fault]) -> list[dict[str, str]]:

@@ -7,9 +7,10 @@ from msgspec import Meta
 
 from service.catalogue import Catalogue
 from service.clock import Clock
-from service.errors import LogUnavailable, MalformedBody
+from service.errors import LogUnavailable
 from service.featurelog.record import Feedback as FeedbackRecord
 from service.featurelog.writer import FeatureLog
+from service.http import unreadable
 from service.http.answer import Answer
 from service.http.edge import Handler, Headers
 from service.http.paths import Target, Verb
@@ -47,8 +48,8 @@ class Feedback:
         self._catalogue.current.policy(target.model)
         try:
             decoded = _decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise MalformedBody(str(error), _EXPECTED) from error
+        except unreadable.Errors as error:
+            raise unreadable.malformed(error, body, _EXPECTED) from error
         labels = decoded if isinstance(decoded, list) else [decoded]
         now_us = self._clock.now_us()
         waiting = []

@@ -3,6 +3,7 @@
 Decides on the ASGI `path` alone (CVE-2026-48710: never on a URL put together from headers).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -29,11 +30,14 @@ class Verb(StrEnum):
     V2_STATS = "v2_stats"
     V2_INDEX = "v2_index"
     NATIVE_PREDICT = "native_predict"
+    NATIVE_SCHEMA = "native_schema"
     LIVEZ = "livez"
     READYZ = "readyz"
     METRICS = "metrics"
     ADMIN_ROUTES = "admin_routes"
     ADMIN_VERSIONS = "admin_versions"
+    OPENAPI = "openapi"
+    DOCS = "docs"
     UNKNOWN = "unknown"
 
 
@@ -60,7 +64,13 @@ _FIXED = {
     "/metrics": Target(Verb.METRICS, "GET"),
     "/admin/routes": Target(Verb.ADMIN_ROUTES, "GET"),
     "/admin/versions": Target(Verb.ADMIN_VERSIONS, "GET"),
+    "/openapi.json": Target(Verb.OPENAPI, "GET"),
+    "/docs": Target(Verb.DOCS, "GET"),
+    "/": Target(Verb.DOCS, "GET"),
 }
+BENTOML: Mapping[str, Target] = {"/schema.json": Target(Verb.NATIVE_SCHEMA, "GET")}
+"""What BentoML's app still answers: its own client asks for this before it calls."""
+_ALIASES = frozenset({"/v2/", "/"})  # answered, but not told twice
 _V2_VERBS = {
     "infer": (Verb.V2_INFER, "POST"),
     "ready": (Verb.V2_MODEL_READY, "GET"),
@@ -69,29 +79,39 @@ _V2_VERBS = {
     "": (Verb.V2_MODEL, "GET"),
 }
 _V1_VERBS = {"predict": (Verb.V1_PREDICT, "POST"), "feedback": (Verb.FEEDBACK, "POST"), "": (Verb.V1_STATUS, "GET")}
-_OURS = ("/v1/", "/v2/", "/admin/")
+_MODELS = ("/v1/models/", "/v2/models/")
+_UNVERSIONED = frozenset({Verb.FEEDBACK})  # a label belongs to a request, which had its version
+_VERSION = "/versions/{version}"
+_UNKNOWN = Target(Verb.UNKNOWN, "")
+
+
+def templates() -> dict[str, Target]:
+    """Every route as OpenAPI writes its path; `{model}` and `{version}` stand for names."""
+    found = {path: target for path, target in {**_FIXED, **BENTOML}.items() if path not in _ALIASES}
+    for verbs, protocol, separator in ((_V1_VERBS, "v1", ":"), (_V2_VERBS, "v2", "/")):
+        for word, (verb, method) in verbs.items():
+            for version in ("",) if verb in _UNVERSIONED else ("", _VERSION):
+                path = f"/{protocol}/models/{{model}}{version}{separator if word else ''}{word}"
+                found[path] = Target(verb, method, "{model}", "{version}" if version else None)
+    return found
 
 
 def parse(path: str) -> Target | None:
     """The target of a path; None for a path that is BentoML's to answer."""
-    if len(path) <= PATH_CHARS_MAX:
-        return _parse(path)
-    return Target(Verb.UNKNOWN, "") if path.startswith(_OURS) else None
+    return _parse(path) if len(path) <= PATH_CHARS_MAX else _UNKNOWN
 
 
 @lru_cache(PATHS_REMEMBERED)
 def _parse(path: str) -> Target | None:
     if (fixed := _FIXED.get(path)) is not None:
         return fixed
-    if not path.startswith(_OURS):
+    if path in BENTOML:
         return None
-    return _model_path(path) or Target(Verb.UNKNOWN, "")
+    return (_model_path(path) if path.startswith(_MODELS) else None) or _UNKNOWN
 
 
 def _model_path(path: str) -> Target | None:
-    protocol, models, *rest = path[1:].split("/")
-    if models != "models" or not rest:
-        return None
+    protocol, _, *rest = path[1:].split("/")
     if protocol == "v1":
         rest[-1], _, verb = rest[-1].partition(":")
         found = _V1_VERBS.get(verb)
@@ -101,6 +121,6 @@ def _model_path(path: str) -> Target | None:
     if found is None or len(rest) not in (1, 3) or (len(rest) == 3 and rest[1] != "versions"):
         return None
     version = rest[2] if len(rest) == 3 else None
-    if version is not None and not NAME.fullmatch(version):
+    if version is not None and (found[0] in _UNVERSIONED or not NAME.fullmatch(version)):
         return None
     return Target(*found, rest[0], version)

@@ -15,6 +15,7 @@ from models.contract import Column, Contract, Kind, Tensor
 from models.tensors import Array
 from service.errors import Fault, InvalidInput, MalformedBody, RuntimeFailed, TooManyRows
 from service.featurelog.record import Problem, SkewKind
+from service.http import unreadable
 from service.http.answer import Answer, Headers
 from service.http.v1_columns import pointer, table_of
 from service.http.values import SMALL_BYTES, values_within
@@ -130,13 +131,10 @@ def _type(column: Column, bounds: tuple[int, int] | None) -> Any:
 def _loose(body: bytes) -> _Loose:
     try:
         loose = msgspec.json.decode(body, type=_Loose)
-    except msgspec.ValidationError as error:
-        raise MalformedBody(str(error), _EXPECTED) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        found = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise MalformedBody(f"{found} (NaN and Infinity are not JSON)", _EXPECTED) from error
+    except unreadable.Errors as error:
+        raise unreadable.malformed(error, body, _EXPECTED) from error
     if (loose.instances is UNSET) == (loose.inputs is UNSET):
-        found = "neither instances nor inputs" if loose.inputs is UNSET else "both instances and inputs"
+        found = f"found {'neither instances nor' if loose.inputs is UNSET else 'both instances and'} inputs"
         raise MalformedBody(found, _EXPECTED)
     return loose
 
@@ -217,5 +215,5 @@ def native_model(body: bytes) -> str:
     """Who a native body asks. Raises MalformedBody."""
     try:
         return _addressed.decode(body).model
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedBody(str(error), 'a JSON object {"model": ..., "instances": [...]}') from error
+    except unreadable.Errors as error:
+        raise unreadable.malformed(error, body, 'a JSON object {"model": ..., "instances": [...]}') from error

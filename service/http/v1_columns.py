@@ -12,7 +12,9 @@ from service.featurelog.record import Problem, SkewKind
 from service.http.wire import ROWS_MAX
 from service.rows import Table
 from service.served import ServedVersion
-from service.validation import examine
+from service.validation import examine, kind_of
+
+_COLUMNS = "expected an object of columns by the name of a feature or a tensor"
 
 
 class Given(NamedTuple):
@@ -42,7 +44,9 @@ def table_of(version: ServedVersion, inputs: Any, max_rows: int = ROWS_MAX) -> T
 
     def place(row: int, name: str) -> str:
         column = columns.get(name)
-        return "/inputs" if column is None else f"{column.before}/{row}{column.after}"
+        if column is None:  # missing: where it should be
+            return f"/inputs/{pointer(name)}" if name else f"/inputs/{row}"
+        return f"{column.before}/{row}{column.after}"
 
     examined = examine(contract, rows, place)
     if examined.faults:
@@ -55,7 +59,7 @@ def _columns(version: ServedVersion, inputs: Any) -> dict[str, Given]:
     if isinstance(inputs, list) and len(tensors) == 1:
         return _of_tensor(version, version.contract.inputs[0], inputs, "/inputs")
     if not isinstance(inputs, dict):
-        raise _misshaped(version, "/inputs", "expected an object of columns by the name of a feature or a tensor", 0)
+        raise _misshaped(version, "/inputs", f"found {kind_of(inputs)}, {_COLUMNS}", 0)
     if inputs.keys() == tensors.keys() and inputs.keys() != {column.name for column in version.contract.features}:
         columns: dict[str, Given] = {}
         for name, given in inputs.items():
@@ -63,19 +67,23 @@ def _columns(version: ServedVersion, inputs: Any) -> dict[str, Given]:
         return columns
     for name, given in inputs.items():
         if not isinstance(given, list):
-            raise _misshaped(version, f"/inputs/{pointer(name[:64])}", "expected a list of values", 0)
+            raise _misshaped(
+                version, f"/inputs/{pointer(name[:64])}", f"found {kind_of(given)}, expected a list of values", 0
+            )
     return {name: Given(_narrow(given), f"/inputs/{pointer(name)}") for name, given in inputs.items()}
 
 
 def _of_tensor(version: ServedVersion, tensor: Tensor, given: Any, at: str) -> dict[str, Given]:
     width = len(tensor.columns)
     if not isinstance(given, list):
-        raise _misshaped(version, at, f"expected {'a list of values' if width == 1 else 'a list of rows'}", 0)
+        expected = "a list of values" if width == 1 else "a list of rows"
+        raise _misshaped(version, at, f"found {kind_of(given)}, expected {expected}", 0)
     if width == 1:
         return {tensor.columns[0]: Given(_narrow(given), at)}
     for number, row in enumerate(given):
         if not isinstance(row, list) or len(row) != width:
-            raise _misshaped(version, f"{at}/{number}", f"expected a row of {width} values", len(given))
+            found = f"{len(row)} values" if isinstance(row, list) else kind_of(row)
+            raise _misshaped(version, f"{at}/{number}", f"found {found}, expected a row of {width} values", len(given))
     return {name: Given([row[i] for row in given], at, f"/{i}") for i, name in enumerate(tensor.columns)}
 
 

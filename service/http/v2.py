@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import msgspec
 
 from models.tensors import Array
-from service.errors import Fault, InvalidInput, MalformedBody
-from service.http import v2_binary
+from service.errors import Fault, InvalidInput
+from service.http import unreadable, v2_binary
 from service.http.answer import JSON, Answer, Headers
 from service.http.v2_inputs import NOT_SERVED, UNSERVED, InputTensor, inputs_of
 from service.http.values import SMALL_BYTES, values_within
 from service.http.wire import ROWS_MAX, Decoded
 from service.served import ServedVersion
+from service.validation import kind_of
 
 _EXPECTED = 'a JSON object {"inputs": [{"name", "shape", "datatype", "data"}]}'
 
@@ -96,11 +97,8 @@ class V2:
 def _parse(body: bytes) -> Body:
     try:
         return _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise MalformedBody(str(error), _EXPECTED) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        found = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise MalformedBody(f"{found} (NaN and Infinity are not JSON)", _EXPECTED) from error
+    except unreadable.Errors as error:
+        raise unreadable.malformed(error, body, _EXPECTED) from error
 
 
 def _wanted(version: ServedVersion, asked: Body) -> Mapping[str, bool]:
@@ -111,7 +109,7 @@ def _wanted(version: ServedVersion, asked: Body) -> Mapping[str, bool]:
     for place, output in enumerate(asked.outputs or ()):
         at, name = f"/outputs/{place}", output.name
         if name not in names or name in wanted:  # so never more than there are names
-            problem = f"{name[:64]!r}, expected each of {names} at most once"
+            problem = f"found {name[:64]!r}, expected each of {names} at most once"
             raise InvalidInput(version.pin.ref, [Fault(f"{at}/name", problem)])
         for unserved in UNSERVED & (output.parameters or {}).keys():
             raise InvalidInput(version.pin.ref, [Fault(f"{at}/parameters/{unserved}", NOT_SERVED)])
@@ -122,5 +120,5 @@ def _wanted(version: ServedVersion, asked: Body) -> Mapping[str, bool]:
 def _flag(version: ServedVersion, parameters: Mapping[str, Any] | None, name: str, at: str, *, default: bool) -> bool:
     value = (parameters or {}).get(name, default)
     if not isinstance(value, bool):
-        raise InvalidInput(version.pin.ref, [Fault(f"{at}/{name}", "expected true or false")])
+        raise InvalidInput(version.pin.ref, [Fault(f"{at}/{name}", f"found {kind_of(value)}, expected true or false")])
     return value

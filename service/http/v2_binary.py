@@ -36,7 +36,8 @@ def split(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, m
         if name == HEADER:
             if not value.isdigit() or len(value) > _DIGITS_MAX or int(value) > len(body):
                 found = value[:32].decode("latin-1")
-                raise MalformedBody(f"{HEADER.decode()} {found!r} of {len(body)} bytes", _EXPECTED)
+                expected = f"the bytes of JSON among the {len(body)} of the body"
+                raise MalformedBody(f"found {found!r}", expected, where=f"header {HEADER.decode()}")
             size = int(value)
             return body[:size], memoryview(body)[size:]
     return body, memoryview(b"")
@@ -46,7 +47,7 @@ def pieces(data: memoryview, sizes: Sequence[int | None]) -> list[memoryview | N
     """The data cut into tensors; None for a tensor without. Raises MalformedBody when the sizes do not add up to it."""
     told = sum(size for size in sizes if size is not None)
     if told != len(data):
-        raise MalformedBody(f"{len(data)} bytes after the JSON, {told} by its binary_data_size", _EXPECTED)
+        raise MalformedBody(f"found {len(data)} bytes after the JSON, {told} by its binary_data_size", _EXPECTED)
     found: list[memoryview | None] = []
     end = 0
     for size in sizes:

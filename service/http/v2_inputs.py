@@ -28,6 +28,8 @@ DIMENSIONS_MAX = 32  # what an array of numpy may have; a client's list of a mil
 UNSERVED = frozenset(
     {"classification", "shared_memory_region"}
 )  # ignoring them would give another answer than asked for
+_SIZE = "expected a number of bytes, 0 or more"
+_KNOWN = "expected the tensors of the graph or the features of the contract"
 NOT_SERVED = "not an extension of this server"
 _KIND_TYPES: Mapping[str, tuple[str, ...]] = {
     "float": ("FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8"),
@@ -80,7 +82,7 @@ def inputs_of(version: ServedVersion, asked: list[InputTensor], beside: memoryvi
         found.append(one) if isinstance(one, Found) else given.append(one)
     names = Counter(tensor.name for tensor in asked)
     twice = sorted(name for name, times in names.items() if times > 1)
-    found += [Found(Fault("/inputs", f"input {name[:64]!r} twice"), SkewKind.SHAPE) for name in twice]
+    found += [Found(Fault("/inputs", f"input {name[:64]!r} twice, expected once"), SkewKind.SHAPE) for name in twice]
     _refuse(version, found, 0)  # how many rows it has is what is in doubt
     contract = version.contract
     if not contract.tabular:
@@ -99,7 +101,7 @@ def _binary(version: ServedVersion, asked: Sequence[InputTensor], beside: memory
         at, parameters = f"/inputs/{place}/parameters", tensor.parameters or {}
         size = parameters.get("binary_data_size")
         if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
-            found.append(Found(Fault(f"{at}/binary_data_size", "expected a number of bytes"), SkewKind.SHAPE))
+            found.append(Found(Fault(f"{at}/binary_data_size", f"found {size!r:.32}, {_SIZE}"), SkewKind.SHAPE))
         found += [Found(Fault(f"{at}/{name}", NOT_SERVED), SkewKind.SHAPE) for name in UNSERVED & parameters.keys()]
         sizes.append(size)
     _refuse(version, found, 0)
@@ -185,7 +187,7 @@ def _columns_of_features(version: ServedVersion, given: list[Sent]) -> Columns:
 def _feature_faults(place: int, tensor: Sent, column: Column | None) -> list[Found]:
     at = f"/inputs/{place}"
     if column is None:
-        return [Found(Fault(f"{at}/name", f"unknown input {tensor.name[:64]!r}"), SkewKind.UNKNOWN)]
+        return [Found(Fault(f"{at}/name", f"unknown input {tensor.name[:64]!r}, {_KNOWN}"), SkewKind.UNKNOWN)]
     if tensor.shape not in ([tensor.shape[0]], [tensor.shape[0], 1]):
         fault = Fault(f"{at}/shape", f"found {tensor.shape}, expected [n] or [n, 1]")
         return [Found(fault, SkewKind.SHAPE, column.name)]

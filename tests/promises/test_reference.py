@@ -1,4 +1,4 @@
-"""Every setting, metric, error code and record field is named on the reference page, as the code has it."""
+"""Every setting, metric, error code, bad input and record field is named on the reference page, as the code has it."""
 
 from tests.reference import PAGE, page
 

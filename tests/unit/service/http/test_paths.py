@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.lock import NAME
-from service.http.paths import PATH_CHARS_MAX, Target, Verb, parse
+from service.http.paths import BENTOML, PATH_CHARS_MAX, Target, Verb, parse, templates
 
 ROUTES = [
     ("/v1/models/m:predict", Target(Verb.V1_PREDICT, "POST", "m")),
@@ -31,6 +31,9 @@ ROUTES = [
     ("/readyz", Target(Verb.READYZ, "GET")),
     ("/metrics", Target(Verb.METRICS, "GET")),
     ("/admin/routes", Target(Verb.ADMIN_ROUTES, "GET")),
+    ("/openapi.json", Target(Verb.OPENAPI, "GET")),
+    ("/docs", Target(Verb.DOCS, "GET")),
+    ("/", Target(Verb.DOCS, "GET")),
 ]
 UNKNOWN = [
     "/v1/",
@@ -51,6 +54,17 @@ UNKNOWN = [
     "/admin/",
     "/admin/nothing",
     "/v2/models/" + "m" * 300 + "/infer",
+    "/v1/models/m/versions/2:feedback",
+    "",
+    "/nothing",
+    "/v3/models/m",
+    "/V2",
+    "//v2/models/m",
+    "v2",
+    "/x/v2/models/m/infer",
+    "/schema.json/",
+    "/docs.json",
+    "/x" * PATH_CHARS_MAX,
 ]
 
 
@@ -60,15 +74,21 @@ def test_every_route_of_the_table_is_found(path: str, target: Target) -> None:
 
 
 @pytest.mark.parametrize("path", UNKNOWN)
-def test_other_paths_under_our_prefixes_are_unknown_without_a_name(path: str) -> None:
+def test_other_paths_are_unknown_without_a_name(path: str) -> None:
     assert parse(path) == Target(Verb.UNKNOWN, "")
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "", "/docs", "/v3/models/m", "/V2", "//v2/models/m", "v2", "/x/v2/models/m/infer"]
-)
-def test_all_others_are_bentomls(path: str) -> None:
-    assert parse(path) is None
+def test_what_bentomls_own_client_asks_for_is_bentomls() -> None:
+    assert [path for path in BENTOML if parse(path) is None] == ["/schema.json"]
+
+
+def test_every_template_is_a_path_that_is_parsed_to_its_target() -> None:
+    for template, target in templates().items():
+        path = template.format(model="m", version="2")
+        version = "2" if target.version is not None else None
+        expected = Target(target.verb, target.method, "m" if target.model else "", version)
+        assert (parse(path) or BENTOML[path]) == expected
+    assert {target.verb for target in templates().values()} == set(Verb) - {Verb.UNKNOWN}
 
 
 PIECES = (
@@ -112,7 +132,6 @@ def test_any_text_is_parsed(text: str) -> None:
 def test_a_long_path_is_not_remembered() -> None:
     path = "/v1/models/" + "m" * PATH_CHARS_MAX + ":predict"
     assert parse(path) == Target(Verb.UNKNOWN, "")
-    assert parse("/x" * PATH_CHARS_MAX) is None
     longest = f"/v1/models/{'m' * 64}/versions/{'v' * 64}:predict"
     assert len(longest) <= PATH_CHARS_MAX
     assert parse(longest) == Target(Verb.V1_PREDICT, "POST", "m" * 64, "v" * 64)

@@ -89,7 +89,7 @@ RAW = b'{"instances": [%s]}'
         (body(ROW, [1, 2, 3]), "/instances/1", "3 values, expected 5"),
         (body([[[[1]]]]), "/instances/0", "1 values, expected 5"),
         (body("text"), "/instances/0", "found a string, expected an object or a list"),
-        (body(), "/instances/0", "no rows, expected at least one"),
+        (body(), "/instances", "no rows, expected at least one"),
     ],
 )
 def test_what_does_not_meet_the_contract_is_refused_with_place_and_expectation(
@@ -132,7 +132,8 @@ def test_what_does_not_meet_the_contract_is_refused_with_place_and_expectation(
 def test_what_is_not_the_language_is_malformed_and_the_expectation_is_told(mixed: ServedVersion, data: bytes) -> None:
     error = refused(mixed, data)
     assert isinstance(error, MalformedBody)
-    assert 'expected a JSON object {"instances": [...]}' in str(error)
+    whole = 'expected a JSON object {"instances": [...]}'
+    assert any(told in str(error) for told in (whole, "expected a list", "expected a number or null", "64 bits"))
     assert error_answer(error, "id").status == 400
 
 

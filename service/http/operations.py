@@ -1,0 +1,150 @@
+"""What does each route take, answer and refuse? A table by verb.
+
+`paths.py` knows their paths, `openapi.py` makes the document.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from service import errors
+from service.errors import RequestError
+from service.http import examples
+from service.http.examples import Examples
+from service.http.paths import Verb
+
+JSON, BINARY, TEXT, HTML = "application/json", "application/octet-stream", "text/plain", "text/html"
+
+Errors = Sequence[type[RequestError]]
+
+EVERYWHERE: Errors = (
+    errors.RouteUnknown,
+    errors.MethodUnsupported,
+    errors.RequestMalformed,
+    errors.RequestLate,
+    errors.UrlTooLong,
+    errors.HeadTooLarge,
+    errors.TooManyConnections,
+    errors.Internal,
+)
+_BODY: Errors = (errors.MalformedBody, errors.BodyTooLarge, errors.TooManyUploads, errors.UnsupportedEncoding)
+_MODEL: Errors = (errors.ModelUnknown, errors.ModelNotReady)
+_READY: Errors = (errors.Draining,)
+_ADMIN: Errors = (errors.NotAuthorised, errors.AdminDisabled)
+_PREDICT: Errors = (
+    *_BODY,
+    *_MODEL,
+    errors.InvalidInput,
+    errors.TooManyRows,
+    errors.TooManyValues,
+    errors.Overloaded,
+    errors.CutOff,
+    errors.DeadlineExceeded,
+    errors.LogUnavailable,
+    errors.RuntimeFailed,
+)
+UNSEEN: Errors = (errors.ClientGone,)  # in the log alone: nobody is there to read the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request body: its JSON is one of `schemas`."""
+
+    schemas: tuple[str, ...]
+    examples: Examples
+    many: bool = False  # also a list of them
+    binary: bool = False  # V2's binary tensor data beside the JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One verb. `schemas`: of the answer, by status; where there are none, `media` alone says what it is."""
+
+    tag: str
+    summary: str
+    schemas: tuple[str, ...] = ()
+    description: str = ""
+    status: int = 200
+    media: tuple[str, ...] = (JSON,)
+    many: bool = False
+    also: Mapping[int, str] = field(default_factory=dict)
+    body: Body | None = None
+    errors: Errors = ()
+    predicts: bool = False
+    secured: bool = False
+    ours: bool = True  # False: BentoML's app answers, without our headers
+
+
+TAGS: Mapping[str, str] = {
+    "predict": "Rows or tensors in, predictions out; every request becomes one record of the feature log.",
+    "models": "What is served, and how it is doing.",
+    "operation": "For load balancers, Prometheus and the curious.",
+    "admin": "With the admin token.",
+}
+_CONTENT = (
+    "Bodies may come in gzip or deflate (`Content-Encoding`); long answers go out so where `Accept-Encoding` names it."
+)
+
+OPERATIONS: Mapping[Verb, Operation] = {
+    Verb.V1_PREDICT: Operation(
+        "predict",
+        "Predict, as TF Serving and KServe V1",
+        ("Predictions", "Outputs"),
+        f"Rows by `instances`, answered by `predictions`; columns by `inputs`, answered by `outputs`. {_CONTENT}",
+        body=Body(("V1Rows", "V1Columns"), examples.V1),
+        errors=_PREDICT,
+        predicts=True,
+    ),
+    Verb.V2_INFER: Operation(
+        "predict",
+        "Infer, as the Open Inference Protocol V2",
+        ("InferAnswer",),
+        "Inputs are named as the graph names its tensors, or as the contract names its features (one tensor each). With binary "
+        "tensor data, either way, the JSON has `Inference-Header-Content-Length` bytes and the data of every tensor that "
+        f"has `binary_data_size` follows in order. {_CONTENT}",
+        media=(JSON, BINARY),
+        body=Body(("InferRequest",), examples.V2, binary=True),
+        errors=_PREDICT,
+        predicts=True,
+    ),
+    Verb.NATIVE_PREDICT: Operation(
+        "predict",
+        "Predict, as BentoML's own client calls it",
+        ("Predictions", "Outputs"),
+        _CONTENT,
+        body=Body(("NativeRows",), examples.NATIVE),
+        errors=_PREDICT,
+        predicts=True,
+    ),
+    Verb.FEEDBACK: Operation(
+        "predict",
+        "Labels that become known later",
+        ("Accepted",),
+        "Of requests to this model, named by the `x-request-id` of their answers.",
+        status=202,
+        body=Body(("Label",), examples.FEEDBACK, many=True),
+        errors=(*_BODY, *_MODEL, errors.LogUnavailable),
+    ),
+    Verb.V1_STATUS: Operation("models", "Versions that are served, as TF Serving", ("ModelStatus",), errors=_MODEL),
+    Verb.V2_SERVER: Operation("models", "Name, version and extensions of the server", ("ServerMetadata",)),
+    Verb.V2_MODEL: Operation("models", "Tensors and features of a model", ("ModelMetadata",), errors=_MODEL),
+    Verb.V2_MODEL_READY: Operation("models", "Is the model ready?", ("ModelReady",), errors=(*_MODEL, *_READY)),
+    Verb.V2_CONFIG: Operation(
+        "models", "A model in the words of Triton's configuration", ("ModelConfig",), errors=_MODEL
+    ),
+    Verb.V2_STATS: Operation(
+        "models", "Requests, rows, queue and compute of each version", ("ModelStats",), errors=_MODEL
+    ),
+    Verb.V2_INDEX: Operation("models", "Every pinned version", ("IndexEntry",), many=True, errors=_BODY),
+    Verb.LIVEZ: Operation("operation", "Does the process answer?", ("Live",)),
+    Verb.V2_LIVE: Operation("operation", "Does the process answer?", ("Live",)),
+    Verb.READYZ: Operation("operation", "Is there a model to answer?", ("Ready",), also={503: "Ready"}, errors=_READY),
+    Verb.V2_READY: Operation(
+        "operation", "Is there a model to answer?", ("Ready",), also={503: "Ready"}, errors=_READY
+    ),
+    Verb.METRICS: Operation("operation", "Metrics of all workers, for Prometheus", media=(TEXT,)),
+    Verb.OPENAPI: Operation("operation", "This document"),
+    Verb.DOCS: Operation("operation", "This document as a page", media=(HTML,)),
+    Verb.NATIVE_SCHEMA: Operation("operation", "The API in BentoML's words, for its own client", ours=False),
+    Verb.ADMIN_ROUTES: Operation("admin", "The routes document", ("AdminRoutes",), errors=_ADMIN, secured=True),
+    Verb.ADMIN_VERSIONS: Operation("admin", "Loaded versions", ("AdminVersions",), errors=_ADMIN, secured=True),
+}
