@@ -1,9 +1,14 @@
 """Open Inference Protocol V2: tensors in, tensors out, as JSON or as binary data beside it.
 
 `v2_inputs` says what the input tensors mean, `v2_binary` where binary data lies.
+
+Of a request's parameters `timeout` (µs, never longer than the setting `timeout_ms`) and `binary_data_output` are obeyed. Others,
+`priority` and `sequence_…` among them, change no answer of a model without state and are ignored; `classification` and
+`shared_memory_region` would, and are refused.
 """
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 import msgspec
@@ -16,6 +21,8 @@ from service.http.v2_inputs import NOT_SERVED, UNSERVED, InputTensor, inputs_of
 from service.http.wire import Decoded
 from service.served import ServedVersion
 
+TIMEOUT = "timeout"
+TIMEOUT_US_MAX = 2**63 - 1  # the parameter is an int64
 _EXPECTED = 'a JSON object {"inputs": [{"name", "shape", "datatype", "data"}]}'
 
 
@@ -47,7 +54,8 @@ class V2:
         head, beside = v2_binary.split(body, headers)
         asked = _parse(head)
         wanted = _wanted(version, asked)
-        return Decoded(inputs_of(version, asked.inputs, beside), {"id": asked.id, "outputs": wanted})
+        timeout_ms = _timeout_ms(version, asked.parameters)
+        return Decoded(inputs_of(version, asked.inputs, beside), {"id": asked.id, "outputs": wanted}, timeout_ms)
 
     def encode(
         self,
@@ -75,7 +83,7 @@ class V2:
             {
                 "model_name": version.pin.name,
                 "model_version": version.pin.version,
-                "id": decoded.echo["id"] or request_id,
+                "id": request_id if decoded.echo["id"] is None else decoded.echo["id"],
                 "outputs": written,
             }
         )
@@ -109,6 +117,17 @@ def _wanted(version: ServedVersion, asked: Body) -> Mapping[str, bool]:
             raise InvalidInput(version.pin.ref, [Fault(f"{at}/parameters/{unserved}", NOT_SERVED)])
         wanted[name] = _flag(version, output.parameters, "binary_data", f"{at}/parameters", default=usual)
     return wanted or dict.fromkeys(names, usual)
+
+
+def _timeout_ms(version: ServedVersion, parameters: Mapping[str, Any] | None) -> float:
+    """How long the client says it will wait. Raises InvalidInput."""
+    if not parameters or TIMEOUT not in parameters:
+        return inf
+    timeout_us = parameters[TIMEOUT]
+    if type(timeout_us) is not int or not 1 <= timeout_us <= TIMEOUT_US_MAX:
+        problem = f"expected whole microseconds, 1 to {TIMEOUT_US_MAX}"
+        raise InvalidInput(version.pin.ref, [Fault(f"/parameters/{TIMEOUT}", problem)])
+    return timeout_us / 1000
 
 
 def _flag(version: ServedVersion, parameters: Mapping[str, Any] | None, name: str, at: str, *, default: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Protocol
 
 from models.tensors import Array
@@ -12,10 +13,14 @@ from service.served import ServedVersion
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What a body asked for; `echo` is what the protocol wants back when it writes the answer."""
+    """What a body asked for; `echo` is what the protocol wants back when it writes the answer.
+
+    `timeout_ms`: what the body says that its client will wait; infinite where it says nothing.
+    """
 
     inputs: Inputs
     echo: Mapping[str, Any] = field(default_factory=dict)
+    timeout_ms: float = inf
 
 
 class Wire(Protocol):
