@@ -21,9 +21,11 @@ from service.featurelog.segments import Rotation
 from service.featurelog.writer import FeatureLog
 from service.http.admin import Admin
 from service.http.answer import Answer
+from service.http.arrow import Arrow
 from service.http.control import Control
 from service.http.edge import Edge, Headers
 from service.http.feedback import Feedback
+from service.http.languages import Languages
 from service.http.paths import Verb
 from service.http.v1 import V1, Native
 from service.http.v2 import V2
@@ -82,13 +84,15 @@ async def start_worker(settings: Settings) -> Worker:
         refuse_unlogged=settings.on_log_failure == "refuse",
     )
     native = Native()
-    wires: Mapping[Verb, Wire] = {Verb.V1_PREDICT: V1(), Verb.V2_INFER: V2(), Verb.NATIVE_PREDICT: native}
+    spoken: Mapping[Verb, Wire] = {Verb.V1_PREDICT: V1(), Verb.V2_INFER: V2(), Verb.NATIVE_PREDICT: native}
+    arrow = Arrow(max_rows=settings.max_rows, max_bytes=settings.max_body_bytes)
+    languages = Languages(spoken, arrow, (Verb.V1_PREDICT, Verb.V2_INFER))
     routes = RoutesFile(settings.routes_path)
     catalogue = Catalogue(
         routes=routes,
         lock_file=LockFile(settings.lock_path),
         pool=Pool(Registry(settings.registry_root), threads=settings.model_threads),
-        wires=tuple(wires.values()),
+        wires=languages.wires,
         telemetry=telemetry,
     )
     rules = BatchRules(
@@ -113,7 +117,7 @@ async def start_worker(settings: Settings) -> Worker:
     admin = Admin(catalogue=catalogue, routes=routes, token=settings.admin_token)
     edge = Edge(
         predictor=predictor,
-        wires=wires,
+        languages=languages,
         handlers={**control.handlers(), **feedback.handlers(), **admin.handlers()},
         max_body_bytes=settings.max_body_bytes,
         compress_above_bytes=settings.compress_above_bytes,

@@ -29,6 +29,7 @@ from service.errors import (
 from service.http.answer import Answer
 from service.http.encoding import accepted, packed
 from service.http.errors import error_answer
+from service.http.languages import Languages
 from service.http.paths import Target, Verb
 from service.http.v1 import native_model
 from service.http.wire import Wire
@@ -54,12 +55,12 @@ class Edge:
         self,
         *,
         predictor: Predictor,
-        wires: Mapping[Verb, Wire],
+        languages: Languages,
         handlers: Mapping[Verb, Handler],
         max_body_bytes: int,
         compress_above_bytes: int,
     ) -> None:
-        self._predictor, self._wires, self._handlers = predictor, wires, handlers
+        self._predictor, self._languages, self._handlers = predictor, languages, handlers
         self._max_body_bytes, self._compress_above_bytes = max_body_bytes, compress_above_bytes
         self._id_prefix = f"{os.urandom(6).hex()}-"
         self._ids = itertools.count()
@@ -68,7 +69,7 @@ class Edge:
         """Answers one request."""
         headers: Headers = scope["headers"]
         request_id = self.request_id(headers)
-        wire = self._wires.get(target.verb)
+        wire = self._languages.wire(target.verb, headers)
         try:
             if wire is not None and scope["method"] == "POST":
                 answer = await self._predict(wire, target, headers, request_id, receive)

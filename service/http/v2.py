@@ -2,8 +2,8 @@
 
 `v2_inputs` says what the input tensors mean, `v2_binary` where binary data lies.
 
-Of a request's parameters `timeout` (µs, never longer than the setting `timeout_ms`) and `binary_data_output` are obeyed. Others,
-`priority` and `sequence_…` among them, change no answer of a model without state and are ignored; `classification` and
+Of a request's parameters `timeout` (µs, never longer than the setting `timeout_ms`) and `binary_data_output` are obeyed. Others
+(`priority`, `sequence_…`) change no answer of a model without state and are ignored; `classification` and
 `shared_memory_region` would, and are refused.
 """
 
@@ -70,7 +70,7 @@ class V2:
         types = {tensor.name: tensor.datatype for tensor in version.contract.outputs}
         written: list[dict[str, Any]] = []
         parts: list[bytes] = []
-        wanted: Mapping[str, bool] = decoded.echo["outputs"]
+        wanted: Mapping[str, bool] = decoded.echo.get("outputs") or dict.fromkeys(by_name, False)
         for name, binary in wanted.items():
             array, datatype = by_name[name], types[name]
             tensor = {"name": name, "datatype": datatype, "shape": array.shape}
@@ -79,11 +79,12 @@ class V2:
                 written.append({**tensor, "parameters": {"binary_data_size": len(parts[-1])}})
             else:
                 written.append({**tensor, "data": array.ravel().tolist()})
+        given_id = decoded.echo.get("id")
         head = msgspec.json.encode(
             {
                 "model_name": version.pin.name,
                 "model_version": version.pin.version,
-                "id": request_id if decoded.echo["id"] is None else decoded.echo["id"],
+                "id": request_id if given_id is None else given_id,
                 "outputs": written,
             }
         )
