@@ -1,7 +1,8 @@
 """TF Serving / KServe V1: `{"instances": […]}` in, `{"predictions": […]}` out; in columns `{"inputs": …}`, `{"outputs": …}`.
 
-A row is an object by feature name or a list in the contract's order. For a model of plain tensors an instance is the value of
-its one input, or an object by input name. `signature_name` may stand beside them: a model has one signature.
+A row is an object by feature name, an object by the names of the graph's tensors, or a list in the contract's order. For a model
+of plain tensors an instance is the value of its one input, or an object by input name. `signature_name` may stand beside them:
+a model has one signature.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from models.tensors import Array
 from service.errors import Fault, InvalidInput, MalformedBody, RuntimeFailed
 from service.featurelog.record import Problem, SkewKind
 from service.http.answer import Answer, Headers
-from service.http.v1_columns import pointer, table_of
+from service.http.v1_columns import by_tensor, pointer, table_by_tensor, table_of
 from service.http.wire import Decoded
 from service.plain import array_of, fits
 from service.rows import INT64, PlainTensors, Table, int_bounds
@@ -69,6 +70,8 @@ class V1:
         loose = _loose(body)
         if isinstance(loose.instances, UnsetType):
             return Decoded(table_of(version, loose.inputs), _COLUMNAR)
+        if by_tensor(version, loose.instances):
+            return Decoded(table_by_tensor(version, loose.instances))
         return Decoded(_examined(version, loose.instances))
 
     def encode(

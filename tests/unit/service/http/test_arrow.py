@@ -186,6 +186,13 @@ def test_what_is_no_stream_is_malformed(mixed: ServedVersion, body: bytes) -> No
         WIRE.decode(mixed, body)
 
 
+def test_bytes_after_the_end_of_a_stream_are_refused(mixed: ServedVersion) -> None:
+    body = stream(table())
+    for after in (b"\0", body):
+        with pytest.raises(MalformedBody, match="bytes after its end"):
+            WIRE.decode(mixed, body + after)
+
+
 def test_a_stream_cut_anywhere_is_malformed_or_has_fewer_batches(mixed: ServedVersion) -> None:
     body = stream(table(ROWS * 2), batch=2)
     borders = 0
