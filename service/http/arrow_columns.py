@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.contract import Column, Contract, Kind
+from models.tensors import Array
 from service.errors import BodyTooLarge
 from service.rows import INT_HIGH, INT_LOW, Matrix, int_bounds
 
@@ -46,7 +47,7 @@ def columns_of(contract: Contract, table: pa.Table, max_bytes: int) -> Matrix | 
     """In the contract's order; a Matrix where all is numbers and sound. Raises BodyTooLarge."""
     order = [table.column(column.name) for column in contract.features]
     if Matrix.fits(contract) and table.num_rows and not any(column.null_count for column in order):
-        matrix = np.column_stack([column.to_numpy() for column in order])
+        matrix = np.column_stack([_numbers(column) for column in order])
         if not np.isnan(matrix).any():
             return Matrix(matrix)
     bounds = int_bounds(contract)
@@ -74,6 +75,12 @@ def _values(feature: Column, column: pa.ChunkedArray, texts: list[Any] | None, b
             whole = bool(pa.types.is_integer(column.type))
             return values, whole and bounds[0] <= min(given) and max(given) <= bounds[1]
     return values, True
+
+
+def _numbers(column: pa.ChunkedArray) -> Array:
+    """Without nulls; not by `to_numpy`, which imports pandas."""
+    chunks = [np.from_dlpack(chunk) for chunk in column.chunks]
+    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
 
 def _looked_up(column: pa.ChunkedArray, used: int, limit: int) -> tuple[list[Any], int]:

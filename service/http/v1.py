@@ -1,8 +1,8 @@
 """TF Serving / KServe V1: `{"instances": […]}` in, `{"predictions": […]}` out; in columns `{"inputs": …}`, `{"outputs": …}`.
 
-A row is an object by feature name, an object by the names of the graph's tensors, or a list in the contract's order. For a model
-of plain tensors an instance is the value of its one input, or an object by input name. `signature_name` may stand beside them:
-a model has one signature.
+A row is an object by feature name, an object by the names of the graph's tensors, or a list in the contract's order. For a
+model of plain tensors an instance is the value of its one input, or an object by input name. `signature_name` may stand beside
+them: a model has one signature.
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from service.errors import RequestError
 from service.http.arrow import Arrow
 from service.http.arrow_frames import MESSAGES_MAX, Held, held
+from service.http.wire import Decoded
 from service.rows import Table
+from tests.onnx_models import echo, install
 from tests.processes import ROOT, environment
-from tests.unit.service.http.arrow_streams import ROWS, stream, table
+from tests.unit.service.http.arrow_streams import ROWS, floats_contract, stream, table
 from tests.unit.service.serving import furnish, served
 
 DAMAGED = 4_000
@@ -55,14 +57,28 @@ def test_a_claim_of_rows_without_bytes_is_refused() -> None:
         held(claimed)
 
 
+def alone(*command: str) -> str:
+    """What a module prints in a process of its own."""
+    argv = [sys.executable, "-m", *command]
+    ran = subprocess.run(argv, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=240, check=False)
+    assert ran.returncode == 0, f"{ran.returncode}\n{ran.stderr[-2000:]}"
+    return ran.stdout
+
+
+def test_no_request_waits_for_pandas_to_be_imported(tmp_path: Path) -> None:
+    """pyarrow imports it behind many of its doors: two seconds in which a worker answers nobody."""
+    furnish(tmp_path)
+    install(tmp_path, "floats", "1", echo({"x": ("FP32", ["N", 2])}), floats_contract())
+    (tmp_path / "mixed.stream").write_bytes(stream(table(ROWS, city=pa.dictionary(pa.int8(), pa.string()))))
+    (tmp_path / "floats.stream").write_bytes(stream(pa.table({"a": [0.5, 1.5], "b": [2.5, 3.5]})))
+    assert "Matrix" in alone("tests.unit.service.http.arrow_first", str(tmp_path))
+
+
 @pytest.mark.simulation
 def test_no_damage_to_a_stream_ends_the_process(tmp_path: Path) -> None:
     """In a process of its own, so that a crash is a failure of this test and not of the run."""
-    command = [sys.executable, "-m", "tests.unit.service.http.test_arrow_frames", str(tmp_path)]
-    ran = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=240, check=False)
-    assert ran.returncode == 0, f"seed {SEED}: {ran.returncode}\n{ran.stderr[-2000:]}"
-    refused, taken = map(int, ran.stdout.split())
-    assert refused + taken == DAMAGED and refused > DAMAGED / 2, ran.stdout
+    refused, taken = map(int, alone("tests.unit.service.http.test_arrow_frames", str(tmp_path)).split())
+    assert refused + taken == DAMAGED and refused > DAMAGED / 2, f"seed {SEED}"
 
 
 def damage(home: Path) -> None:
@@ -88,7 +104,7 @@ def damage(home: Path) -> None:
             continue
         assert isinstance(inputs, Table)
         version.blocks.block(inputs.rows)
-        version.session.run(version.tensors(inputs))
+        wire.encode(version, version.session.run(version.tensors(inputs)), Decoded(inputs), "id")
         taken += 1
     print(DAMAGED - taken, taken)
 
