@@ -179,5 +179,6 @@ def _buffers(values: Array) -> list[Array | bytes]:
     """By hand, because `pa.array` imports pandas: two seconds in which nobody would be answered."""
     if values.dtype == object:
         texts = [text.encode() for text in values.tolist()]
-        return [np.cumsum([0, *map(len, texts)], dtype=np.int64), b"".join(texts)]
+        offsets: Array = np.cumsum([0, *map(len, texts)], dtype=np.int64)
+        return [offsets, b"".join(texts)]
     return [np.packbits(values, bitorder="little") if values.dtype == np.bool_ else np.ascontiguousarray(values)]
