@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from models.contract import Contract
 from models.tensors import Array
 from service.errors import (
     BodyTooLarge,
@@ -35,7 +34,7 @@ from service.http.arrow_frames import held
 from service.http.languages import ARROW
 from service.http.v1_columns import pointer
 from service.http.wire import Decoded
-from service.rows import Inputs, Matrix, Table
+from service.rows import Inputs, Matrix, Row, Table
 from service.served import ServedVersion
 from service.validation import examine
 
@@ -150,20 +149,17 @@ def _inputs(version: ServedVersion, table: pa.Table, max_bytes: int) -> Inputs:
     columns = columns_of(contract, table, max_bytes)
     if isinstance(columns, Matrix):
         return columns
-    rows = list(zip(*(values for values, _ in columns), strict=True))
+    rows: list[Row] = list(zip(*(values for values, _ in columns), strict=True))
     if rows and all(sound for _, sound in columns):
         return Table(rows)
-    examined = examine(contract, rows, _place(contract))
+    examined = examine(contract, rows, _place)
     if examined.faults:
         raise InvalidInput(version.pin.ref, examined.faults, examined.problems, len(rows))
     return Table(examined.rows)
 
 
-def _place(contract: Contract) -> Any:
-    def place(row: int, name: str) -> str:
-        return f"/{pointer(name)}/{row}" if name else "/"
-
-    return place
+def _place(row: int, name: str) -> str:
+    return f"/{pointer(name)}/{row}" if name else "/"
 
 
 def _column(array: Array, datatype: pa.DataType) -> pa.Array:
