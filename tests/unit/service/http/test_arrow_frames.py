@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import RequestError
@@ -41,6 +41,7 @@ def test_more_messages_than_may_be_are_refused() -> None:
         held(stream(table(ROWS * MESSAGES_MAX), batch=1))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_the_walk_of_anything_ends_in_numbers_or_a_value_error(data: bytes) -> None:
     for given_bytes in (data, b"\xff\xff\xff\xff" + data):
