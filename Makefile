@@ -13,7 +13,7 @@ PYTHON ?= python3.13 python3.12 python3.11 python3
 # Only pip's own way to the packages is left to the machine; what comes is held by the hashes in the lock.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 # A lock must be the same on every machine: no configuration file, no UV_ or PIP_ setting, no index of the machine's leaks into it.
-COMPILE = env $$(env | sed -n 's/^\(\(UV\|PIP\)_[A-Z_]*\)=.*/-u \1/p') $(BIN)/uv --no-config pip compile pyproject.toml --group install --universal \
+COMPILE = env $$(env | sed -n 's/^\(\(UV\|PIP\)_[A-Z_]*\)=.*/-u \1/p') $(BIN)/uv --no-config pip compile --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 
 .PHONY: help
@@ -63,9 +63,12 @@ bench: $(VENV)/.dev ## the speed comparison (needs wrk and two cores); ARGS="--r
 	$(BIN)/python -m loadtests.bench $(ARGS)
 
 .PHONY: lock
-lock: $(VENV)/.dev ## both locks again from pyproject.toml; UPGRADE=1 takes newer versions
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.lock
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+lock: $(VENV)/.dev ## the locks again from pyproject.toml; UPGRADE=1 takes newer versions
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --group install --output-file requirements.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --group install --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	for client in kserve mlserver; do \
+		$(COMPILE) $(if $(UPGRADE),--upgrade) --group $$client --output-file tests/integration/clients/$$client.lock; \
+	done
 
 .PHONY: clean
 clean: ## what was built or measured here; the home (.plumbline) stays

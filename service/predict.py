@@ -161,6 +161,8 @@ class Predictor:
         ask.rows = decoded.inputs.n
         if ask.rows > self._limits.max_rows:
             raise TooManyRows(ask.rows, self._limits.max_rows)
+        if decoded.timeout_ms < self._limits.timeout_ms:
+            deadline_ns = min(deadline_ns, ask.started_ns + int(decoded.timeout_ms * 1e6))
         ran = await self._batcher.run(version, version.tensors(decoded.inputs), ask.rows, deadline_ns, ask.caller)
         ask.queue_us, ask.compute_us = ran.queue_us, ran.compute_us
         try:
@@ -275,7 +277,10 @@ def _header_key(policy: RoutePolicy, ask: Ask) -> bytes:
 
 
 def _timeout_ms(headers: Headers, limit_ms: float) -> float:
-    """What the client will wait, never longer than the setting. Raises MalformedBody for a time that is none."""
+    """What the client will wait by its header, never longer than `limit_ms`: the shortest of header, body and setting counts.
+
+    Raises MalformedBody for a time that is none.
+    """
     for name, value in headers:
         if name == TIMEOUT_HEADER:
             if not value.isdigit() or len(value) > TIMEOUT_DIGITS_MAX or not int(value):

@@ -127,7 +127,8 @@ class Settings(BaseSettings):
     timeout_ms: float = Field(
         default=5_000,
         gt=0,
-        description="Deadline of a request; later, it is shed (504). The header x-request-timeout-ms may shorten it.",
+        description="Deadline of a request; later, it is shed (504). The header x-request-timeout-ms and V2's parameter "
+        "timeout (µs) may shorten it.",
     )
     inline_below_us: float = Field(
         default=500,

@@ -24,12 +24,14 @@ from service.featurelog.writer import FeatureLog
 from service.http.admin import Admin
 from service.http.admission import Admission
 from service.http.answer import Answer
+from service.http.arrow import Arrow
 from service.http.bounds import Bounds
 from service.http.control import Control
 from service.http.documents import Documents
 from service.http.edge import Edge, Headers
 from service.http.feedback import Feedback
 from service.http.guard import Guard
+from service.http.languages import Languages
 from service.http.paths import Verb
 from service.http.patience import Patience
 from service.http.v1 import V1, Native
@@ -100,13 +102,15 @@ async def start_worker(settings: Settings) -> Worker:
     )
     native = Native(settings.max_rows)
     v1, v2 = V1(settings.max_rows), V2(settings.max_rows)
-    wires: Mapping[Verb, Wire] = {Verb.V1_PREDICT: v1, Verb.V2_INFER: v2, Verb.NATIVE_PREDICT: native}
+    spoken: Mapping[Verb, Wire] = {Verb.V1_PREDICT: v1, Verb.V2_INFER: v2, Verb.NATIVE_PREDICT: native}
+    arrow = Arrow(max_rows=settings.max_rows, max_bytes=settings.max_body_bytes)
+    languages = Languages(spoken, arrow, (Verb.V1_PREDICT, Verb.V2_INFER))
     routes = RoutesFile(settings.routes_path)
     catalogue = Catalogue(
         routes=routes,
         lock_file=LockFile(settings.lock_path),
         pool=Pool(Registry(settings.registry_root), threads=settings.model_threads),
-        wires=tuple(wires.values()),
+        wires=languages.wires,
         telemetry=telemetry,
     )
     rules = BatchRules(
@@ -144,7 +148,7 @@ async def start_worker(settings: Settings) -> Worker:
     documents = Documents(RELEASE)
     edge = Edge(
         predictor=predictor,
-        wires=wires,
+        languages=languages,
         handlers={**control.handlers(), **feedback.handlers(), **admin.handlers(), **documents.handlers()},
         max_body_bytes=settings.max_body_bytes,
         compress_above_bytes=settings.compress_above_bytes,

@@ -18,6 +18,7 @@ TYPES = {
     "INT8": TensorProto.INT8,
     "INT32": TensorProto.INT32,
     "INT64": TensorProto.INT64,
+    "UINT32": TensorProto.UINT32,
     "UINT64": TensorProto.UINT64,
     "BOOL": TensorProto.BOOL,
     "BYTES": TensorProto.STRING,

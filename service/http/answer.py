@@ -6,6 +6,7 @@ from typing import NamedTuple
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
 HTML = b"text/html; charset=utf-8"
+ARROW = b"application/vnd.apache.arrow.stream"
 
 Headers = Sequence[tuple[bytes, bytes]]
 

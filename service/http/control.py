@@ -100,12 +100,13 @@ class Control:
         return Answer(200, v2_metadata.repository_index(list(snapshot.versions.values()), snapshot.failed))
 
     async def v1_status(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
-        """`GET /v1/models/{m}`, as TF Serving answers it."""
+        """`GET /v1/models/{m}`, as TF Serving answers it, and KServe beside it."""
         status = [
             {"version": v.pin.version, "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
             for v in self._versions(target)
         ]
-        return Answer(200, msgspec.json.encode({"model_version_status": status}))
+        told = {"name": target.model, "ready": True, "model_version_status": status}
+        return Answer(200, msgspec.json.encode(told))
 
     async def metrics(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
         """All workers together, this one up to now; formatted in a thread, so that a scrape does not hold up an answer."""

@@ -32,6 +32,7 @@ from service.http.answer import Answer
 from service.http.caller import CALLER, Caller
 from service.http.encoding import accepted, packed
 from service.http.errors import error_answer
+from service.http.languages import Languages
 from service.http.media import explained
 from service.http.paths import Target, Verb
 from service.http.v1 import native_model
@@ -58,12 +59,12 @@ class Edge:
         self,
         *,
         predictor: Predictor,
-        wires: Mapping[Verb, Wire],
+        languages: Languages,
         handlers: Mapping[Verb, Handler],
         max_body_bytes: int,
         compress_above_bytes: int,
     ) -> None:
-        self._predictor, self._wires, self._handlers = predictor, wires, handlers
+        self._predictor, self._languages, self._handlers = predictor, languages, handlers
         self._max_body_bytes, self._compress_above_bytes = max_body_bytes, compress_above_bytes
         self._id_prefix = f"{os.urandom(6).hex()}-"
         self._ids = itertools.count()
@@ -72,7 +73,7 @@ class Edge:
         """Answers one request."""
         headers: Headers = scope["headers"]
         request_id = self.request_id(headers)
-        wire = self._wires.get(target.verb)
+        wire = self._languages.wire(target.verb, headers)
         try:
             if wire is not None and scope["method"] == "POST":
                 answer = await self._predict(wire, target, headers, request_id, receive, scope.get(CALLER))
@@ -100,7 +101,7 @@ class Edge:
 
     def turn_away(self, target: Target, request_id: bytes, error: Overloaded) -> bytes | None:
         """Puts a prediction that is refused unread on record; the id that its answer carries, None: it is no prediction."""
-        wire = self._wires.get(target.verb)
+        wire = self._languages.wire(target.verb, [])
         if wire is None:
             return None
         own = request_id if REQUEST_ID.fullmatch(request_id) else self.request_id([]).encode()

@@ -4,10 +4,13 @@ Law: a body that can be read is read, whatever it is called (curl's `-d` calls J
 """
 
 from service.errors import MalformedBody, RequestError, UnsupportedEncoding
-from service.http.answer import Headers
+from service.http.answer import ARROW, Headers
 
-_READ = (b"application/json", b"application/octet-stream", b"application/x-www-form-urlencoded")
-_EXPECTED = "application/json, or application/octet-stream with Inference-Header-Content-Length"
+_READ = (b"application/json", b"application/octet-stream", b"application/x-www-form-urlencoded", ARROW)
+_EXPECTED = (
+    "application/json, application/octet-stream with Inference-Header-Content-Length, "
+    "or application/vnd.apache.arrow.stream"
+)
 _SHOWN_CHARS = 64
 
 

@@ -23,7 +23,7 @@ _ABOUT = """ONNX models pinned by digest, behind V1 and V2 predict routes.
 Every answer carries `x-request-id`: yours, if it has 1 to 128 of the characters `A-Z a-z 0-9 . _ : / + = @ -`, else a new
 one. Answers to predict routes also say which version answered (`x-model-version`) and why (`x-model-arm`). Every error has
 one shape, also where there is no such route; `code` is for machines, `error` for people, `details` says where in the body
-what was wrong. Query parameters are ignored. What is no HTTP at all is refused by the HTTP server with a text of its own."""
+what was wrong. Query parameters are ignored."""
 
 _TIMEOUT_MS_MAX = 999_999_999
 _NAME = {"type": "string", "pattern": f"^{NAME.pattern}$"}
@@ -142,7 +142,7 @@ def _parameters(target: Target, operation: Operation) -> Iterable[str]:
     yield "request_id"
     if operation.predicts:
         yield "timeout"
-    if operation.body is not None and operation.body.binary:
+    if operation.body is not None and BINARY in operation.body.media:
         yield "json_length"
 
 
@@ -156,9 +156,7 @@ def _request(body: Body) -> Document:
         schema = {"oneOf": [schema, {"type": "array", "items": schema}]}
     examples = {name: {"value": value} for name, value in body.examples.items()}
     content: Document = {JSON: {"schema": schema, "examples": examples}}
-    if body.binary:
-        content[BINARY] = {}
-    return {"required": True, "content": content}
+    return {"required": True, "content": {**content, **{media: {} for media in body.media}}}
 
 
 def _either(names: Sequence[str], *, many: bool) -> Document:

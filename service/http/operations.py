@@ -13,6 +13,7 @@ from service.http.examples import Examples
 from service.http.paths import Verb
 
 JSON, BINARY, TEXT, HTML = "application/json", "application/octet-stream", "text/plain", "text/html"
+ARROW = "application/vnd.apache.arrow.stream"
 
 Errors = Sequence[type[RequestError]]
 
@@ -52,7 +53,7 @@ class Body:
     schemas: tuple[str, ...]
     examples: Examples
     many: bool = False  # also a list of them
-    binary: bool = False  # V2's binary tensor data beside the JSON
+    media: tuple[str, ...] = ()  # beside JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +84,16 @@ TAGS: Mapping[str, str] = {
 _CONTENT = (
     "Bodies may come in gzip or deflate (`Content-Encoding`); long answers go out so where `Accept-Encoding` names it."
 )
+_ARROW = "An Arrow IPC stream of a column a feature is answered by one of a column an output, unless `Accept` says otherwise."
 
 OPERATIONS: Mapping[Verb, Operation] = {
     Verb.V1_PREDICT: Operation(
         "predict",
         "Predict, as TF Serving and KServe V1",
         ("Predictions", "Outputs"),
-        f"Rows by `instances`, answered by `predictions`; columns by `inputs`, answered by `outputs`. {_CONTENT}",
-        body=Body(("V1Rows", "V1Columns"), examples.V1),
+        f"Rows by `instances`, answered by `predictions`; columns by `inputs`, answered by `outputs`. {_ARROW} {_CONTENT}",
+        media=(JSON, ARROW),
+        body=Body(("V1Rows", "V1Columns"), examples.V1, media=(ARROW,)),
         errors=_PREDICT,
         predicts=True,
     ),
@@ -100,9 +103,9 @@ OPERATIONS: Mapping[Verb, Operation] = {
         ("InferAnswer",),
         "Inputs are named as the graph names its tensors, or as the contract names its features (one tensor each). With binary "
         "tensor data, either way, the JSON has `Inference-Header-Content-Length` bytes and the data of every tensor that "
-        f"has `binary_data_size` follows in order. {_CONTENT}",
-        media=(JSON, BINARY),
-        body=Body(("InferRequest",), examples.V2, binary=True),
+        f"has `binary_data_size` follows in order. {_ARROW} {_CONTENT}",
+        media=(JSON, BINARY, ARROW),
+        body=Body(("InferRequest",), examples.V2, media=(BINARY, ARROW)),
         errors=_PREDICT,
         predicts=True,
     ),

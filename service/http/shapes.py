@@ -202,8 +202,10 @@ class TfVersion(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ModelStatus(msgspec.Struct, forbid_unknown_fields=True):
-    """As TF Serving answers it."""
+    """As TF Serving answers it; `name` and `ready` as KServe does."""
 
+    name: str
+    ready: bool
     model_version_status: list[TfVersion]
 
 

@@ -1,7 +1,8 @@
 """TF Serving / KServe V1: `{"instances": […]}` in, `{"predictions": […]}` out; in columns `{"inputs": …}`, `{"outputs": …}`.
 
-A row is an object by feature name or a list in the contract's order. For a model of plain tensors an instance is the value of
-its one input, or an object by input name. `signature_name` may stand beside them: a model has one signature.
+A row is an object by feature name, an object by the names of the graph's tensors, or a list in the contract's order. For a
+model of plain tensors an instance is the value of its one input, or an object by input name. `signature_name` may stand beside
+them: a model has one signature.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from service.errors import Fault, InvalidInput, MalformedBody, RuntimeFailed, To
 from service.featurelog.record import Problem, SkewKind
 from service.http import unreadable
 from service.http.answer import Answer, Headers
-from service.http.v1_columns import pointer, table_of
+from service.http.v1_columns import by_tensor, pointer, table_by_tensor, table_of
 from service.http.values import SMALL_BYTES, values_within
 from service.http.wire import ROWS_MAX, Decoded
 from service.plain import array_of, fits
@@ -82,6 +83,8 @@ class V1:
         self._few(loose.instances)
         if isinstance(loose.instances, UnsetType):
             return Decoded(table_of(version, loose.inputs, self._max_rows), _COLUMNAR)
+        if by_tensor(version, loose.instances):
+            return Decoded(table_by_tensor(version, loose.instances))
         return Decoded(_examined(version, loose.instances))
 
     def _few(self, instances: list[Any] | UnsetType) -> None:

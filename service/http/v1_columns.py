@@ -1,7 +1,7 @@
-"""TF Serving V1 in columns: what does `"inputs"` hold, as rows of the contract?
+"""TF Serving V1 in columns: what does `"inputs"` hold, as rows of the contract? And what do rows by the names of tensors?
 
-An object by feature name (values as [n] or [n, 1]), an object by the names of the graph's tensors, or, where the graph has one
-tensor, that tensor itself (rows as lists).
+`"inputs"`: an object by feature name (values as [n] or [n, 1]), an object by the names of the graph's tensors, or, where the
+graph has one tensor, that tensor itself (rows as lists).
 """
 
 from typing import Any, NamedTuple
@@ -32,20 +32,51 @@ def pointer(name: str) -> str:
 
 def table_of(version: ServedVersion, inputs: Any, max_rows: int = ROWS_MAX) -> Table:
     """Raises TooManyRows, InvalidInput with every fault."""
-    contract = version.contract
     columns = _columns(version, inputs)
+    rows = max((len(column.values) for column in columns.values()), default=0)
+    if rows > max_rows:
+        raise TooManyRows(rows, max_rows)
+    return _table(version, columns, "/inputs")
+
+
+def by_tensor(version: ServedVersion, instances: list[Any]) -> bool:
+    """Is every row an object by the names of the graph's tensors, and these are not those of the features?"""
+    names = {tensor.name for tensor in version.contract.inputs}
+    if names == {column.name for column in version.contract.features}:
+        return False
+    return bool(instances) and all(isinstance(one, dict) and one.keys() == names for one in instances)
+
+
+def table_by_tensor(version: ServedVersion, instances: list[Any]) -> Table:
+    """Of rows for which `by_tensor` holds. Raises InvalidInput with every fault."""
+    columns: dict[str, Given] = {}
+    for tensor in version.contract.inputs:
+        width, step = len(tensor.columns), pointer(tensor.name)
+        cells = [one[tensor.name] for one in instances]
+        if width == 1:
+            columns[tensor.columns[0]] = Given(_narrow(cells), "/instances", f"/{step}")
+            continue
+        for number, row in enumerate(cells):
+            if not isinstance(row, list) or len(row) != width:
+                at = f"/instances/{number}/{step}"
+                raise _misshaped(version, at, f"expected a row of {width} values", len(instances))
+        for i, name in enumerate(tensor.columns):
+            columns[name] = Given([row[i] for row in cells], "/instances", f"/{step}/{i}")
+    return _table(version, columns, "/instances")
+
+
+def _table(version: ServedVersion, columns: dict[str, Given], at: str) -> Table:
+    contract = version.contract
     sizes = sorted({len(column.values) for column in columns.values()})
     if len(sizes) > 1:
-        raise _misshaped(version, "/inputs", f"ragged: {sizes[:4]} rows, expected one number", sizes[-1])
-    if sizes and sizes[-1] > max_rows:
-        raise TooManyRows(sizes[-1], max_rows)
+        raise _misshaped(version, at, f"ragged: {sizes[:4]} rows, expected one number", sizes[-1])
     lists = [column.values for column in columns.values()]
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*lists, strict=True)]
 
     def place(row: int, name: str) -> str:
         column = columns.get(name)
         if column is None:  # missing: where it should be
-            return f"/inputs/{pointer(name)}" if name else f"/inputs/{row}"
+            return f"{at}/{pointer(name)}" if name else f"{at}/{row}"
         return f"{column.before}/{row}{column.after}"
 
     examined = examine(contract, rows, place)

@@ -1,9 +1,14 @@
 """Open Inference Protocol V2: tensors in, tensors out, as JSON or as binary data beside it.
 
 `v2_inputs` says what the input tensors mean, `v2_binary` where binary data lies.
+
+Of a request's parameters `timeout` (µs, never longer than the setting `timeout_ms`) and `binary_data_output` are obeyed. Others
+(`priority`, `sequence_…`) change no answer of a model without state and are ignored; `classification` and
+`shared_memory_region` would, and are refused.
 """
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Annotated, Any
 
 import msgspec
@@ -18,6 +23,8 @@ from service.http.wire import ROWS_MAX, Decoded
 from service.served import ServedVersion
 from service.validation import kind_of
 
+TIMEOUT = "timeout"
+TIMEOUT_US_MAX = 2**63 - 1  # the parameter is an int64
 _EXPECTED = 'a JSON object {"inputs": [{"name", "shape", "datatype", "data"}]}'
 
 ID_CHARS_MAX = 1024  # it is echoed
@@ -56,7 +63,8 @@ class V2:
             values_within(version.contract, head, self._max_rows)
         asked = _parse(head)
         wanted = _wanted(version, asked)
-        return Decoded(inputs_of(version, asked.inputs, beside), {"id": asked.id, "outputs": wanted})
+        timeout_ms = _timeout_ms(version, asked.parameters)
+        return Decoded(inputs_of(version, asked.inputs, beside), {"id": asked.id, "outputs": wanted}, timeout_ms)
 
     def encode(
         self,
@@ -71,7 +79,7 @@ class V2:
         types = {tensor.name: tensor.datatype for tensor in version.contract.outputs}
         written: list[dict[str, Any]] = []
         parts: list[bytes] = []
-        wanted: Mapping[str, bool] = decoded.echo["outputs"]
+        wanted: Mapping[str, bool] = decoded.echo.get("outputs") or dict.fromkeys(by_name, False)
         for name, binary in wanted.items():
             array, datatype = by_name[name], types[name]
             tensor = {"name": name, "datatype": datatype, "shape": array.shape}
@@ -80,11 +88,12 @@ class V2:
                 written.append({**tensor, "parameters": {"binary_data_size": len(parts[-1])}})
             else:
                 written.append({**tensor, "data": array.ravel().tolist()})
+        given_id = decoded.echo.get("id")
         head = msgspec.json.encode(
             {
                 "model_name": version.pin.name,
                 "model_version": version.pin.version,
-                "id": decoded.echo["id"] or request_id,
+                "id": request_id if given_id is None else given_id,
                 "outputs": written,
             }
         )
@@ -115,6 +124,17 @@ def _wanted(version: ServedVersion, asked: Body) -> Mapping[str, bool]:
             raise InvalidInput(version.pin.ref, [Fault(f"{at}/parameters/{unserved}", NOT_SERVED)])
         wanted[name] = _flag(version, output.parameters, "binary_data", f"{at}/parameters", default=usual)
     return wanted or dict.fromkeys(names, usual)
+
+
+def _timeout_ms(version: ServedVersion, parameters: Mapping[str, Any] | None) -> float:
+    """How long the client says it will wait. Raises InvalidInput."""
+    if not parameters or TIMEOUT not in parameters:
+        return inf
+    timeout_us = parameters[TIMEOUT]
+    if type(timeout_us) is not int or not 1 <= timeout_us <= TIMEOUT_US_MAX:
+        problem = f"expected whole microseconds, 1 to {TIMEOUT_US_MAX}"
+        raise InvalidInput(version.pin.ref, [Fault(f"/parameters/{TIMEOUT}", problem)])
+    return timeout_us / 1000
 
 
 def _flag(version: ServedVersion, parameters: Mapping[str, Any] | None, name: str, at: str, *, default: bool) -> bool:

@@ -1,6 +1,7 @@
 """What a protocol does: a body to inputs, outputs to a body."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -16,10 +17,14 @@ ROWS_MAX = 10_000  # the setting `max_rows`, where nobody sets it
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
-    """What a body asked for; `echo` is what the protocol wants back when it writes the answer."""
+    """What a body asked for; `echo` is what the protocol wants back when it writes the answer.
+
+    `timeout_ms`: what the body says that its client will wait; infinite where it says nothing.
+    """
 
     inputs: Inputs
     echo: Mapping[str, Any] = NOTHING
+    timeout_ms: float = inf
 
 
 class Wire(Protocol):

@@ -7,7 +7,10 @@ from tests.bad_inputs.row import EMPTY, FEEDBACK, GOOD, NATIVE, V1, Bad, malform
 
 _NATIVE = 'a JSON object {"model": ..., "instances": [...]}'
 _LABELS = '{"request_id", "row", "label", "observed_at"} or a list of them; observed_at in seconds since 1970'
-_MEDIA = "application/json, or application/octet-stream with Inference-Header-Content-Length"
+_MEDIA = (
+    "application/json, application/octet-stream with Inference-Header-Content-Length, "
+    "or application/vnd.apache.arrow.stream"
+)
 _MILLISECONDS = "whole milliseconds, 1 to 999999999"
 _TOO_LARGE = f"body: larger than {BODY_BYTES_MAX} bytes; split it"
 HEADERS = (

@@ -4,8 +4,8 @@ One service of two workers with both demo models answers all; the answers are he
 """
 
 import asyncio
+import gzip
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import bentoml
 import httpx
 import numpy as np
+import pyarrow as pa
 import pytest
 import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
@@ -20,13 +21,13 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from models.contract import Contract, Kind
 from models.demo.simulator import Row
-from models.manifest import CONTRACT
-from tests.processes import ROOT, home, served, wait_until
-from tests.requests import MONDAY_S, payments_rows
+from tests.integration.asking import by_v1, contract, curl, payments, tumours
+from tests.processes import home, served, wait_until
 
 pytestmark = pytest.mark.integration
 
 SETTLED_DEADLINE_S = 10
+ARROW = "application/vnd.apache.arrow.stream"
 ROWS = 4
 MANY = 2_000  # rows whose answer is long enough to be compressed, also as binary data
 DTYPES = {Kind.FLOAT: np.float64, Kind.INT: np.int64, Kind.BOOL: np.bool_, Kind.STRING: np.object_}
@@ -44,21 +45,6 @@ def client(address: str) -> Iterator[triton.InferenceServerClient]:
         yield client
 
 
-def contract(model: str) -> Contract:
-    return Contract.decode((ROOT / f"models/demo/artefacts/{model}/1" / CONTRACT).read_bytes())
-
-
-def payments(n: int) -> list[Row]:
-    """Payments without nulls: binary data has none."""
-    return [{**row, "customer_age": row["customer_age"] or 40} for row in payments_rows(1, [MONDAY_S] * n)]
-
-
-def tumours(n: int) -> np.ndarray[Any, Any]:
-    columns = contract("tumours").features
-    low, high = (np.array([getattr(column, end) for column in columns], np.float32) for end in ("low", "high"))
-    return (low + (high - low) * np.random.default_rng(1).random((n, len(columns)))).astype(np.float32)
-
-
 def columns_of(rows: list[Row], kinds: Contract, make: Callable[..., Any], *, binary: bool) -> list[Any]:
     """One tensor a feature."""
     inputs = []
@@ -68,13 +54,6 @@ def columns_of(rows: list[Row], kinds: Contract, make: Callable[..., Any], *, bi
         tensor.set_data_from_numpy(values, binary_data=binary)
         inputs.append(tensor)
     return inputs
-
-
-def by_v1(address: str, model: str, instances: Any) -> dict[str, np.ndarray[Any, Any]]:
-    answer = httpx.post(f"http://{address}/v1/models/{model}:predict", json={"instances": instances}, trust_env=False)
-    assert answer.status_code == 200, answer.text
-    predictions = answer.json()["predictions"]
-    return {name: np.array([row[name] for row in predictions]) for name in predictions[0]}
 
 
 def agrees(found: Any, expected: dict[str, np.ndarray[Any, Any]]) -> None:
@@ -206,11 +185,6 @@ def test_statistics_count_the_requests_of_every_worker(tmp_path: Path) -> None:
 # --- curl, BentoML ------------------------------------------------------------------------------------------------
 
 
-def curl(*arguments: str | Path) -> Any:
-    command = ["curl", "--silent", "--show-error", "--fail-with-body", "--noproxy", "*", *map(str, arguments)]
-    return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout)
-
-
 def test_curl_sends_bodies_in_the_shapes_of_the_specification(address: str) -> None:
     rows = tumours(2)
     (declared,) = contract("tumours").inputs
@@ -257,3 +231,27 @@ def test_bentomls_own_client_asks_its_own_route(address: str) -> None:
     expected = by_v1(address, "payments", rows)
     for name, values in expected.items():
         assert [row[name] for row in found["predictions"]] == values.tolist()
+
+
+# --- Arrow --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", ["/v1/models/payments:predict", "/v2/models/payments/infer"])
+@pytest.mark.parametrize("packed", [None, "gzip"])
+def test_pyarrow_sends_a_table_and_reads_one(address: str, route: str, packed: str | None) -> None:
+    rows = payments(MANY)
+    sent = pa.Table.from_pylist(rows)
+    for name in ("merchant_category", "country"):
+        sent = sent.set_column(sent.schema.names.index(name), name, sent.column(name).dictionary_encode())
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, sent.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(sent, 500)
+    body, headers = sink.getvalue().to_pybytes(), {"content-type": ARROW, "accept-encoding": packed or "identity"}
+    if packed:
+        body, headers = gzip.compress(body), {**headers, "content-encoding": packed}
+    answer = httpx.post(f"http://{address}{route}", content=body, headers=headers, trust_env=False)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, ARROW)
+    assert answer.headers.get("content-encoding") == packed
+    found = pa.ipc.open_stream(answer.content).read_all()
+    for name, values in by_v1(address, "payments", rows).items():
+        np.testing.assert_allclose(np.array(found.column(name).to_pylist()), values.squeeze(), rtol=1e-6)

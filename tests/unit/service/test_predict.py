@@ -21,6 +21,8 @@ from tests.unit.service.featurelog.test_writer import file_size_limit
 from tests.unit.service.featurelog.writing import chunks
 from tests.unit.service.serving import ROW, Service, furnish, route, serving, until
 
+V2_TYPES = {"amount": "FP64", "ratio": "FP64", "count": "INT64", "flag": "BOOL", "city": "BYTES"}
+
 Test = Callable[[Service], Awaitable[None]]
 
 
@@ -251,6 +253,27 @@ def test_what_comes_too_late_is_shed_undecoded(tmp_path: Path) -> None:
             assert (record.features, record.outputs) == (None, None)
 
     run(tmp_path, test, timeout_ms=1e-6)
+
+
+def test_the_shortest_of_header_parameter_and_setting_is_the_deadline(tmp_path: Path) -> None:
+    async def test(service: Service) -> None:
+        inputs = [{"name": n, "shape": [1], "datatype": t, "data": [ROW[n]]} for n, t in V2_TYPES.items()]
+        soon, late = 1, 10**9  # µs; as ms the header's
+
+        async def ask(timeout_us: int, header: bytes | None = None) -> int:
+            headers = [(b"x-request-timeout-ms", header)] if header else []
+            asked = {"inputs": inputs, "parameters": {"timeout": timeout_us}}
+            return (await service.ask("POST", "/v2/models/mixed/infer", asked, headers)).status
+
+        assert await ask(soon) == await ask(soon, b"4000") == 504
+        assert await ask(late) == await ask(late, b"4000") == 200
+        assert await ask(0) == 400
+        assert [record.code for record in service.requests()] == [
+            *["deadline_exceeded"] * 2, "", "", "invalid_input",
+        ]  # fmt: skip
+        adds_up(service)
+
+    run(tmp_path, test)
 
 
 def test_more_than_the_queue_holds_is_shed_at_once_with_a_time_to_come_again(tmp_path: Path) -> None:

@@ -121,11 +121,21 @@ def test_the_configuration_has_the_fields_that_load_generators_read(tmp_path: Pa
     asyncio.run(test())
 
 
-def test_v1_status_is_that_of_tf_serving(tmp_path: Path) -> None:
+def test_v1_status_is_that_of_tf_serving_and_of_kserve(tmp_path: Path) -> None:
     async def test() -> None:
         async with serving(tmp_path) as service:
-            found = (await service.ask("GET", "/v1/models/mixed")).json["model_version_status"]
+            told = (await service.ask("GET", "/v1/models/mixed")).json
+            assert (told["name"], told["ready"]) == ("mixed", True)
+            found = told["model_version_status"]
             assert [(one["version"], one["state"]) for one in found] == [("1", "AVAILABLE"), ("2", "AVAILABLE")]
             assert found[0]["status"] == {"error_code": "OK", "error_message": ""}
+            (one,) = (await service.ask("GET", "/v1/models/mixed/versions/2")).json["model_version_status"]
+            assert one["version"] == "2"
+            for path, code in (
+                ("/v1/models/other", "model_unknown"),
+                ("/v1/models/mixed/versions/9", "version_unknown"),
+            ):
+                reply = await service.ask("GET", path)
+                assert (reply.status, reply.json["code"]) == (404, code)
 
     asyncio.run(test())

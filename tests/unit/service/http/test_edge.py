@@ -17,6 +17,7 @@ from service.errors import BodyTooLarge, ClientGone, MalformedBody, RequestError
 from service.featurelog.record import Outcome
 from service.http.answer import Answer
 from service.http.edge import REQUEST_ID, Edge, read_body
+from service.http.languages import Languages
 from service.http.paths import Target, Verb
 from service.http.v1 import V1
 from service.predict import Ask
@@ -219,7 +220,7 @@ def test_whatever_fails_there_is_one_answer_of_the_one_shape(tmp_path: Path, met
     async def test(service: Service) -> None:
         edge = Edge(
             predictor=broken,  # type: ignore[arg-type]
-            wires={Verb.V1_PREDICT: V1()},
+            languages=Languages({Verb.V1_PREDICT: V1()}, V1(), ()),
             handlers={Verb.READYZ: broken.answer},
             max_body_bytes=LIMIT,
             compress_above_bytes=LIMIT,

@@ -190,3 +190,44 @@ def test_no_columns_raise_anything_but_a_request_error(
             assert str(error)
         else:
             assert decoded.n >= 1
+
+
+# --- rows by the names of tensors ---------------------------------------------------------------------------------
+
+
+def named(**changed: Any) -> bytes:
+    """ROWS as TF Serving's row format names them: one object a row, a value a tensor."""
+    given = [{name: cells[row] for name, cells in {**BY_TENSOR, **changed}.items()} for row in range(len(ROWS))]
+    return msgspec.json.encode({"instances": given})
+
+
+def test_rows_by_tensor_are_the_rows_by_feature(mixed: ServedVersion) -> None:
+    flat = {name: [cell[0] for cell in BY_TENSOR[name]] for name in ("count", "flag", "city")}
+    for data in (named(), named(**flat)):
+        decoded = WIRE.decode(mixed, data)
+        assert isinstance(decoded.inputs, Table)
+        assert (decoded.inputs.rows, dict(decoded.echo)) == (ROWS, {})
+
+
+@pytest.mark.parametrize(
+    ("changed", "at", "problem"),
+    [
+        ({"x": [[1.5, 2.5], [1.5]]}, "/instances/1/x", "expected a row of 2 values"),
+        ({"x": [[1.5, 2.5], 3]}, "/instances/1/x", "expected a row of 2 values"),
+        ({"x": [[1.5, "a"], [1.5, 1]]}, "/instances/0/x/1", "found a string, expected a number"),
+        ({"count": [[1, 2], [3]]}, "/instances/0/count", "found a list, expected an integer"),
+    ],
+)
+def test_a_fault_in_a_row_by_tensor_has_its_place(
+    mixed: ServedVersion, changed: dict[str, Any], at: str, problem: str
+) -> None:
+    error = refused(mixed, named(**changed))
+    assert isinstance(error, InvalidInput)
+    assert any(fault.at == at and problem in fault.problem for fault in error.faults), error.faults
+
+
+def test_rows_of_different_names_are_judged_as_features(mixed: ServedVersion) -> None:
+    data = msgspec.json.encode({"instances": [{"x": [1.5, 2.5], "count": 1, "flag": True, "city": "oslo"}, {"x": [1]}]})
+    error = refused(mixed, data)
+    assert isinstance(error, InvalidInput)
+    assert any(fault.problem.startswith("unknown feature") for fault in error.faults)

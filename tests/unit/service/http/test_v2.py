@@ -1,5 +1,7 @@
 """What V2 takes and refuses: by the graph's tensors, by features, nested, and plain."""
 
+import json
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -283,6 +285,41 @@ def test_outputs_that_are_not_there_or_asked_for_twice_are_refused(
     assert isinstance(error, InvalidInput)
     assert error.faults[0].at == at
     assert len(str(error)) < 400
+
+
+# --- parameters ---------------------------------------------------------------------------------------------------
+
+
+def test_a_timeout_in_microseconds_is_what_the_client_will_wait(mixed: ServedVersion) -> None:
+    assert WIRE.decode(mixed, body(by_feature(), parameters={"timeout": 2_500})).timeout_ms == 2.5
+    for parameters in ({}, None, {"other": 1}):
+        assert WIRE.decode(mixed, body(by_feature(), parameters=parameters)).timeout_ms == inf
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 2.5, 1000.0, "1000", True, None, [], {}, 2**63, 10**400])
+def test_a_timeout_that_is_none_is_refused(mixed: ServedVersion, timeout: Any) -> None:
+    data = body(by_feature(), parameters={"timeout": 777}).replace(b"777", json.dumps(timeout).encode())
+    error = refused(mixed, data)
+    if isinstance(error, InvalidInput):  # an integer that no decoder of JSON takes is malformed
+        assert error.faults[0].at == "/parameters/timeout"
+        assert "whole microseconds" in error.faults[0].problem
+
+
+def test_parameters_that_change_no_answer_are_ignored(mixed: ServedVersion) -> None:
+    hints = {"priority": 1, "sequence_id": 7, "sequence_start": True, "sequence_end": False, "mine": {"deep": [1]}}
+    inputs = [{**one, "parameters": {"content_type": "np"}} for one in by_feature()]
+    assert rows(mixed, body(inputs, parameters=hints)) == rows(mixed, body(by_feature()))
+
+
+@pytest.mark.parametrize("name", ["classification", "shared_memory_region"])
+def test_parameters_that_would_change_the_answer_are_refused(mixed: ServedVersion, name: str) -> None:
+    error = refused(mixed, body(by_feature(), outputs=[{"name": "score", "parameters": {name: 3}}]))
+    assert f"/outputs/0/parameters/{name}: not an extension of this server" in str(error)
+
+
+def test_an_empty_id_is_an_id(mixed: ServedVersion) -> None:
+    inputs = by_feature(amount={"data": [1.5, 0.5]}, city={"data": ["oslo", "rome"]})
+    assert answer(mixed, body(inputs, id=""))["id"] == ""
 
 
 def test_rows_of_a_request_are_counted_for_the_log(mixed: ServedVersion) -> None:
