@@ -18,7 +18,7 @@ from loadtests.bench.run import Bench, chosen
 from loadtests.bench.scenarios import SCENARIOS, Scenario
 from loadtests.bench.site import HERE, ROOT
 
-ROUNDS, SECONDS = 3, 3  # with these the whole run takes less than 20 minutes where the environments are made
+ROUNDS, SECONDS = 3, 2  # with these the whole run takes less than 20 minutes where the environments are made
 NAMES = [scenario.name for scenario in SCENARIOS]
 
 

@@ -51,7 +51,7 @@ class System:
     requirements: tuple[str, ...] = ()
     prepare: tuple[tuple[str, ...], ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    start_s: float = 2.0
+    start_s: float = 1.5
 
 
 def uvicorn(app: str) -> tuple[str, ...]:

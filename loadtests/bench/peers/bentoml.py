@@ -27,7 +27,7 @@ def _bentoml(
         },
         ready="/readyz",
         environment={"BENTOML_HOME": "{home}", **(environment or {})},
-        start_s=6.0,
+        start_s=4.0,
     )
 
 

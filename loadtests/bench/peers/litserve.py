@@ -16,7 +16,7 @@ def _litserve(name: str, note: str, size: int, timeout_s: float) -> System:
         argv=("{python}", "{targets}/litserve_row.py", "{port}", str(size), str(timeout_s)),
         ways={Form.NAMED: Way("/predict", single("row"), predictions)},
         ready="/health",
-        start_s=5.0,
+        start_s=4.0,
     )
 
 

@@ -21,7 +21,7 @@ def _mlserver(name: str, note: str, **model: str) -> System:
         ways={Form.V2: _WAY, Form.NAMED: _WAY, Form.LISTED: _WAY},
         ready="/v2/health/ready",
         environment={"BENCH_NAME": "{name}", **model},
-        start_s=5.0,
+        start_s=3.5,
     )
 
 

@@ -38,7 +38,7 @@ def _plumbline(
         ready="/readyz",
         prepare=prepare,
         environment={f"PLUMBLINE_{key.upper()}": value for key, value in settings.items()},
-        start_s=4.0,
+        start_s=3.0,
     )
 
 
@@ -63,6 +63,6 @@ UNLOGGED = System(
     ready="/readyz",
     prepare=(ADD,),
     environment={"PLUMBLINE_HOME": "{home}"},
-    start_s=4.0,
+    start_s=3.0,
 )
 # A log that is fsynced before the answer belongs beside these in the scenario `extras`, as soon as there is a setting for it.

@@ -15,5 +15,5 @@ RAY_SERVE = System(
     ways={Form.NAMED: Way("/predict", named("instances"), predictions)},
     ready="/-/healthz",
     environment={"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_USAGE_STATS_ENABLED": "0"},
-    start_s=20.0,
+    start_s=15.0,
 )

@@ -6,12 +6,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtests.bench import server
-from loadtests.bench.peers import bare
+from loadtests.bench import check, server, wrk
+from loadtests.bench.peers import bare, ours
 from loadtests.bench.run import Bench, Measured, chosen
 from loadtests.bench.scenarios import SCENARIOS, Cell, Scenario
+from loadtests.bench.site import LOAD_CORES, ROOT, SYSTEM_CORES
 from loadtests.bench.systems import Form, System, Way
-from loadtests.bench.wires import named, predictions
+from loadtests.bench.wires import Request, named, predictions
 from tests.processes import wait_until
 
 WAYS = {Form.NAMED: Way("/", named("instances"), predictions)}
@@ -98,3 +99,21 @@ def test_words_choose_systems_and_the_subject_stays() -> None:
         "bare uvicorn, empty answer",
     }
     assert chosen(SCENARIOS, []) == list(SCENARIOS)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("asked", "logged"), [(ours.OURS, True), (ours.UNLOGGED, False)], ids=lambda value: str(value)[:20]
+)
+def test_only_the_log_is_off_where_the_log_is_off(tmp_path: Path, asked: System, logged: bool) -> None:
+    site = Bench(tmp_path / "cache", tmp_path / "work").site(asked, "payments")
+    way, rows = asked.ways[Form.NAMED], site.model.rows(1)
+    expected, _ = check.alone(site.model, 1, cores=SYSTEM_CORES, seconds=0, folder=site.folder)
+    request = Request(way.ask(rows).body, {"content-type": "application/json", "x-request-id": "asked-once"})
+    with site.started(SYSTEM_CORES) as started:
+        url = started.url + way.path.format(name="payments")
+        target = wrk.Target(url=url, request=request, rows=1, connections=1, cores=LOAD_CORES, folder=site.folder)
+        check.answers(asked.name, target, way.read, expected)
+        export = ["-m", "plumbline", "log", "export", "--home", str(site.folder / "home"), "--format", "jsonl"]
+        records = server.finish("log", [sys.executable, *export], {"PYTHONPATH": str(ROOT)})
+    assert ("asked-once" in records) is logged
