@@ -56,11 +56,12 @@ def stub(tmp_path: Path) -> str:
 
 @pytest.mark.integration
 def test_a_system_that_fails_is_told_with_its_last_words_and_left_out(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.py"
-    broken.write_text("raise SystemExit('no such model')")
+    broken, starts = tmp_path / "broken.py", tmp_path / "starts"
+    broken.write_text(f"open({str(starts)!r}, 'a').write('x'); raise SystemExit('no such model')")
     found = run_beside_onnxruntime(tmp_path, system("broken", str(broken)))
     assert "found exit code 1" in found.failed["broken"]
     assert "no such model" in found.failed["broken"]
+    assert starts.read_text() == "x", "it was started again after it had failed"
     assert [list(each) for each in found.rounds] == [["onnxruntime alone"]] * 2
     assert len(found.calibration) == 3
 
