@@ -33,10 +33,12 @@ class Waiting:
         "taken",
     )  # fmt: skip
 
-    def __init__(self, inputs: Tensors, rows: int, deadline_ns: int, shape: object) -> None:
+    def __init__(
+        self, inputs: Tensors, rows: int, deadline_ns: int, shape: object, answer: "asyncio.Future[Ran]"
+    ) -> None:
         self.inputs, self.rows, self.deadline_ns, self.shape = inputs, rows, deadline_ns, shape
         self.queued_ns = monotonic_ns()
-        self.answer: asyncio.Future[Ran] = asyncio.get_running_loop().create_future()
+        self.answer = answer
         self.taken = self.settled = self.queue_us = self.compute_us = 0
         self.outputs: list[list[Array]] = []
 

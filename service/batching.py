@@ -113,7 +113,7 @@ class _Queue:
         """The way of all others."""
         if self._rows:
             self._admit(rows, deadline_ns)
-        waiting = Waiting(inputs, rows, deadline_ns, self._joint.shape_of(inputs, rows))
+        waiting = Waiting(inputs, rows, deadline_ns, self._joint.shape_of(inputs, rows), self._loop.create_future())
         self._version, self.open_rows = version, 0
         self._waiting.append(waiting)
         self._rows += rows

@@ -55,8 +55,9 @@ class Joint:
 
     def shape_of(self, inputs: Tensors, rows: int) -> object:
         """Equal for inputs that can be joined; the sizes beside the batch, where the graph leaves them free."""
-        if any(array.shape[:1] != (rows,) for array in inputs.values()):
-            return object()  # scalars and tensors of different lengths are the graph's to judge, alone
+        for array in inputs.values():
+            if array.shape[:1] != (rows,):
+                return object()  # scalars and tensors of different lengths are the graph's to judge, alone
         return tuple(array.shape[1:] for array in inputs.values()) if self.ragged else None
 
 

@@ -10,6 +10,7 @@ from _bentoml_sdk import Service
 
 from service.http.edge import Edge, Receive, Scope, Send
 from service.http.paths import parse
+from service.http.protocol import put_in_place
 
 
 class Lane:
@@ -32,5 +33,6 @@ class LaneService(Service[Any]):  # type: ignore[misc]  # BentoML ships no types
     lane: Lane
 
     def to_asgi(self, is_main: bool = True) -> Lane:
+        put_in_place()
         self.lane = Lane(super().to_asgi(is_main=is_main))
         return self.lane

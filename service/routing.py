@@ -8,10 +8,14 @@ Laws
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
+
+import msgspec
 
 BUCKETS = 10_000  # a share is a whole number of basis points
 SALT_BYTES_MAX = 16  # blake2b's own limit
+HASHES_KEPT = 1024  # salts × shadows in use
 
 
 class Arm(StrEnum):
@@ -60,8 +64,7 @@ class RoutePolicy:
         return frozenset((self.stable, *canary, *(shadow.version for shadow in self.shadows)))
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What was decided, with everything needed to decide it again from the log."""
 
     version: str
@@ -95,5 +98,11 @@ def pin(policy: RoutePolicy, version: str) -> Decision:
 
 def bucket_of(key: bytes, salt: bytes, person: bytes = b"") -> int:
     """0 … 9 999, uniform over keys."""
-    digest = blake2b(key, digest_size=8, salt=salt[:SALT_BYTES_MAX], person=person[:SALT_BYTES_MAX]).digest()
-    return int.from_bytes(digest, "big") % BUCKETS
+    keyed = _salted(salt, person).copy()  # half the cost of salting a new one
+    keyed.update(key)
+    return int.from_bytes(keyed.digest(), "big") % BUCKETS
+
+
+@lru_cache(HASHES_KEPT)
+def _salted(salt: bytes, person: bytes) -> blake2b:
+    return blake2b(digest_size=8, salt=salt[:SALT_BYTES_MAX], person=person[:SALT_BYTES_MAX])

@@ -7,7 +7,6 @@ Laws
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from struct import Struct
 from typing import Any
@@ -21,7 +20,7 @@ from models.errors import RunFailed
 from models.tensors import DTYPES, Array
 from service.featurelog.record import Block, SchemaColumn
 
-Row = tuple[Any, ...]
+Row = Sequence[Any]
 
 INT_LOW, INT_HIGH = -(2**63), 2**63 - 1  # what a cell of the log and an INT64 tensor can hold
 INT64 = msgspec.Meta(ge=INT_LOW, le=INT_HIGH)
@@ -31,8 +30,7 @@ _VECTOR_ROWS = (
 _FORMATS = {Kind.FLOAT: "d", Kind.INT: "q", Kind.BOOL: "q", Kind.STRING: "q"}
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(msgspec.Struct, frozen=True, gc=False):
     """A request to a model with named columns."""
 
     rows: list[Row]
@@ -42,8 +40,7 @@ class Table:
         return len(self.rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Matrix:
+class Matrix(msgspec.Struct, frozen=True, gc=False):
     """A request to a model of nothing but floats whose columns came side by side as numbers; a `Table` that needs no rows.
 
     `values`: (n, len(features)) in the order of the contract, of the datatype that the client sent; no NaN.
@@ -67,8 +64,7 @@ class Matrix:
         return floats and all(tensor.datatype.startswith("FP") for tensor in contract.inputs)
 
 
-@dataclass(frozen=True, slots=True)
-class PlainTensors:
+class PlainTensors(msgspec.Struct, frozen=True, gc=False):
     """A request to a model whose tensors have no column meaning."""
 
     arrays: Mapping[str, Array]
@@ -188,7 +184,8 @@ class OutputPlan:
         self._ref = ref
         self._blocks = BlockPlan(contract.output_columns)
         self._places = [place for place, tensor in enumerate(contract.outputs) if tensor.columns]
-        self._names = [tensor.name for tensor in contract.outputs]
+        self.names = tuple(tensor.name for tensor in contract.outputs)
+        self.wide = tuple(place for place, tensor in enumerate(contract.outputs) if not tensor.columns)
         self.schema = self._blocks.schema()
 
     def block(self, outputs: Sequence[Array], n: int) -> Block | None:
@@ -200,12 +197,12 @@ class OutputPlan:
             return None
         for place in self._places:
             if len(outputs[place]) != n:
-                raise RunFailed(self._ref, f"output {self._names[place]!r} has {len(outputs[place])} rows for {n}")
+                raise RunFailed(self._ref, f"output {self.names[place]!r} has {len(outputs[place])} rows for {n}")
         if n >= _VECTOR_ROWS and (cells := self._cells([outputs[place] for place in self._places], n)) is not None:
             return Block(n, cells)
-        columns = [outputs[place].reshape(n, -1).tolist() for place in self._places]
         if n == 1:
-            return self._blocks.block([tuple([value for column in columns for value in column[0]])])
+            return self._blocks.block([[value for place in self._places for value in outputs[place].ravel().tolist()]])
+        columns = [outputs[place].reshape(n, -1).tolist() for place in self._places]
         return self._blocks.block([tuple([v for part in parts for v in part]) for parts in zip(*columns, strict=True)])
 
     def _cells(self, arrays: Sequence[Array], n: int) -> bytes | None:

@@ -10,7 +10,7 @@ Laws
 
 from bisect import bisect_left
 from collections import Counter as Sums
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -23,24 +23,50 @@ LATENCY_BUCKETS_S = (
     0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0,
 )  # fmt: skip
 BATCH_ROWS_BUCKETS = tuple(2.0**power for power in range(15))  # to 16 384: a joined run of the largest setting in use
+_BUCKETS_US = tuple(round(bound_s * 1e6) for bound_s in LATENCY_BUCKETS_S)
+_DURATIONS = {
+    "request_duration": "Arrival until the record was made.",
+    "request_queue": "Waiting for the runtime.",
+    "request_compute": "In the runtime.",
+}
 CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
 
 _Arm = tuple[str, str, str]  # model, version, arm
 
 
-class _Durations:
-    """A histogram's increments since the last publish, for one set of labels."""
+class _Answers:
+    """What one arm answered since the last publish: rows, and a histogram's increments for each duration."""
 
-    __slots__ = ("counts", "sum_s")
+    __slots__ = ("computes", "into", "queues", "rows", "sums_us", "totals")
 
-    def __init__(self) -> None:
-        self.counts: Sums[int] = Sums()
-        self.sum_s = 0.0
+    def __init__(self, into: Sequence[Any]) -> None:
+        self.into = into
+        self.rows = 0
+        self.totals, self.queues, self.computes = ([0] * (len(_BUCKETS_US) + 1) for _ in _DURATIONS)
+        self.sums_us = [0, 0, 0]
 
-    def add(self, duration_us: int) -> None:
-        duration_s = duration_us / 1e6
-        self.counts[bisect_left(LATENCY_BUCKETS_S, duration_s)] += 1
-        self.sum_s += duration_s
+    def add(self, record: Request) -> None:
+        """One answer, written out without loops: it is on the path of every request."""
+        total_us, queue_us, compute_us, sums_us = record.total_us, record.queue_us, record.compute_us, self.sums_us
+        self.rows += record.rows
+        self.totals[bisect_left(_BUCKETS_US, total_us)] += 1
+        self.queues[bisect_left(_BUCKETS_US, queue_us)] += 1
+        self.computes[bisect_left(_BUCKETS_US, compute_us)] += 1
+        sums_us[0] += total_us
+        sums_us[1] += queue_us
+        sums_us[2] += compute_us
+
+    def publish(self) -> None:
+        """`observe` would cost two locked updates an answer; its own cells take sums as well (a test holds their names)."""
+        for histogram, counts, sum_us in zip(
+            self.into, (self.totals, self.queues, self.computes), self.sums_us, strict=True
+        ):
+            for bucket, n in enumerate(counts):
+                if n:
+                    histogram._buckets[bucket].inc(n)
+                    counts[bucket] = 0
+            histogram._sum.inc(sum_us / 1e6)
+        self.rows, self.sums_us = 0, [0, 0, 0]
 
 
 class Batches:
@@ -88,11 +114,7 @@ class Telemetry:
         )
         self._durations = {
             name: Histogram(f"plumbline_{name}_seconds", text, arm, buckets=LATENCY_BUCKETS_S, registry=own)
-            for name, text in (
-                ("request_duration", "Arrival until the record was made."),
-                ("request_queue", "Waiting for the runtime."),
-                ("request_compute", "In the runtime."),
-            )
+            for name, text in _DURATIONS.items()
         }
         self._batch_rows = Histogram(
             "plumbline_batch_rows", "Rows in one run.", ("model", "version"), buckets=BATCH_ROWS_BUCKETS, registry=own
@@ -104,9 +126,8 @@ class Telemetry:
             registry=own,
         )
         self._batches: dict[tuple[str, str], Batches] = {}
-        self._seen: dict[str, dict[_Arm, _Durations]] = {name: {} for name in self._durations}
+        self._answers: dict[_Arm, _Answers] = {}
         self._counts: Sums[tuple[Any, ...]] = Sums()
-        self._row_sums: Sums[_Arm] = Sums()
         self._published: Sums[tuple[str, ...]] = Sums()
 
     def request(self, record: Request, model: str, version: str) -> None:
@@ -114,16 +135,12 @@ class Telemetry:
         self._counts[model, version, record.arm, record.protocol, record.outcome, record.code] += 1
         if record.outcome == "answered":
             arm = (model, version, record.arm)
-            self._row_sums[arm] += record.rows
-            self._add("request_duration", arm, record.total_us)
-            self._add("request_queue", arm, record.queue_us)
-            self._add("request_compute", arm, record.compute_us)
-
-    def _add(self, name: str, arm: _Arm, duration_us: int) -> None:
-        durations = self._seen[name].get(arm)
-        if durations is None:
-            durations = self._seen[name][arm] = _Durations()
-        durations.add(duration_us)
+            answers = self._answers.get(arm)
+            if answers is None:
+                answers = self._answers[arm] = _Answers(
+                    [histogram.labels(*arm) for histogram in self._durations.values()]
+                )
+            answers.add(record)
 
     def batches(self, model: str, version: str) -> Batches:
         """Where the runs of one version are added up."""
@@ -137,13 +154,11 @@ class Telemetry:
         for labels, n in self._counts.items():
             self._requests.labels(*labels).inc(n)
         self._received.inc(self._counts.total())
-        for arm, rows in self._row_sums.items():
-            self._rows.labels(*arm).inc(rows)
         self._counts.clear()
-        self._row_sums.clear()
-        for name, arms in self._seen.items():
-            for arm, durations in arms.items():
-                _move(durations, self._durations[name].labels(*arm))
+        for arm, answers in self._answers.items():
+            if answers.rows:
+                self._rows.labels(*arm).inc(answers.rows)
+                answers.publish()
         for version, batches in self._batches.items():
             self._publish_batches(version, batches)
         for outcome, n in logged.items():
@@ -196,13 +211,3 @@ class Telemetry:
         everyone = CollectorRegistry()
         MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
         return generate_latest(everyone)
-
-
-def _move(durations: _Durations, into: Any) -> None:
-    """`observe` would cost two locked updates a request; its own cells take sums just as well (a test holds their names)."""
-    for bucket, n in durations.counts.items():
-        into._buckets[bucket].inc(n)
-    if durations.counts:
-        into._sum.inc(durations.sum_s)
-    durations.counts.clear()
-    durations.sum_s = 0.0

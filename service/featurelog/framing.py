@@ -10,7 +10,9 @@ Laws
 from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
-from zlib import crc32
+
+import numpy as np
+from isal.isal_zlib import crc32
 
 MARKER = b"\x50\x4c\x42\xf1"
 PAYLOAD_BYTES_MAX = (
@@ -19,6 +21,8 @@ PAYLOAD_BYTES_MAX = (
 _HEAD = Struct("<4sIQI")
 _COVERED = Struct("<IQ")
 FRAME_BYTES = _HEAD.size
+WORDWISE_BYTES = 8192  # from here on a comparison by words is faster than a search
+_MARKER_WORD = int.from_bytes(MARKER, "little")
 _STUFFED = 1 << 31  # of the length: the payload held a marker and was stuffed
 _ESCAPE = b"\x50\x4c\x42\xf2"
 
@@ -49,11 +53,22 @@ class Tail(NamedTuple):
 def frame(payload: bytes, seq: int) -> bytes:
     """The bytes of one frame."""
     stuffed = 0
-    if MARKER in payload:
+    if _has_marker(payload):
         payload, stuffed = payload.replace(_ESCAPE, _ESCAPE + b"\x00").replace(MARKER, _ESCAPE + b"\x01"), _STUFFED
     length = len(payload) | stuffed
     crc = crc32(payload, crc32(_COVERED.pack(length, seq)))
     return _HEAD.pack(MARKER, length, seq, crc) + payload
+
+
+def _has_marker(payload: bytes) -> bool:
+    """`MARKER in payload`; a large one is looked through as words of four bytes (160 kB: 28 µs, not 72)."""
+    if len(payload) < WORDWISE_BYTES:
+        return MARKER in payload
+    words = len(MARKER)
+    return any(
+        (np.frombuffer(payload, "<u4", (len(payload) - start) // words, start) == _MARKER_WORD).any()
+        for start in range(words)
+    )
 
 
 def scan(data: bytes, start: int = 0) -> Iterator[Frame | Damage | Tail]:

@@ -80,8 +80,7 @@ class V1:
         headers: Headers = (),
     ) -> Answer:
         """One output: a plain list; several: objects by output name. Raises RuntimeFailed where an output has no rows."""
-        values = [array.tolist() for array in outputs]
-        names = [tensor.name for tensor in version.contract.outputs]
+        values, names = [array.tolist() for array in outputs], version.outputs.names
         if decoded.echo:
             columns = values[0] if len(values) == 1 else dict(zip(names, values, strict=True))
             return Answer(200, _encode({"outputs": columns}), headers)

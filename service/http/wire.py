@@ -1,21 +1,24 @@
 """What a protocol does: a body to inputs, outputs to a body."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
+
+import msgspec
 
 from models.tensors import Array
 from service.http.answer import Answer, Headers
 from service.rows import Inputs
 from service.served import ServedVersion
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+
+class Decoded(msgspec.Struct, frozen=True, gc=False):
     """What a body asked for; `echo` is what the protocol wants back when it writes the answer."""
 
     inputs: Inputs
-    echo: Mapping[str, Any] = field(default_factory=dict)
+    echo: Mapping[str, Any] = NOTHING
 
 
 class Wire(Protocol):

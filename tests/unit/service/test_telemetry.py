@@ -90,7 +90,7 @@ def test_ten_thousand_random_names_make_no_series_of_their_own(scrapes: list[Sam
 
 
 def test_the_cells_of_a_histogram_that_are_written_to_directly_are_there() -> None:
-    """`telemetry._move` writes into `_buckets` and `_sum`: a version of prometheus_client without them fails here."""
+    """`_Answers.publish` writes into `_buckets` and `_sum`: a version of prometheus_client without them fails here."""
     registry = CollectorRegistry()
     histogram = Histogram("h", "text", ["a"], buckets=LATENCY_BUCKETS_S, registry=registry)
     child = histogram.labels("x")

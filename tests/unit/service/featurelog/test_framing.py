@@ -1,7 +1,8 @@
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from service.featurelog.framing import MARKER, PAYLOAD_BYTES_MAX, Damage, Frame, Tail, frame, scan
+from service.featurelog.framing import MARKER, PAYLOAD_BYTES_MAX, WORDWISE_BYTES, Damage, Frame, Tail, frame, scan
 
 ESCAPE = b"\x50\x4c\x42\xf2"
 PIECES = st.sampled_from((MARKER, ESCAPE, MARKER[:3], b"\x00", b"\x01", b"P", frame(b"inner", 9))) | st.binary(
@@ -25,6 +26,16 @@ def test_what_was_framed_is_found_in_order_and_nothing_else(items: list[tuple[by
 @given(PAYLOADS, SEQS)
 def test_the_marker_stands_in_no_payload_as_written(payload: bytes, seq: int) -> None:
     assert MARKER not in frame(payload, seq)[20:]
+
+
+@pytest.mark.parametrize("size", range(WORDWISE_BYTES - 1, WORDWISE_BYTES + 5))
+@pytest.mark.parametrize("back", range(len(MARKER), len(MARKER) + 6))
+def test_the_marker_is_found_at_every_place_of_a_large_payload(size: int, back: int) -> None:
+    for place in (back - len(MARKER), size // 2 + back, size - back):
+        payload = bytes(place) + MARKER + bytes(size - place - len(MARKER))
+        whole = frame(payload, 1)
+        assert MARKER not in whole[20:]
+        assert found(whole) == [(1, payload)]
 
 
 def test_every_single_bit_flip_hides_the_frame_and_yields_no_other_payload() -> None:
@@ -54,9 +65,11 @@ def test_what_looks_like_a_frame_inside_a_payload_is_never_read_where_the_frame_
     payload: bytes, data: st.DataObject
 ) -> None:
     whole = frame(payload + frame(b"forged", 3) + payload, 2)
+    after = frame(b"next", 4)
     torn = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    assume(not after.startswith(whole[len(torn) :]))  # what follows would make it whole again, as it was written
     assert found(torn) == []
-    assert found(torn + frame(b"next", 4)) == [(4, b"next")]
+    assert found(torn + after) == [(4, b"next")]
 
 
 def test_a_zero_filled_tail_is_no_frame() -> None:

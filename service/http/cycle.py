@@ -1,0 +1,75 @@
+"""How an answer leaves: head and body in one write to the transport, where uvicorn makes two.
+
+Laws
+- What a client reads is what uvicorn's own cycle would have sent, byte for byte; whatever is not plain (streamed, no length,
+  HEAD, a header twice) is left to uvicorn's own code.
+- Nothing leaves before the first part of the body is there, so an application that fails between the two still gets its 500.
+"""
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+_BODILESS = frozenset({204, 304})
+# What uvicorn's two patterns let through, as tables: one pass of C over all headers instead of two searches a header.
+_NAME_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte not in b'()<>@,;:[]={}\\"' and not 0x41 <= byte <= 0x5A)
+_VALUE_BYTES = bytes(byte for byte in range(0x100) if byte == 0x09 or (byte >= 0x20 and byte != 0x7F))
+
+
+class Cycle(RequestResponseCycle):
+    """One request and its answer; `_start` is the head that waits for its body."""
+
+    _start: Any = None
+
+    async def send(self, message: Any) -> None:
+        """ASGI's send."""
+        if (start := self._start) is None and not self.response_started and message["type"] == "http.response.start":
+            self._start = message
+            return
+        self._start = None
+        if start is None or not self._whole(start, message):
+            if start is not None:
+                await super().send(start)
+            await super().send(message)
+
+    async def send_500_response(self) -> None:
+        """What the application began to say is not said."""
+        self._start = None
+        await super().send_500_response()
+
+    def _whole(self, start: Any, message: Any) -> bool:
+        """Sends a plain answer; False, and nothing done, where it is not plain."""
+        body: bytes = message.get("body", b"")
+        if self.disconnected or self.flow.write_paused or self.access_log or message.get("more_body"):
+            return False
+        head = self._head(start, len(body))
+        if head is None or message["type"] != "http.response.body":
+            return False
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.message_event.set()
+        self.transport.write(head + body)
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+        return True
+
+    def _head(self, start: Any, body_bytes: int) -> bytes | None:
+        status, given = start["status"], start["headers"]
+        headers = dict(given)
+        names = b"".join(headers)
+        if names.translate(None, _NAME_BYTES) or b"".join(headers.values()).translate(None, _VALUE_BYTES):
+            return None  # upper case, or what no header may have: uvicorn's own code says so
+        if headers.get(b"content-length") != b"%d" % body_bytes or b"transfer-encoding" in headers:
+            return None
+        if (
+            len(headers) < len(given)
+            or status in _BODILESS
+            or self.scope["method"] == "HEAD"
+            or b"connection" in headers
+        ):
+            return None
+        lines = [b"%b: %b\r\n" % pair for pair in self.default_headers]
+        lines += [b"%b: %b\r\n" % pair for pair in given]
+        lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        return STATUS_LINE[status] + b"".join(lines)
