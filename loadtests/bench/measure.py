@@ -67,7 +67,7 @@ def _closed(cell: Cell, target: Target, seconds: int) -> Measurement:
 
 
 def _open(load: Open, target: Target, seconds: int) -> Measurement:
-    capacity_per_s = wrk.load(target, CAPACITY_S).per_s
+    capacity_per_s = wrk.load(target, CAPACITY_S).requests_per_s
     return open_load.load(
         target, capacity_per_s=capacity_per_s, times=load.times, seconds=seconds, deadline_ms=load.deadline_ms
     )
