@@ -67,7 +67,8 @@ def _closed(cell: Cell, target: Target, seconds: int) -> Measurement:
 
 
 def _open(load: Open, target: Target, seconds: int) -> Measurement:
-    capacity_per_s = wrk.load(target, CAPACITY_S).requests_per_s
+    full = wrk.load(target, CAPACITY_S)
+    capacity_per_s = (full.requests - full.refused) * 1e6 / full.duration_us  # what it refused, it had no capacity for
     return open_load.load(
         target, capacity_per_s=capacity_per_s, times=load.times, seconds=seconds, deadline_ms=load.deadline_ms
     )

@@ -37,13 +37,9 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     late_us_p99: float = 0.0
 
     @property
-    def requests_per_s(self) -> float:
-        return self.requests * 1e6 / self.duration_us
-
-    @property
     def per_s(self) -> float:
         """Rows a second: requests a second where a request is a row."""
-        return self.rows * self.requests_per_s
+        return self.requests * self.rows * 1e6 / self.duration_us
 
     @property
     def clean(self) -> bool:

@@ -145,7 +145,9 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="overload_slow",
         title=f"Twice the capacity, the 10 ms model, {ours.DEADLINE_MS} ms to answer",
         model="wide",
-        load=Open(2.0, deadline_ms=ours.DEADLINE_MS),
+        load=Open(
+            2.0, connections=64, deadline_ms=ours.DEADLINE_MS
+        ),  # with 16, capacity would be that of small batches
         cells=(Cell(ours.HURRIED), Cell(bentoml.BATCHABLE)),
     ),
     Scenario(

@@ -56,7 +56,6 @@ def test_a_figure_is_the_median_with_its_extremes() -> None:
 
 def test_rows_are_counted_not_requests() -> None:
     assert replace(GOOD, rows=32).per_s == 32 * GOOD.per_s
-    assert replace(GOOD, rows=32).requests_per_s == GOOD.requests_per_s
 
 
 @pytest.mark.parametrize("spoilt", [{"requests": 0}, {"refused": 1}, {"broken": 1}])
