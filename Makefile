@@ -59,7 +59,7 @@ load: $(VENV)/.dev ## locust against what `make up` started, its page on 127.0.0
 	@exec $(BIN)/python -m locust -f loadtests/locustfile.py --host http://127.0.0.1:3000 --web-host 127.0.0.1 $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.dev ## the speed comparison (needs wrk and two cores); ARGS="--rounds 3" goes to loadtests.bench
+bench: $(VENV)/.dev ## the speed comparison, 20 minutes (needs wrk, two cores); ARGS="--scenarios one_row --rounds 5", "--profile"
 	$(BIN)/python -m loadtests.bench $(ARGS)
 
 .PHONY: lock

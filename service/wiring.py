@@ -87,13 +87,16 @@ class Worker:
         _log.info("worker.stopped", writer=self.log.writer, epoch=self.log.epoch, requests=self.log.received)
 
 
-async def start_worker(settings: Settings) -> Worker:
-    """Builds everything, loads every pinned version and warms the whole path; raises what makes it impossible to serve."""
+async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = FeatureLog) -> Worker:
+    """Builds everything, loads every pinned version and warms the whole path; raises what makes it impossible to serve.
+
+    `log_class`: for the speed comparison, which measures what the log costs against one that keeps nothing.
+    """
     configure_logging()
     give_back_large_blocks()
     telemetry = Telemetry()
     clock = Clock(settings.event_time_header)
-    log = FeatureLog(
+    log = log_class(
         settings.log_root,
         rotation=Rotation(settings.log_segment_bytes_max, settings.log_segment_age_s_max),
         fsync_interval_s=settings.log_fsync_interval_s,

@@ -1,84 +1,94 @@
-"""What did the rounds say: medians, spread and ratios, as a table for people.
+"""What did the rounds say: medians, spread and ratios of one scenario.
 
 Laws
 - A system's figure is the median over rounds; its spread is the smallest and the largest round.
-- A ratio is the median of the ratios within each round, so that what slowed a whole round cancels out.
-- A round with one refused or broken request is no measurement.
+- A ratio is the median of the ratios within each round, so that what slowed a whole round cancels out; a round in which one of
+  the two is missing has no ratio.
+- A closed-loop round with one refused or broken request is no measurement.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from statistics import median
+from typing import NamedTuple
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """One system in one round. `refused`: answered with a status ≥ 400; `broken`: not answered."""
+class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One system in one round. `refused`: answered with a status ≥ 400; `broken`: not answered.
+
+    The fields from `capacity_per_s` on are of an open loop: what a closed loop reached just before, what was offered, what was
+    answered 200 (within the deadline where there is one), how late the driver itself was. Latencies are then of what was
+    answered 200.
+    """
 
     requests: int
     duration_us: int
-    refused: int
-    broken: int
-    p50_us: int
-    p99_us: int
+    refused: int = 0
+    broken: int = 0
+    p50_us: float
+    p95_us: float
+    p99_us: float
+    rows: int = 1
+    capacity_per_s: float = 0.0
+    offered_per_s: float = 0.0
+    goodput_per_s: float = 0.0
+    late_us_p99: float = 0.0
 
     @property
-    def requests_per_s(self) -> float:
-        return self.requests * 1e6 / self.duration_us
+    def per_s(self) -> float:
+        """Rows a second: requests a second where a request is a row."""
+        return self.requests * self.rows * 1e6 / self.duration_us
 
     @property
     def clean(self) -> bool:
         return self.requests > 0 and not self.refused and not self.broken
 
+    @property
+    def goodput_share(self) -> float:
+        return self.goodput_per_s / self.capacity_per_s if self.capacity_per_s else 0.0
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One system over all rounds; `times`: how many times faster the subject is."""
+    @property
+    def tail(self) -> float:
+        """p99 as a multiple of p50; infinite where nothing was answered, so that it holds no bar."""
+        return self.p99_us / self.p50_us if self.p50_us else inf
 
-    name: str
-    requests_per_s: float
-    requests_per_s_min: float
-    requests_per_s_max: float
-    p50_ms: float
-    p99_ms: float
-    times: float
-    times_min: float
-    times_max: float
-
-
-def summarise(rounds: Sequence[Mapping[str, Measurement]], subject: str) -> list[Line]:
-    """One line a system, in the order of the first round."""
-    return [_line(name, rounds, subject) for name in rounds[0]]
+    @property
+    def slowest_ms(self) -> float:
+        """p99 of what was answered; infinite where nothing was."""
+        return self.p99_us / 1e3 if self.requests else inf
 
 
-def _line(name: str, rounds: Sequence[Mapping[str, Measurement]], subject: str) -> Line:
-    rates = [measured[name].requests_per_s for measured in rounds]
-    times = [measured[subject].requests_per_s / measured[name].requests_per_s for measured in rounds]
-    return Line(
-        name=name,
-        requests_per_s=median(rates),
-        requests_per_s_min=min(rates),
-        requests_per_s_max=max(rates),
-        p50_ms=median(measured[name].p50_us for measured in rounds) / 1e3,
-        p99_ms=median(measured[name].p99_us for measured in rounds) / 1e3,
-        times=median(times),
-        times_min=min(times),
-        times_max=max(times),
-    )
+Round = Mapping[str, Measurement]
+Figure = Callable[[Measurement], float]
 
 
-def table(lines: Sequence[Line], notes: Mapping[str, str]) -> str:
-    """A Markdown table."""
-    head = (
-        "| system | requests/s | min–max | p50 ms | p99 ms | plumbline is | min–max | what runs |\n"
-        "|---|---|---|---|---|---|---|---|\n"
-    )
-    return head + "".join(_row(line, notes[line.name]) for line in lines)
+class Spread(NamedTuple):
+    """Median and extremes over rounds."""
+
+    median: float
+    low: float
+    high: float
 
 
-def _row(line: Line, note: str) -> str:
-    return (
-        f"| {line.name} | {line.requests_per_s:,.0f} | {line.requests_per_s_min:,.0f}–{line.requests_per_s_max:,.0f} "
-        f"| {line.p50_ms:.2f} | {line.p99_ms:.2f} | {line.times:.2f} × | {line.times_min:.2f}–{line.times_max:.2f} "
-        f"| {note} |\n"
-    )
+def spread(values: Sequence[float]) -> Spread | None:
+    """None of nothing."""
+    return Spread(median(values), min(values), max(values)) if values else None
+
+
+def figures(rounds: Sequence[Round], system: str, figure: Figure) -> Spread | None:
+    """One system over the rounds in which it was measured."""
+    return spread([figure(measured[system]) for measured in rounds if system in measured])
+
+
+def times(
+    rounds: Sequence[Round], subject: str, others: Sequence[str], figure: Figure = lambda m: m.per_s
+) -> Spread | None:
+    """How many times the subject's figure is the best of the others'."""
+    ratios = []
+    for measured in rounds:
+        best = max((figure(measured[other]) for other in others if other in measured), default=0.0)
+        if subject in measured and best:
+            ratios.append(figure(measured[subject]) / best)
+    return spread(ratios)

@@ -1,4 +1,8 @@
-"""How is a system started on one core, asked once, and ended again with everything it started."""
+"""How is a system started on its cores, asked once, and ended again with everything it started?
+
+Law: only processes that were started here are signalled, by their ids: the server, what descends from it, and the group that
+was made for it.
+"""
 
 import os
 import signal
@@ -10,10 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 
-READY_DEADLINE_S = 90  # BentoML's first start on a busy machine has been seen to take 30 s
-END_DEADLINE_S = 15
+READY_DEADLINE_S = 120  # Ray's first start on a busy machine has been seen to take 40 s
+END_DEADLINE_S = 20
 LOOK_AGAIN_S = 0.05
+TAIL_CHARS = 2_000
 
 
 class SystemUnfit(Exception):
@@ -24,7 +30,8 @@ class SystemUnfit(Exception):
         self.name, self.found, self.expected, self.output = name, found, expected, output
 
     def __str__(self) -> str:
-        return f"{self.name}: found {self.found}, expected {self.expected}; it is not measured\n{self.output[-2000:]}"
+        tail = self.output[-TAIL_CHARS:]
+        return f"{self.name}: found {self.found}, expected {self.expected}; it is not measured\n{tail}".rstrip()
 
 
 def free_port() -> int:
@@ -35,14 +42,19 @@ def free_port() -> int:
         return port
 
 
+def pinned(cores: str, argv: Sequence[str]) -> list[str]:
+    """The command on these cores only (`0`, `0,1`)."""
+    return ["taskset", "-c", cores, *argv]
+
+
 @contextmanager
 def running(
-    name: str, argv: Sequence[str], *, core: int, ready_url: str, environment: Mapping[str, str], output: Path
-) -> Iterator[None]:
-    """The system pinned to `core` and answering `ready_url`; ended on leaving."""
+    name: str, argv: Sequence[str], *, ready_url: str, environment: Mapping[str, str], output: Path
+) -> Iterator[int]:
+    """The id of the process that answers `ready_url`; ended on leaving."""
     with output.open("wb") as sink:
         process = subprocess.Popen(
-            ["taskset", "-c", str(core), *argv],
+            argv,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=sink,
@@ -51,25 +63,30 @@ def running(
         )
     try:
         _wait_until_ready(name, process, ready_url, output)
-        yield
+        yield process.pid
     finally:
         _end(process)
 
 
-def finish(name: str, argv: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Runs a command to its end; raises SystemUnfit where it fails."""
-    run = subprocess.run(
-        argv, env={**os.environ, **environment}, capture_output=True, text=True, timeout=READY_DEADLINE_S, check=False
-    )
+def finish(name: str, argv: Sequence[str], environment: Mapping[str, str], deadline_s: float = READY_DEADLINE_S) -> str:
+    """Runs a command to its end and returns what it printed; raises SystemUnfit where it fails."""
+    try:
+        run = subprocess.run(
+            argv, env={**os.environ, **environment}, capture_output=True, text=True, timeout=deadline_s, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SystemUnfit(name, f"no end of {argv[:4]}", f"one within {deadline_s} s", str(error.stdout)) from error
     if run.returncode:
         raise SystemUnfit(name, f"exit code {run.returncode} of {argv[:4]}", "0", run.stdout + run.stderr)
+    return run.stdout
 
 
-def ask(name: str, url: str, body: str, expect: str) -> None:
-    """Raises SystemUnfit unless the system answers 200 with `expect` in it: a fast error is not speed."""
-    answer = httpx.post(url, content=body, headers={"content-type": "application/json"}, timeout=30, trust_env=False)
-    if answer.status_code != 200 or expect not in answer.text:
-        raise SystemUnfit(name, f"{answer.status_code} {answer.text[:200]}", f"200 with {expect!r}", "")
+def family(pid: int) -> list[psutil.Process]:
+    """The processes below it, now."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _wait_until_ready(name: str, process: subprocess.Popen[bytes], url: str, output: Path) -> None:
@@ -85,11 +102,15 @@ def _wait_until_ready(name: str, process: subprocess.Popen[bytes], url: str, out
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to the server, then SIGKILL to whatever is left of the group that was started for it."""
+    """SIGTERM to the server, then SIGKILL to whatever is left of what it started (Ray's daemons leave the group)."""
+    below = family(process.pid)
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(END_DEADLINE_S)
+    for child in below:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()  # psutil compares the start time: never a stranger that was given the same id
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(END_DEADLINE_S)

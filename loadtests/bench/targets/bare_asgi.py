@@ -1,18 +1,28 @@
 """The least that can answer: raw ASGI with the model and without."""
 
 import os
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 import numpy as np
 import onnxruntime as ort
 
+FEATURES = tuple(f"f{i}" for i in range(20))
+Row = msgspec.defstruct("Row", [(name, float) for name in FEATURES])
 
-class Rows(msgspec.Struct):
+
+class Named(msgspec.Struct):
+    instances: list[Row]  # type: ignore[valid-type]
+
+
+class Listed(msgspec.Struct):
     instances: list[list[float]]
 
 
-_decode = msgspec.json.Decoder(Rows).decode
+_cells = attrgetter(*FEATURES)
+_named = msgspec.json.Decoder(Named).decode
+_listed = msgspec.json.Decoder(Listed).decode
 _encode = msgspec.json.Encoder().encode
 _options = ort.SessionOptions()
 _options.intra_op_num_threads = 1
@@ -25,19 +35,25 @@ async def predict(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["method"] == "GET":
         await _answer(send, b"{}")
         return
+    body = await read(receive)
+    rows = [_cells(row) for row in _named(body).instances] if scope["path"] == "/named" else _listed(body).instances
+    probabilities = _run(["probabilities"], {"input": np.array(rows, np.float32)})[0]
+    await _answer(send, _encode({"predictions": probabilities.tolist()}))
+
+
+async def empty(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    if scope["type"] == "http":
+        await _answer(send, b"{}")
+
+
+async def read(receive: Any) -> bytes:
     body = b""
     more = True
     while more:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    rows = np.array(_decode(body).instances, np.float32)
-    await _answer(send, _encode({"predictions": _run(["probabilities"], {"input": rows})[0].tolist()}))
-
-
-async def empty(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    if scope["type"] == "http":
-        await _answer(send, b"{}")
+    return body
 
 
 async def _answer(send: Any, body: bytes) -> None:

@@ -1,10 +1,27 @@
-"""BentoML as its documentation shows it: a service class, an `@bentoml.api`, arrays in and out, default settings."""
+"""BentoML as its documentation shows it: a service class, an `@bentoml.api`, pydantic models or arrays in, default settings."""
 
 import os
+from operator import attrgetter
 
 import bentoml
 import numpy as np
 import onnxruntime as ort
+from pydantic import BaseModel, create_model
+
+FEATURES = tuple(f"f{i}" for i in range(20))
+Row = create_model("Row", **dict.fromkeys(FEATURES, (float, ...)))
+cells = attrgetter(*FEATURES)
+
+
+class Payment(BaseModel):
+    amount: float
+    customer_age: int | None
+    account_age_days: int
+    payments_last_24h: int
+    minutes_since_last: float | None
+    merchant_category: str
+    country: str
+    channel: str
 
 
 def _session() -> ort.InferenceSession:
@@ -13,13 +30,21 @@ def _session() -> ort.InferenceSession:
     return ort.InferenceSession(os.environ["BENCH_MODEL"], options, providers=["CPUExecutionProvider"])
 
 
+def _matrix(rows: list[Row]) -> np.ndarray:
+    return np.array([cells(row) for row in rows], np.float32)
+
+
 @bentoml.service
 class Sync:
     def __init__(self) -> None:
         self.session = _session()
 
     @bentoml.api
-    def classify(self, rows: np.ndarray) -> np.ndarray:
+    def named(self, rows: list[Row]) -> np.ndarray:
+        return self.session.run(["probabilities"], {"input": _matrix(rows)})[0]
+
+    @bentoml.api
+    def listed(self, rows: np.ndarray) -> np.ndarray:
         return self.session.run(["probabilities"], {"input": rows.astype(np.float32)})[0]
 
 
@@ -29,7 +54,11 @@ class Async:
         self.session = _session()
 
     @bentoml.api
-    async def classify(self, rows: np.ndarray) -> np.ndarray:
+    async def named(self, rows: list[Row]) -> np.ndarray:
+        return self.session.run(["probabilities"], {"input": _matrix(rows)})[0]
+
+    @bentoml.api
+    async def listed(self, rows: np.ndarray) -> np.ndarray:
         return self.session.run(["probabilities"], {"input": rows.astype(np.float32)})[0]
 
 
@@ -39,5 +68,22 @@ class Batchable:
         self.session = _session()
 
     @bentoml.api(batchable=True)
-    def classify(self, rows: np.ndarray) -> np.ndarray:
+    def named(self, rows: list[Row]) -> np.ndarray:
+        return self.session.run(["probabilities"], {"input": _matrix(rows)})[0]
+
+    @bentoml.api(batchable=True)
+    def listed(self, rows: np.ndarray) -> np.ndarray:
         return self.session.run(["probabilities"], {"input": rows.astype(np.float32)})[0]
+
+
+@bentoml.service
+class Payments:
+    def __init__(self) -> None:
+        self.session = _session()
+
+    @bentoml.api
+    async def named(self, rows: list[Payment]) -> np.ndarray:
+        table = [tuple(row.__dict__.values()) for row in rows]
+        numeric = np.array([row[:5] for row in table], np.float32)
+        categorical = np.array([row[5:] for row in table], object)
+        return self.session.run(["probabilities"], {"numeric": numeric, "categorical": categorical})[0]
