@@ -2,10 +2,12 @@
 
 import msgspec
 
+from service.http.values import BESIDE, PER_ROW, PER_TENSOR
 from tests.bad_inputs.limits import ROWS_MAX
 from tests.bad_inputs.row import (
     EMPTY,
     GOOD,
+    PAYMENT,
     TUMOUR,
     V1,
     V1_TUMOURS,
@@ -23,6 +25,8 @@ _INT64 = "an integer from -9223372036854775808 to 9223372036854775807"
 _FEATURES = (
     "amount, customer_age, account_age_days, payments_last_24h, minutes_since_last, merchant_category, country, channel"
 )
+VALUES = 150_000  # above the size from which they are counted
+VALUES_MAX = ROWS_MAX * (len(PAYMENT) + PER_ROW) + PER_TENSOR * len(PAYMENT) + BESIDE
 _COLUMNS = "an object of columns by the name of a feature or a tensor"
 
 UNREADABLE = (
@@ -153,6 +157,14 @@ ROWS = (
         columns(amount=[1, 2]),
         "/inputs",
         "ragged: [1, 2] rows, expected one number",
+    ),
+    Bad(
+        "more values than `max_rows` rows can have",
+        V1,
+        text(b'{"instances": [' + b",".join([b"1"] * VALUES) + b"]}", f"{VALUES} numbers"),
+        413,
+        "too_many_values",
+        f"body: {VALUES + 2} values, expected at most {VALUES_MAX}; split it",
     ),
     Bad(
         "more rows than `max_rows`",

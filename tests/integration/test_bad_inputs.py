@@ -87,4 +87,6 @@ def test_without_a_token_there_is_no_admin_api(tmp_path: Path) -> None:
 def test_every_code_that_a_client_alone_can_cause_is_in_the_table() -> None:
     rejected = {error.code for error in STATUS if error.outcome is Outcome.REJECTED}
     gone = {"client_gone"}  # nobody is there to read the answer
-    assert {row.code for row in [*ALL, WITHOUT_TOKEN]} - {""} == rejected - gone
+    # refused before they are requests, so without a record: the unit tests of the connection have them
+    unborn = {"malformed_request", "request_timeout", "url_too_long", "head_too_large"}
+    assert {row.code for row in [*ALL, WITHOUT_TOKEN]} - {""} == rejected - gone - unborn
