@@ -140,6 +140,8 @@ def _flat(data: list[Any], shape: Sequence[int]) -> list[Any]:
     return data
 
 
+_NUMBERS = frozenset({float, int})  # as JSON gives them; a boolean is an int to Python, not to `type`
+
 Columns = dict[str, tuple[int, Flat, int, int]]
 """Feature name → (place of its tensor, flat data, offset, stride)."""
 
@@ -224,22 +226,35 @@ def _values(data: Flat) -> list[Any]:
 
 
 def _matrix(contract: Contract, order: Sequence[tuple[int, Flat, int, int]]) -> Matrix | None:
-    """The columns side by side without a detour by rows, where all are binary numbers among floats; None where they are
-    not, or where a NaN is to be explained."""
+    """The columns side by side without a detour by rows, where all are numbers for floats; None where something is to be
+    explained."""
     if not Matrix.fits(contract):
         return None
-    arrays = [data for _, data, _, _ in order if not isinstance(data, list) and data.dtype != np.bool_]
-    if len(arrays) < len(order):
-        return None
+    arrays: dict[int, Array] = {}
+    for place, data, _, _ in order:
+        if place not in arrays:
+            if (numbers := _numbers(data)) is None:
+                return None
+            arrays[place] = numbers
     stride = order[0][3]
     whole = [offset for _, _, offset, _ in order] == list(range(stride))  # a tensor so wide has all columns
     if whole:
-        values = arrays[0].reshape(-1, stride)
+        values = arrays[order[0][0]].reshape(-1, stride)
     else:
-        values = np.column_stack(
-            [data[offset::stride] for data, (_, _, offset, stride) in zip(arrays, order, strict=True)]
-        )
+        values = np.column_stack([arrays[place][offset::stride] for place, _, offset, stride in order])
     return None if np.isnan(values).any() else Matrix(values)
+
+
+def _numbers(data: Flat) -> Array | None:
+    """None for what holds anything else: a boolean is no number, and a null is judged by its column."""
+    if not isinstance(data, list):
+        return data if data.dtype != np.bool_ else None
+    if not _NUMBERS.issuperset(map(type, data)):
+        return None
+    try:
+        return np.array(data, np.float64)
+    except OverflowError:  # an integer that no float holds
+        return None
 
 
 def _plain(version: ServedVersion, given: list[Sent]) -> dict[str, Array]:

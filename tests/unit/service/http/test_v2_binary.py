@@ -222,6 +222,8 @@ def test_a_matrix_is_logged_and_run_as_its_rows_would_be(home: Path, datatype: s
     many = [
         body(binary("given", sent_as, [3, 2], values)),
         body(*(binary(name, sent_as, [3], [row[i] for row in values]) for i, name in enumerate("ab"))),
+        body(as_json("given", sent_as, [3, 2], [1, 2.0, 3.0, 100, 0.0, 7])),
+        body(*(as_json(name, sent_as, [3], [row[i] for row in values]) for i, name in enumerate("ab"))),
     ]
     table = Table([tuple(row) for row in values])
     for sent in many:
@@ -242,6 +244,18 @@ def test_a_matrix_beyond_the_graphs_float_is_infinite_to_it_and_exact_in_the_log
 def test_booleans_among_floats_are_refused_as_they_are_in_json(floats: ServedVersion) -> None:
     error = refused(floats, body(binary("given", "BOOL", [1, 2], [True, False])))
     assert "found a boolean, expected a number" in str(error)
+
+
+def test_a_null_among_floats_that_may_be_null_is_a_null(floats: ServedVersion) -> None:
+    decoded = WIRE.decode(floats, *body(as_json("given", "FP64", [1, 2], [1.0, None])))
+    assert isinstance(decoded.inputs, Table) and decoded.inputs.rows == [(1.0, None)]
+
+
+@pytest.mark.parametrize("odd", [True, "1", 10**400, [1.0], {}])
+def test_what_is_no_number_among_floats_is_told_with_its_place(floats: ServedVersion, odd: Any) -> None:
+    error = refused(floats, body(as_json("given", "FP64", [2, 2], [1.0, 2.0, 3.0, odd])))
+    assert isinstance(error, InvalidInput | MalformedBody)
+    assert not isinstance(error, InvalidInput) or [fault.at for fault in error.faults] == ["/inputs/0/data/3"]
 
 
 @pytest.mark.parametrize("model", ["floats-fp32", "mixed"])
