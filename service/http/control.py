@@ -1,6 +1,5 @@
 """Health, metadata and metrics: what is asked about the service, not of a model."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -12,6 +11,7 @@ from service.http import v2_metadata, v2_stats
 from service.http.answer import Answer
 from service.http.edge import Handler, Headers
 from service.http.paths import Target, Verb
+from service.http.shared import Shared
 from service.served import ServedVersion
 from service.telemetry import CONTENT_TYPE, Telemetry
 
@@ -29,8 +29,9 @@ class Control:
         release: str,
         stopping: Callable[[], bool],
     ) -> None:
-        self._catalogue, self._featurelog, self._telemetry = catalogue, log, telemetry
+        self._catalogue, self._featurelog = catalogue, log
         self._publish, self._release, self._stopping = publish, release, stopping
+        self._page, self._totals = Shared(telemetry.exposition), Shared(telemetry.totals)
 
     def handlers(self) -> Mapping[Verb, Handler]:
         """One handler a verb."""
@@ -90,9 +91,9 @@ class Control:
         return Answer(200, v2_metadata.model_config(self._versions(target)[0]))
 
     async def stats(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
-        """`GET /v2/models/{m}[/versions/{v}]/stats`: of all workers together; added up in a thread, as a scrape is."""
+        """`GET /v2/models/{m}[/versions/{v}]/stats`: of all workers together; added up in a thread."""
         versions = [(version.pin.name, version.pin.version) for version in self._versions(target)]
-        return Answer(200, v2_stats.model_stats(versions, await asyncio.to_thread(self._telemetry.totals)))
+        return Answer(200, v2_stats.model_stats(versions, await self._totals.get()))
 
     async def index(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
         """`POST /v2/repository/index`."""
@@ -109,9 +110,9 @@ class Control:
         return Answer(200, msgspec.json.encode(told))
 
     async def metrics(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
-        """All workers together, this one up to now; formatted in a thread, so that a scrape does not hold up an answer."""
+        """All workers together, this one up to now; formatted in a thread, for all who ask meanwhile."""
         self._publish()
-        return Answer(200, await asyncio.to_thread(self._telemetry.exposition), (), CONTENT_TYPE)
+        return Answer(200, await self._page.get(), (), CONTENT_TYPE)
 
     def _refuse_new(self) -> None:
         if self._stopping():
