@@ -485,7 +485,7 @@ def test_why_a_batch_was_released_is_counted() -> None:
         gate = Gate()
         await ask(batcher, gate, 1.0)
         reasons(batcher, gate)
-        await answers(ask(batcher, gate, 1.0), ask(batcher, gate, 2.0, deadline_ns=in_ms(100)))
+        await answers(ask(batcher, gate, 1.0), ask(batcher, gate, 2.0, deadline_ns=in_ms(1_000)))
         assert reasons(batcher, gate) == {"deadline": 1}
 
     run(idle)
