@@ -58,7 +58,7 @@ class Supervisor:
     """One look at a time, none in flight when it is told to stop, and no stop before its own start is over."""
 
     def __init__(self, crew: Crew, settings: Settings) -> None:
-        self._crew, self._settings = crew, settings
+        self._crew = crew
         self._stop, self._reload = threading.Event(), threading.Event()
         self._stop_signal = signal.SIGTERM
         self._on_terminal = os.isatty(0)

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from service.catalogue import Catalogue
 from service.clock import Clock
-from service.errors import LogUnavailable
+from service.errors import LogUnavailable, TooManyRows
 from service.featurelog.record import Feedback as FeedbackRecord
 from service.featurelog.writer import FeatureLog
 from service.http import unreadable
@@ -36,21 +36,26 @@ _decoder = msgspec.json.Decoder(list[Label] | Label)
 class Feedback:
     """Accepts labels; whether their request exists is found out where the log is read, however late they come."""
 
-    def __init__(self, *, catalogue: Catalogue, log: FeatureLog, telemetry: Telemetry, clock: Clock) -> None:
+    def __init__(
+        self, *, catalogue: Catalogue, log: FeatureLog, telemetry: Telemetry, clock: Clock, labels_max: int
+    ) -> None:
         self._catalogue, self._featurelog, self._telemetry, self._clock = catalogue, log, telemetry, clock
+        self._labels_max = labels_max
 
     def handlers(self) -> dict[Verb, Handler]:
         """One handler a verb."""
         return {Verb.FEEDBACK: self.accept}
 
     async def accept(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
-        """202 once every label is with the operating system. Raises MalformedBody, ModelUnknown, LogUnavailable."""
+        """202: all are with the operating system. Raises MalformedBody, TooManyRows, ModelUnknown, LogUnavailable."""
         self._catalogue.current.policy(target.model)
         try:
             decoded = _decoder.decode(body)
         except unreadable.Errors as error:
             raise unreadable.malformed(error, body, _EXPECTED) from error
         labels = decoded if isinstance(decoded, list) else [decoded]
+        if len(labels) > self._labels_max:  # each is a record, and all are written in one turn of the loop
+            raise TooManyRows(len(labels), self._labels_max)
         now_us = self._clock.now_us()
         waiting = []
         for label in labels:

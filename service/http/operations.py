@@ -125,7 +125,7 @@ OPERATIONS: Mapping[Verb, Operation] = {
         "Of requests to this model, named by the `x-request-id` of their answers.",
         status=202,
         body=Body(("Label",), examples.FEEDBACK, many=True),
-        errors=(*_BODY, *_MODEL, errors.LogUnavailable),
+        errors=(*_BODY, *_MODEL, errors.TooManyRows, errors.LogUnavailable),
     ),
     Verb.V1_STATUS: Operation("models", "Versions that are served, as TF Serving", ("ModelStatus",), errors=_MODEL),
     Verb.V2_SERVER: Operation("models", "Name, version and extensions of the server", ("ServerMetadata",)),

@@ -44,8 +44,10 @@ def _predict(url: str, model: str = "payments", body: bytes | None = None) -> ht
     return httpx.post(f"{url}/v1/models/{model}:predict", content=content, trust_env=False, timeout=LONG_S)
 
 
-def _all_there(service: Process, n: int) -> None:
+def _all_there(place: Path, service: Process, n: int) -> None:
+    """Processes, and each has loaded its models."""
     wait_until(lambda: len(workers_of(service)) == n, SOON_S, f"{n} workers")
+    wait_until(lambda: len(worker_signs(place / "workers")) == n, SOON_S, f"{n} workers that serve")
 
 
 def _more(load: Load, n: int, what: str) -> None:
@@ -79,7 +81,7 @@ def _sealed_and_whole(place: Path) -> None:
 def test_rolling_restarts_under_load_fail_no_request(tmp_path: Path, workers: int) -> None:
     place = home(tmp_path)
     with served(place, workers=workers, PLUMBLINE_DRAIN_S="5") as (service, url):
-        _all_there(service, workers)
+        _all_there(place, service, workers)
         load = Load(f"{url}/v1/models/payments:predict", CLIENTS)
         with load.running():
             for restart in range(RESTARTS):
@@ -113,7 +115,7 @@ def test_a_restart_reads_the_settings_again(tmp_path: Path) -> None:
 def test_a_new_worker_that_does_not_serve_what_the_old_ones_do_leaves_them_serving(tmp_path: Path) -> None:
     place = home(tmp_path)
     with served(place, workers=2) as (service, url):
-        _all_there(service, 2)
+        _all_there(place, service, 2)
         before = set(workers_of(service))
         pin = LockFile(place / "models.lock.toml").read().find("payments", "1")
         assert pin is not None
@@ -153,7 +155,7 @@ def test_up_passes_sighup_on_to_the_service(tmp_path: Path) -> None:
 def test_sigterm_says_not_ready_first_answers_on_closes_connections_and_seals_the_log(tmp_path: Path) -> None:
     place = home(tmp_path)
     with served(place, workers=2, PLUMBLINE_DRAIN_S=str(LONG_S)) as (service, url):
-        _all_there(service, 2)
+        _all_there(place, service, 2)
         load = Load(f"{url}/v1/models/payments:predict", CLIENTS)
         with load.running():
             _more(load, 100, "before SIGTERM")

@@ -15,7 +15,7 @@ import pytest
 from loadtests.drive import Target, drive
 from service.featurelog.ledger import audit
 from service.featurelog.record import Request
-from tests.onnx_models import install, wide, wide_contract
+from tests.onnx_models import install, turning, turning_contract
 from tests.processes import answers, home, served, wait_until
 from tests.promises.test_batching import total
 from tests.requests import payments_body
@@ -23,8 +23,9 @@ from tests.unit.service.featurelog.writing import read
 from tests.unit.service.serving import route
 
 GOING, CROWD = 50, 3_000
-RUN_LAYERS = 20_000  # of one row: seconds, on any machine
-ROW = msgspec.json.encode({"instances": [[0.5] * 20]})
+TURNS = 200_000  # of a matrix product: seconds, on any machine
+ROWS_RUN = "plumbline_batch_rows_sum"
+LONG, SHORT = (msgspec.json.encode({"instances": [[turns]]}) for turns in (TURNS, 1))
 
 
 def requests(place: Path, model: str) -> list[Request]:
@@ -44,12 +45,13 @@ def send(url: str, path: str, body: bytes) -> socket.socket:
 def test_clients_that_go_while_their_requests_wait_are_not_run(tmp_path: Path) -> None:
     place = home(tmp_path)
     with served(place, PLUMBLINE_TIMEOUT_MS="60000") as (_, url):
-        install(place, "slow", "1", wide(64, RUN_LAYERS), wide_contract())
+        install(place, "slow", "1", turning(), turning_contract())
         route(place, "slow", stable="1")
         wait_until(lambda: answers(f"{url}/v2/models/slow"), 30, "the slow model is served")
         path = "/v1/models/slow:predict"
-        first = send(url, path, ROW)
-        going = [send(url, path, ROW) for _ in range(GOING)]
+        first = send(url, path, LONG)
+        wait_until(lambda: _rows_run(url) == 1, 30, "the first is being run, alone")
+        going = [send(url, path, SHORT) for _ in range(GOING)]
         for client in going:
             client.close()
         assert first.recv(12) == b"HTTP/1.1 200"
@@ -58,8 +60,12 @@ def test_clients_that_go_while_their_requests_wait_are_not_run(tmp_path: Path) -
         metrics = wait_until(lambda: _counted(url, 1 + GOING), 10, "all are counted")
     codes = Counter(record.code for record in requests(place, "slow"))
     assert codes == {"": 1, "client_gone": GOING}
-    assert total(metrics, "plumbline_batch_rows_sum", 'model="slow"') == 1
+    assert total(metrics, ROWS_RUN, 'model="slow"') == 1
     assert audit(place / "log").whole
+
+
+def _rows_run(url: str) -> float:
+    return total(httpx.get(f"{url}/metrics", trust_env=False).text, ROWS_RUN, 'model="slow"')
 
 
 def _counted(url: str, n: int) -> str:

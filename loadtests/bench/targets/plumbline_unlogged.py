@@ -26,5 +26,5 @@ class NoLog(FeatureLog):
 class Unlogged(Plumbline.inner):
     @bentoml.on_startup
     async def start(self) -> None:
-        self.worker = await start_worker(read_settings(), log_class=NoLog)
-        self.bento_service.lane.edge = self.worker.edge
+        self.worker = worker = await start_worker(read_settings(), log_class=NoLog)
+        self.bento_service.lane.open(worker.edge, worker.admission, worker.guard)

@@ -53,6 +53,15 @@ def test_many_labels_are_one_request_and_without_a_time_they_are_of_now(tmp_path
     run(tmp_path, test)
 
 
+def test_more_labels_than_a_request_may_have_rows_are_refused_and_none_is_on_record(tmp_path: Path) -> None:
+    async def test(service: Service) -> None:
+        reply = await send(service, [{"request_id": "r", "label": number} for number in range(11)])
+        assert (reply.status, reply.json["code"]) == (413, "too_many_rows")
+        assert labels(service) == []
+
+    run(tmp_path, test, max_rows=10)
+
+
 BAD: list[object] = [
     b"",
     b"junk",

@@ -416,6 +416,15 @@ def test_json_that_is_shorter_than_its_length_is_malformed(floats: ServedVersion
     assert isinstance(refused(floats, (head, [(HEADER, str(len(head) + 1).encode())])), MalformedBody)
 
 
+def test_sizes_beyond_any_number_that_can_be_told_are_malformed(mixed: ServedVersion) -> None:
+    huge = int("9" * 4_300)  # the longest that is read; the sum of two is one digit longer than can be written
+    tensors = [
+        ({"name": name, "shape": [1], "datatype": "FP64", "parameters": {"binary_data_size": huge}}, b"")
+        for name in "ab"
+    ]
+    assert isinstance(refused(mixed, body(*tensors)), MalformedBody)
+
+
 @pytest.mark.parametrize("sent", [body(*by_tensor(), after=b"\0"), (body(*by_tensor())[0][:-1], body(*by_tensor())[1])])
 def test_a_byte_too_many_or_too_few_is_malformed(mixed: ServedVersion, sent: Body) -> None:
     error = refused(mixed, sent)
