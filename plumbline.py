@@ -30,9 +30,8 @@ COMMANDS = {
     "doctor": ("service.commands.doctor:doctor", "Is this machine fit to serve?"),
 }
 READY_WITHIN_S = 60  # a cold start with two demo models takes about 4 s on two busy cores
-STOP_WITHIN_S = (
-    30  # then what is left is killed: the service needs drain_s + grace_s, 20 s by default, and seals its log
-)
+# Then what is left is killed: the service needs drain_s + grace_s, 20 s by default, and seals its log.
+STOP_WITHIN_S = 30
 RESTART_AFTER_S = (0.5, 1, 2, 5, 10)  # a part that keeps dying is started ever more slowly, never given up
 LOOK_EVERY_S = 0.2
 USED_WRONGLY, CANNOT = 2, 3  # exit codes of a part that would end the same way again: it has said why

@@ -15,12 +15,10 @@ import msgspec
 
 from models.errors import ContractInvalid
 
-OUTPUT_COLUMNS_MAX = (
-    64  # wider outputs (embeddings, logits over a vocabulary) are logged by digest: 512 B a row is the limit
-)
-CATEGORIES_MAX = (
-    256  # a string column with more distinct values is free text: logged as text, its values not enumerated
-)
+# Wider outputs (embeddings, logits over a vocabulary) are logged by digest: 512 B a row is the limit.
+OUTPUT_COLUMNS_MAX = 64
+# A string column with more distinct values is free text: logged as text, its values not enumerated.
+CATEGORIES_MAX = 256
 
 
 class Kind(StrEnum):

@@ -10,9 +10,8 @@ from monitoring.window import Span
 
 Place = tuple[int, int]  # (epoch, seq): with the writer it names a record for ever
 Ends = tuple[Place, Place]
-WRITERS_MAX = (
-    256  # writers beyond it are not named in an event; a host has one a worker, restarts reuse their directories
-)
+# Writers beyond it are not named in an event; a host has one a worker, restarts reuse their directories.
+WRITERS_MAX = 256
 
 LogRange = dict[str, Ends]
 

@@ -14,9 +14,8 @@ from math import ceil, log
 import numpy as np
 import numpy.typing as npt
 
-RELATIVE_ERROR = (
-    0.02  # 520 buckets of 8 bytes: 4 kB a slice; 1 % would double that and nobody pages on a 1 % slower p99
-)
+# 520 buckets of 8 bytes: 4 kB a slice; 1 % would double that and nobody pages on a 1 % slower p99.
+RELATIVE_ERROR = 0.02
 LONGEST_US = 1_000_000_000  # 1000 s: above every deadline a server would set
 GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _LOG_GAMMA = log(GAMMA)

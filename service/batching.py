@@ -25,9 +25,8 @@ from service.served import ServedVersion
 from service.telemetry import Batches, Telemetry
 
 LEARNT_EVERY = 64  # runs between two looks at how many rows are run inline: a look costs as much as a small run
-JOINING_COSTS_US = (
-    10.0  # a future, a wake-up and the copies, 7 µs measured: a run shorter than this gains nothing from company
-)
+# A future, a wake-up and the copies, 7 µs measured: a run shorter than this gains nothing from company.
+JOINING_COSTS_US = 10.0
 
 _Ended = Callable[["asyncio.Future[Joined]"], None]
 

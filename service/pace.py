@@ -10,18 +10,16 @@ Laws
 - One measurement moves the cost by at most a factor of 1 + WEIGHT · (OUTLIER - 1).
 """
 
-TURN_US = (
-    2_000.0  # what a probe or a refusal waits for others; 20 to 40 small requests, which share one write of the log
-)
+# What a probe or a refusal waits for others; 20 to 40 small requests, which share one write of the log.
+TURN_US = 2_000.0
 REFUSAL_US = 10.0  # 7 to 12 measured: reading, record, answer
 WEIGHT = 0.1
 OUTLIER = 4.0
 FIRST_COST_US = 100.0  # before anything was measured
 SHORTEST_US = 1.0
 SHARE = 0.2  # of its deadline; the rest is for running it, for its answer, and for what was estimated wrong
-MEMORY_US = (
-    200_000.0  # of the rate at which requests begin: some dozens of turns, so that one interrupted turn is no verdict
-)
+# Of the rate at which requests begin: some dozens of turns, so that one interrupted turn is no verdict.
+MEMORY_US = 200_000.0
 
 
 class Pressure:

@@ -16,9 +16,8 @@ from typing import TypeVar
 
 import msgspec
 
-SWEEP_AFTER_S = (
-    60  # a file that nobody holds for so long is not about to be locked by its writer: it is left from kill -9
-)
+# A file that nobody holds for so long is not about to be locked by its writer: it is left from kill -9.
+SWEEP_AFTER_S = 60
 T = TypeVar("T", bound=msgspec.Struct)
 
 

@@ -16,9 +16,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-SUPERVISOR = (
-    "PLUMBLINE_SUPERVISOR"  # no setting: the pid of `plumbline serve`, told to its workers, who may outlive it unseen
-)
+# No setting: the pid of `plumbline serve`, told to its workers, who may outlive it unseen.
+SUPERVISOR = "PLUMBLINE_SUPERVISOR"
 DEFAULT_HOME = Path(".plumbline")
 
 

@@ -25,9 +25,8 @@ from service.settings import Settings, read_settings
 from service.wiring import configure_logging
 
 LOOK_EVERY_S = 0.5
-ADDRESS_WITHIN_S = (
-    5.0  # workers whose supervisor was killed let go of it within half a second, or when they have started
-)
+# Workers whose supervisor was killed let go of it within half a second, or when they have started.
+ADDRESS_WITHIN_S = 5.0
 SEAL_S = 5.0  # for the last fsync of the log on a slow disk
 HURRY_S = 3.0  # from the second signal to SIGKILL: enough to record what is cut off
 CANNOT = 3

@@ -26,9 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LOOK_AGAIN_S = 0.02  # short beside any deadline, long beside the cost of a look
 OUTPUT_TAIL_CHARS = 4_000  # enough for a traceback and the lines before it
 READY_DEADLINE_S = 90.0  # about 4 s on a quiet machine
-TERMINATE_DEADLINE_S = (
-    15.0  # a BentoML supervisor with two workers takes about 2 s; a loaded machine several times that
-)
+# A BentoML supervisor with two workers takes about 2 s; a loaded machine several times that.
+TERMINATE_DEADLINE_S = 15.0
 
 T = TypeVar("T")
 

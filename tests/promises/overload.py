@@ -27,9 +27,8 @@ from tests.unit.service.serving import route
 
 SERVER_CORE, DRIVER_CORE = 0, 1
 CONNECTIONS = 64  # of the closed loop
-POOL = (
-    1_000  # of the open loop, opened before it: libuv accepts one connection a turn, so new ones wait long under load
-)
+# Of the open loop, opened before it: libuv accepts one connection a turn, so new ones wait long under load.
+POOL = 1_000
 QUIET_S, WINDOW_S = 5.0, 0.5
 PROBES_PER_S = 20.0
 GOODPUT_SHARE, SHED_MS, RECOVERY_S = 0.9, 10.0, 5.0  # the bars

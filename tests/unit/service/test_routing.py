@@ -19,9 +19,8 @@ POLICIES = st.builds(
     salt=SALTS,
     generation=st.integers(0, 99),
 )
-CHI_SQUARE_99_999 = (
-    175.0  # of 99 degrees of freedom: a fair hash exceeds it once in 100 000 runs, and ours always gives the same
-)
+# Of 99 degrees of freedom: a fair hash exceeds it once in 100 000 runs, and ours always gives the same.
+CHI_SQUARE_99_999 = 175.0
 
 
 @given(POLICIES, KEYS)
