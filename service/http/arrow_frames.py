@@ -5,6 +5,7 @@ metadata tells. A compressed buffer says in its first 8 bytes how long it will b
 
 Laws
 - Every byte of a stream belongs to a message or to its end mark, or the stream is refused.
+- No message names a place of another's metadata, and the pairs of all are counted before one is read.
 - `held_bytes` is at least what reading the stream allocates for its buffers.
 - Columns are flat: all of a batch are as long as the batch, so a length that costs no bytes cannot be claimed for one.
 """
@@ -15,6 +16,7 @@ from struct import Struct
 from typing import NamedTuple
 
 MESSAGES_MAX = 1024  # writers cut at some 10 000 rows; so many empty batches would take a second to read
+PAIRS_MAX = 1 << 17  # nodes and buffers, 4 a column and batch: 16 batches of 2 000 columns; walked in 20 ms
 SCHEMA_BYTES_MAX = 1 << 20  # 2 000 columns with what pandas writes of each
 _MARKER = 0xFFFFFFFF
 _SCHEMA, _DICTIONARY, _RECORDS = 1, 2, 3
@@ -39,13 +41,13 @@ class Message(NamedTuple):
 
 
 class Fields:
-    """A table of a flatbuffer: its fields by number, at places of the whole stream."""
+    """A table of a flatbuffer: its fields by number, at places of its own message's metadata."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self._data, self._at = data, at
         self._slots = at - _i32.unpack_from(data, at)[0]
         if self._slots < 0:
-            raise ValueError("a table outside the stream")
+            raise ValueError("a table outside its message")
         self._size: int = _u16.unpack_from(data, self._slots)[0]
 
     def place(self, number: int) -> int | None:
@@ -62,21 +64,41 @@ class Fields:
         at = self.place(number)
         return None if at is None else Fields(self._data, at + _u32.unpack_from(self._data, at)[0])
 
-    def pairs(self, number: int) -> list[tuple[int, int]]:
-        """A vector of two 64-bit integers each."""
+    def pairs(self, number: int) -> "Pairs":
+        """A vector of two 64-bit integers each; not read yet."""
         at = self.place(number)
         if at is None:
-            return []
+            return Pairs(self._data, 0, 0)
         at += _u32.unpack_from(self._data, at)[0]
         count = _u32.unpack_from(self._data, at)[0]
-        if count * _pair.size > len(self._data) - at:
-            raise ValueError("a vector longer than the stream")
-        return [_pair.unpack_from(self._data, at + 4 + i * _pair.size) for i in range(count)]
+        if count * _pair.size > len(self._data) - at - 4:
+            raise ValueError("a vector longer than its message")
+        return Pairs(self._data, at + 4, count)
+
+
+class Pairs(NamedTuple):
+    """Where a vector of pairs lies; it has room for all of them."""
+
+    data: bytes
+    at: int
+    n: int
+
+    def read(self) -> Iterator[tuple[int, int]]:
+        return (_pair.unpack_from(self.data, self.at + i * _pair.size) for i in range(self.n))
+
+
+class Batch(NamedTuple):
+    """The header of a record batch, or of the values of a dictionary."""
+
+    length: int
+    nodes: Pairs
+    buffers: Pairs
+    compressed: bool
 
 
 def held(stream: bytes) -> Held:
     """Raises ValueError with what was found and expected."""
-    rows = held_bytes = 0
+    rows = held_bytes = pairs = 0
     try:
         for number, message in enumerate(_messages(stream)):
             if (message.kind == _SCHEMA) != (number == 0):
@@ -84,11 +106,14 @@ def held(stream: bytes) -> Held:
             if number >= MESSAGES_MAX:
                 raise ValueError(f"more than {MESSAGES_MAX} messages, expected larger batches")
             if message.kind != _SCHEMA:
-                length, size = _batch(stream, message)
-                rows += length if message.kind == _RECORDS else 0
-                held_bytes += size
+                batch = _batch(message)
+                pairs += batch.nodes.n + batch.buffers.n
+                if pairs > PAIRS_MAX:
+                    raise ValueError(f"more than {PAIRS_MAX} nodes and buffers, expected larger batches")
+                rows += batch.length if message.kind == _RECORDS else 0
+                held_bytes += _size(stream, message, batch)
     except struct.error as error:
-        raise ValueError("truncated, or a place outside the stream") from error
+        raise ValueError("truncated, or a place outside its message") from error
     return Held(rows, held_bytes)
 
 
@@ -115,28 +140,32 @@ def _messages(stream: bytes) -> Iterator[Message]:
 
 
 def _message(stream: bytes, at: int, body: int) -> Message:
-    fields = Fields(stream, at + _u32.unpack_from(stream, at)[0])
+    metadata = stream[at:body]
+    fields = Fields(metadata, _u32.unpack_from(metadata, 0)[0])
     kind, header, size = fields.integer(1, _u8), fields.table(2), fields.integer(3, _i64)
     if header is None or kind not in (_SCHEMA, _DICTIONARY, _RECORDS) or size < 0:
         raise ValueError(f"a message of kind {kind}, expected a schema or a batch")
     return Message(kind, header, body, size)
 
 
-def _batch(stream: bytes, message: Message) -> tuple[int, int]:
-    """Rows and bytes of a batch; of a dictionary, its values."""
+def _batch(message: Message) -> Batch:
     table = message.header.table(1) if message.kind == _DICTIONARY else message.header
     if table is None:
         raise ValueError("a dictionary without values")
-    length = table.integer(0, _i64)
-    if length < 0 or any(node != length for node, _ in table.pairs(1)):
+    return Batch(table.integer(0, _i64), table.pairs(1), table.pairs(2), table.place(3) is not None)
+
+
+def _size(stream: bytes, message: Message, batch: Batch) -> int:
+    """Bytes of the buffers, unpacked."""
+    if batch.length < 0 or any(node != batch.length for node, _ in batch.nodes.read()):
         raise ValueError("columns of different lengths in a batch, expected flat columns")
-    compressed = table.place(3) is not None
     size = 0
-    for offset, stored in table.pairs(2):
+    for offset, stored in batch.buffers.read():
         if offset < 0 or stored < 0 or offset + stored > message.size:
             raise ValueError("a buffer outside its message")
-        told = _i64.unpack_from(stream, message.body + offset)[0] if compressed and stored else _NOT_COMPRESSED
+        packed = batch.compressed and stored
+        told = _i64.unpack_from(stream, message.body + offset)[0] if packed else _NOT_COMPRESSED
         if told < _NOT_COMPRESSED:
             raise ValueError(f"a compressed buffer of {told} bytes")
         size += stored if told == _NOT_COMPRESSED else told
-    return length, size
+    return size

@@ -63,7 +63,9 @@ class Languages:
         """None for a route that predicts nothing."""
         wire = self._routes.get(verb)
         for _, value in headers:
-            if len(value) >= _CHARS and b"arrow" in value:  # 0.09 µs a request; looking for the two names takes 0.30
+            # 0.09 µs a request, 0.05 more for a long header, since media types
+            # have no case; looking for the two names takes 0.30
+            if len(value) >= _CHARS and b"arrow" in value.lower():
                 return self._chosen(verb, headers)
         return wire
 

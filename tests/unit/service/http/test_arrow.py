@@ -1,5 +1,6 @@
 """Arrow streams: the same rows, answers and records as JSON gives, by column."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from service.errors import BodyTooLarge, InvalidInput, MalformedBody, RequestErr
 from service.featurelog.record import Problem, SkewKind
 from service.http.arrow import Arrow
 from service.http.v1 import V1
-from service.rows import Matrix, Table
+from service.rows import STRING_CHARS_MAX, Matrix, Table
 from service.served import ServedVersion
 from tests.onnx_models import echo, install
 from tests.unit.service.http.arrow_streams import ROWS, answered, changed, floats_contract, stream, table
@@ -22,6 +23,8 @@ from tests.unit.service.serving import furnish, route, served
 
 MAX_BYTES = 100_000
 WIRE = Arrow(max_rows=1_000, max_bytes=MAX_BYTES)
+LONG = "x" * STRING_CHARS_MAX
+WORDS = pa.dictionary(pa.int8(), pa.string())
 TUPLES = [tuple(row.values()) for row in ROWS]
 
 
@@ -66,7 +69,6 @@ def refused(version: ServedVersion, given: pa.Table) -> InvalidInput:
         {"amount": pa.float32(), "count": pa.int8()},
         {"count": pa.float64()},  # pandas' integers with a null among them
         {"city": pa.large_string()},
-        {"city": pa.string_view()},
         {"city": pa.dictionary(pa.int8(), pa.string())},
         {"city": pa.dictionary(pa.uint32(), pa.large_string())},
     ],
@@ -99,6 +101,20 @@ def test_nulls_are_missing_values_where_they_may_be(
     assert isinstance(found[1][0], float | None)
 
 
+@pytest.mark.parametrize("city", [pa.string(), WORDS], ids=str)
+def test_a_text_as_long_as_one_may_be_is_taken(mixed: ServedVersion, city: pa.DataType) -> None:
+    assert rows(mixed, stream(changed("city", [LONG, None], city)))[0][-1] == LONG
+
+
+def test_a_view_of_one_text_by_many_rows_is_refused_before_it_is_read(mixed: ServedVersion) -> None:
+    view = struct.pack("<i4sii", len(LONG), LONG[:4].encode(), 0, 0)
+    buffers = [None, pa.py_buffer(view * 500), pa.py_buffer(LONG.encode())]
+    city = pa.Array.from_buffers(pa.string_view(), 500, buffers)
+    given = table(ROWS * 250).drop_columns(["city"]).append_column("city", city)
+    error = refused(mixed, given)
+    assert [str(fault.at) for fault in error.faults] == ["/city"]
+
+
 def test_numbers_alone_go_side_by_side_without_rows(floats: ServedVersion) -> None:
     given = pa.table({"b": pa.array([1, 2], pa.int64()), "a": pa.array([0.5, 1.5], pa.float32())})
     decoded = WIRE.decode(floats, stream(given)).inputs
@@ -117,7 +133,12 @@ def test_numbers_alone_go_side_by_side_without_rows(floats: ServedVersion) -> No
         (changed("amount", ["1", "2"]), "/amount", "found string, expected floating", SkewKind.WRONG_TYPE),
         (changed("amount", [True, False]), "/amount", "found bool", SkewKind.WRONG_TYPE),
         (changed("flag", [1, 0]), "/flag", "found int64, expected bool", SkewKind.WRONG_TYPE),
-        (changed("city", [b"a", b"b"]), "/city", "found binary, expected string", SkewKind.WRONG_TYPE),
+        (changed("city", [b"a", b"b"]), "/city", "found binary, expected string or large_string", SkewKind.WRONG_TYPE),
+        (changed("city", ["a", "b"], pa.string_view()), "/city", "found string_view, expected", SkewKind.WRONG_TYPE),
+        (changed("city", [b"a", b"b"], pa.binary_view()), "/city", "found binary_view", SkewKind.WRONG_TYPE),
+        (changed("city", ["", LONG + "x"]), "/city/1", "found 65537 characters", SkewKind.WRONG_TYPE),
+        (changed("city", [LONG + "x", None]), "/city/0", "characters, at most 65536", SkewKind.WRONG_TYPE),
+        (changed("city", ["", LONG + "x"], WORDS), "/city/1", "found 65537 characters", SkewKind.WRONG_TYPE),
         (changed("city", [["a"], ["b"]]), "/city", "found list<", SkewKind.WRONG_TYPE),
         (changed("ratio", [None, None]), "/ratio", "found null", SkewKind.WRONG_TYPE),
         (changed("count", [1, None], pa.int64()), "/count/1", "null, expected an integer", SkewKind.NULL),

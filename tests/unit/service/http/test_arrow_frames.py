@@ -1,6 +1,7 @@
 """What an Arrow stream says it holds, and that no damage to one does worse than a refusal."""
 
 import random
+import struct
 import subprocess
 import sys
 from contextlib import suppress
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from service.errors import RequestError
 from service.http.arrow import Arrow
-from service.http.arrow_frames import MESSAGES_MAX, Held, held
+from service.http.arrow_frames import MESSAGES_MAX, PAIRS_MAX, Held, held
 from service.http.wire import Decoded
 from service.rows import Table
 from tests.onnx_models import echo, install
@@ -39,6 +40,35 @@ def test_more_messages_than_may_be_are_refused() -> None:
     assert held(few).rows == 8
     with pytest.raises(ValueError, match="expected larger batches"):
         held(stream(table(ROWS * MESSAGES_MAX), batch=1))
+
+
+def message(kind: int, pairs: int = 0, *, ahead: int = 0) -> bytes:
+    """A header of no rows and no body; its nodes and buffers are one vector, its own or that of the bytes `ahead`."""
+    metadata = struct.pack(
+        "<I 6H iB3xI 5H2x iII I",
+        *(16, 12, 12, 0, 4, 8, 0),  # the message: kind and header
+        *(12, kind, 16),
+        *(10, 12, 0, 4, 8),  # the batch: nodes and buffers
+        *(12, 8 + ahead, 4 + ahead),
+        pairs,
+    ) + bytes(16 * pairs)
+    return struct.pack("<iI", -1, len(metadata)) + metadata
+
+
+def test_a_message_that_names_the_vector_of_another_is_refused() -> None:
+    """Each of many could name one long vector, and it would be walked again for each."""
+    schema, long = message(1), message(3, 10)
+    assert held(schema + long) == Held(0, 0)
+    with pytest.raises(ValueError, match="outside its message"):
+        held(schema + message(3, ahead=len(message(3))) + long)
+
+
+def test_more_nodes_and_buffers_than_may_be_are_refused() -> None:
+    half = message(3, PAIRS_MAX // 4)
+    assert held(message(1) + half * 2) == Held(0, 0)
+    for many in (half * 2 + message(3, 1), message(3, PAIRS_MAX)):
+        with pytest.raises(ValueError, match="nodes and buffers, expected larger batches"):
+            held(message(1) + many)
 
 
 @settings(deadline=None)

@@ -40,6 +40,8 @@ LANGUAGES = Languages({Verb.V1_PREDICT: V1_WIRE, Verb.NATIVE_PREDICT: NATIVE_WIR
         (ARROW, b"application/json, application/*;q=0.1", "arrow", "json"),
         (ARROW, b"application/json;q=broken, */*", "arrow", "arrow"),
         (b"Application/vnd.apache.arrow.Stream; charset=x", b"*/*", "arrow", "arrow"),
+        (b"Application/Vnd.Apache.Arrow.Stream", None, "arrow", "arrow"),
+        (b"application/json", ARROW.upper(), "json", "arrow"),
         (b"application/vnd.apache.arrow.file", b"*/*", "json", "json"),
     ],
 )
