@@ -1,6 +1,6 @@
 """What a worker's connections speak: uvicorn's httptools protocol within limits, with answers that leave in one write.
 
-It is put in place by name (`HTTP_PROTOCOLS["auto"]`), because BentoML builds uvicorn's configuration itself.
+`service/http/admitted.py` gives it a door and puts it in place.
 
 Laws
 - What is refused before it is a request gets an answer of the shape that all errors have, and its connection is closed; never
@@ -59,7 +59,7 @@ class Connection(HttpToolsProtocol):
         self.turn = 0
         self.moved_bytes = 0  # of this request's body
         self._fed_bytes = 0  # since a head may have begun; never less than that head has
-        self._deaf = False
+        self.deaf = False  # nothing more is read: all that will be answered is here
 
     # --- the transport's side
 
@@ -87,7 +87,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """One read of the socket."""
-        if self._deaf:
+        if self.deaf:
             return
         self._fed_bytes += len(data)
         try:
@@ -270,11 +270,11 @@ class Connection(HttpToolsProtocol):
 
     def _stop(self) -> None:
         """Nothing more is read; what is there is answered."""
-        self._deaf, self.stage = True, Stage.WORK
+        self.deaf, self.stage = True, Stage.WORK
 
     def _linger(self) -> None:
         """Our side is closed, theirs is emptied for a while: a reset would take the answer from a client that still sends."""
-        self._deaf, self.stage = True, Stage.LINGER
+        self.deaf, self.stage = True, Stage.LINGER
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -282,8 +282,3 @@ class Connection(HttpToolsProtocol):
             self.transport.write_eof()
         else:
             self.transport.close()
-
-
-def put_in_place() -> None:
-    """Every uvicorn configuration of this process that chooses its protocol by itself now chooses this one."""
-    uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{Connection.__module__}:{Connection.__qualname__}"
