@@ -317,3 +317,67 @@ def test_an_upgrade_is_passed_over() -> None:
         assert read(sink) == [(200, "")]
 
     drive(test)
+
+
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+TRAILER = b"expect: 100-continue\r\nX-Y: z\r\n"
+BAD_TRAILERS = {
+    "many": b"a: b\r\n" * 1000,
+    "a long one": b"a: " + b"b" * 4096 + b"\r\n\r\n",
+    "one without an end": b"a: " + b"b" * 600_000,
+}
+
+
+@pytest.mark.parametrize("piece", [1 << 20, 1])
+def test_trailers_are_no_headers(piece: int) -> None:
+    """Two requests on one connection, so that what the first one's trailers left would be seen in the second."""
+    scopes: list[dict[str, Any]] = []
+
+    async def remember(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
+        await reading(scope, receive, send)
+
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        data = (CHUNKED + b"1\r\na\r\n0\r\n" + TRAILER * 80 + b"\r\n") * 2
+        for begin in range(0, len(data), piece):
+            connection.data_received(data[begin : begin + piece])
+            await settled()
+        await settled()
+        assert read(sink) == [(200, ""), (200, "")]
+        assert not sink.closed
+
+    drive(test, remember)
+    assert [scope["headers"] for scope in scopes] == [[(b"host", b"h"), (b"transfer-encoding", b"chunked")]] * 2
+
+
+@pytest.mark.parametrize("piece", [READ_BYTES, 100_000, 1000])
+@pytest.mark.parametrize("trailers", BAD_TRAILERS.values(), ids=BAD_TRAILERS)
+def test_trailers_have_the_limits_of_a_head(trailers: bytes, piece: int) -> None:
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        data = CHUNKED + b"1\r\na\r\n0\r\n" + trailers
+        for begin in range(0, len(data), piece):
+            connection.data_received(data[begin : begin + piece])
+        await settled()
+        assert read(sink) == [(431, "head_too_large")]
+        assert sink.ended
+        assert worker.counted == {"head_too_large": 1}
+
+    drive(test)
+
+
+def test_a_body_in_small_reads_is_not_taken_for_trailers() -> None:
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        connection.data_received(CHUNKED)
+        for _ in range(40):
+            connection.data_received(b"2710" + b";x" * 5000 + b"\r\n")
+            connection.data_received(b"x" * 10_000)
+            connection.data_received(b"\r\n")
+            await settled()
+        connection.data_received(b"0\r\n\r\n")
+        await settled()
+        assert [body for _, _, body in answers(sink.written)] == [b"400000"]
+
+    drive(test)
