@@ -5,6 +5,7 @@
 Laws
 - What is refused before it is a request gets an answer of the shape that all errors have, and its connection is closed; never
   out of order: requests that came before it are answered first, and then the connection just closes.
+- No byte of a body is taken for a request.
 - Nothing is kept of a head beyond its limits but one read of the socket (256 KiB, uvloop's); of a body, before its application
   reads it, no more than uvicorn's 64 KiB and one read; of its trailers, which have a head's limits, nothing (RFC 9110 §6.5.1).
 - Nothing that a connection sends makes a timer: the guard looks at all of them in turn.
@@ -30,6 +31,7 @@ from service.http.refusal import spoken
 FOUND_CHARS_MAX = 64
 _HEAD = Stage.HEAD  # looking up a member costs 40 ns in Python 3.11, and `on_header` is called for every header
 PIPELINE_FULL = "pipeline_full"
+FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 LINGERING_FACTOR = (
     2  # of max_connections: so many may be open while those refused are told so; more are cut off unheard
 )
@@ -94,12 +96,15 @@ class Connection(HttpToolsProtocol):
             return
         turn, stage, moved_bytes = self.turn, self.stage, self.moved_bytes
         self._fed_bytes += len(data)
+        upgrade_at: int | None = None
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # passed over (RFC 9110 §7.8): the request is answered as any other
+        except httptools.HttpParserUpgrade as upgrade:
+            upgrade_at = upgrade.args[0]
         except httptools.HttpParserError as error:
             self._broken(error)
+        if upgrade_at is not None:  # not in the handler above: an error's context is what `_broken` goes by
+            self._pass_over_upgrade(data[upgrade_at:])
         if self.stage is Stage.HEAD:
             if self.turn:
                 self._look_at_head()
@@ -107,6 +112,25 @@ class Connection(HttpToolsProtocol):
             self._look_at_trailers()
         else:
             self._fed_bytes = 0
+
+    def _pass_over_upgrade(self, rest: bytes) -> None:
+        """The request is answered as any other (RFC 9110 §7.8), and is the last of its connection.
+
+        The parser took it to have no body, whatever its head says, and would read the body as the next request: another parser,
+        told nothing of the upgrade, reads on.
+        """
+        cycle = self.cycle
+        cycle.keep_alive, cycle.more_body, self.stage = False, True, Stage.BODY
+        cycle.message_event.clear()
+        self.parser = httptools.HttpRequestParser(_LastBody(self))
+        framing = b"".join(b"%b: %b\r\n" % pair for pair in self.headers if pair[0] in FRAMING)
+        try:
+            self.parser.feed_data(b"POST / HTTP/1.1\r\nconnection: close\r\n%b\r\n" % framing)
+            if not self.deaf:
+                self._trailer_bytes = 0
+                self.parser.feed_data(rest)
+        except httptools.HttpParserError as error:
+            self._broken(error)
 
     def _look_at_head(self) -> None:
         """A head came in parts: its limits hold before its end."""
@@ -265,6 +289,8 @@ class Connection(HttpToolsProtocol):
 
     def _broken(self, error: httptools.HttpParserError) -> None:
         """The parser gave up, by itself or because of one of our limits."""
+        if self.deaf:
+            return  # at what came after the last request
         match error.__context__:
             case PipelineFull():
                 self.cycle.keep_alive = False  # it is answered, and the rest may be asked again
@@ -308,3 +334,16 @@ class Connection(HttpToolsProtocol):
             self.transport.write_eof()
         else:
             self.transport.close()
+
+
+class _LastBody:
+    """What the parser of a body tells its connection; with the end of the body the connection hears no more."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.on_header, self.on_body = connection.on_header, connection.on_body
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._connection.on_message_complete()
+        self._connection.deaf = True
