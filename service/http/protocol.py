@@ -311,7 +311,8 @@ class Connection(HttpToolsProtocol):
         """The connection ends with this answer, or with those of the requests before."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
-            self.transport.write(spoken(error, self.server_state.default_headers))
+            if self.stage is not Stage.BODY:  # else that request has its answer
+                self.transport.write(spoken(error, self.server_state.default_headers))
             self._linger()
         elif self.stage is Stage.BODY and isinstance(cycle, Cycle):
             cycle.refuse(error)

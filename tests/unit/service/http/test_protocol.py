@@ -451,3 +451,23 @@ def test_a_bad_body_after_an_upgrade_is_the_error_of_its_request(rest: bytes, st
         assert worker.counted == {code: 1}
 
     drive(test)
+
+
+async def hasty(scope: Any, receive: Any, send: Any) -> None:
+    """An application that answers without a look at the body."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize("wrong", [b"zz\r\n", b"0\r\n" + b"a: b\r\n" * 1000], ids=["a bad chunk", "many trailers"])
+def test_a_request_that_is_answered_gets_no_second_answer_for_what_is_wrong_with_its_body(wrong: bytes) -> None:
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        connection.data_received(CHUNKED)
+        await settled()
+        connection.data_received(wrong)
+        await settled()
+        assert read(sink) == [(200, "")]
+        assert sink.ended
+
+    drive(test, hasty)
