@@ -31,6 +31,8 @@ class AdmittedConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
+        if self.deaf:
+            return
         if self._pressure.high and self._between() and (answer := self._admission.turned_away(data)) is not None:
             self.transport.write(answer)
             self.turn, self.stage = self.turn + 1, Stage.WORK  # one more that is answered, for the guard to see

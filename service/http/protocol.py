@@ -1,12 +1,13 @@
 """What a worker's connections speak: uvicorn's httptools protocol within limits, with answers that leave in one write.
 
-It is put in place by name (`HTTP_PROTOCOLS["auto"]`), because BentoML builds uvicorn's configuration itself.
+`service/http/admitted.py` gives it a door and puts it in place.
 
 Laws
 - What is refused before it is a request gets an answer of the shape that all errors have, and its connection is closed; never
   out of order: requests that came before it are answered first, and then the connection just closes.
+- No byte of a body is taken for a request.
 - Nothing is kept of a head beyond its limits but one read of the socket (256 KiB, uvloop's); of a body, before its application
-  reads it, no more than uvicorn's 64 KiB and one read.
+  reads it, no more than uvicorn's 64 KiB and one read; of its trailers, which have a head's limits, nothing (RFC 9110 §6.5.1).
 - Nothing that a connection sends makes a timer: the guard looks at all of them in turn.
 """
 
@@ -20,7 +21,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.errors import RequestError, RequestLate, RequestMalformed, TooManyConnections
+from service.errors import HeadTooLarge, RequestError, RequestLate, RequestMalformed, TooManyConnections
 from service.http.bounds import head_within
 from service.http.cycle import Cycle
 from service.http.guard import Guard
@@ -28,7 +29,9 @@ from service.http.patience import Look, Overdue, Stage
 from service.http.refusal import spoken
 
 FOUND_CHARS_MAX = 64
+_HEAD = Stage.HEAD  # looking up a member costs 40 ns in Python 3.11; where it is used runs for every header or read
 PIPELINE_FULL = "pipeline_full"
+FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 LINGERING_FACTOR = (
     2  # of max_connections: so many may be open while those refused are told so; more are cut off unheard
 )
@@ -58,8 +61,10 @@ class Connection(HttpToolsProtocol):
         self.stage = Stage.HEAD
         self.turn = 0
         self.moved_bytes = 0  # of this request's body
-        self._fed_bytes = 0  # since a head may have begun; never less than that head has
-        self._deaf = False
+        # since a head may have begun, or a body moved; never less than that head has, or that body's trailers
+        self._fed_bytes = 0
+        self._trailer_bytes = 0  # of this request, with what goes between name and value and after
+        self.deaf = False  # nothing more is read: all that will be answered is here
 
     # --- the transport's side
 
@@ -87,24 +92,57 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """One read of the socket."""
-        if self._deaf:
+        if self.deaf:
             return
+        turn, stage, moved_bytes = self.turn, self.stage, self.moved_bytes
         self._fed_bytes += len(data)
+        upgrade_at: int | None = None
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # passed over (RFC 9110 §7.8): the request is answered as any other
+        except httptools.HttpParserUpgrade as upgrade:
+            upgrade_at = upgrade.args[0]
         except httptools.HttpParserError as error:
             self._broken(error)
-        if self.stage is not Stage.HEAD:
+        if upgrade_at is not None:  # not in the handler above: an error's context is what `_broken` goes by
+            self._pass_over_upgrade(data[upgrade_at:])
+        if self.stage is _HEAD:
+            if self.turn:
+                self._look_at_head()
+        elif stage is self.stage is Stage.BODY and self.moved_bytes == moved_bytes and self.turn == turn:
+            self._look_at_trailers()
+        else:
             self._fed_bytes = 0
-        elif self.turn:
-            self._look_at_head()
+
+    def _pass_over_upgrade(self, rest: bytes) -> None:
+        """The request is answered as any other (RFC 9110 §7.8), and is the last of its connection.
+
+        The parser took it to have no body, whatever its head says, and would read the body as the next request: another parser,
+        told nothing of the upgrade, reads on.
+        """
+        cycle = self.cycle
+        cycle.keep_alive, cycle.more_body, self.stage = False, True, Stage.BODY
+        cycle.message_event.clear()
+        self.parser = httptools.HttpRequestParser(_LastBody(self))
+        framing = b"".join(b"%b: %b\r\n" % pair for pair in self.headers if pair[0] in FRAMING)
+        try:
+            self.parser.feed_data(b"POST / HTTP/1.1\r\nconnection: close\r\n%b\r\n" % framing)
+            if not self.deaf:
+                self._trailer_bytes = 0
+                self.parser.feed_data(rest)
+        except httptools.HttpParserError as error:
+            self._broken(error)
 
     def _look_at_head(self) -> None:
         """A head came in parts: its limits hold before its end."""
         try:
             head_within(self.guard.bounds, self.url, self.headers, self._fed_bytes)
+        except RequestError as error:
+            self._refused(error)
+
+    def _look_at_trailers(self) -> None:
+        """A read of a body without a byte of the body: the parser may be keeping a trailer whose end has not come."""
+        try:
+            head_within(self.guard.bounds, b"", (), self._fed_bytes)
         except RequestError as error:
             self._refused(error)
 
@@ -129,6 +167,18 @@ class Connection(HttpToolsProtocol):
             "state": self.app_state.copy(),
         }
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; or a trailer, which is counted and dropped."""
+        if self.stage is not _HEAD:
+            self._trailer_bytes += len(name) + len(value) + 4
+            if self._trailer_bytes > (limit := self.guard.bounds.max_header_bytes):
+                raise HeadTooLarge(f"{limit} bytes")
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
         """A request's head is there: its application is started, or waits for the answer before it."""
         bounds = self.guard.bounds
@@ -138,7 +188,7 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= bounds.max_pipelined:
             raise PipelineFull
         self.stage = Stage.BODY
-        self.moved_bytes = 0
+        self.moved_bytes = self._trailer_bytes = 0
         parser, scope = self.parser, self.scope
         version = parser.get_http_version()
         scope["method"] = parser.get_method().decode("ascii")
@@ -239,6 +289,8 @@ class Connection(HttpToolsProtocol):
 
     def _broken(self, error: httptools.HttpParserError) -> None:
         """The parser gave up, by itself or because of one of our limits."""
+        if self.deaf:
+            return  # at what came after the last request
         match error.__context__:
             case PipelineFull():
                 self.cycle.keep_alive = False  # it is answered, and the rest may be asked again
@@ -259,7 +311,8 @@ class Connection(HttpToolsProtocol):
         """The connection ends with this answer, or with those of the requests before."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
-            self.transport.write(spoken(error, self.server_state.default_headers))
+            if self.stage is not Stage.BODY:  # else that request has its answer
+                self.transport.write(spoken(error, self.server_state.default_headers))
             self._linger()
         elif self.stage is Stage.BODY and isinstance(cycle, Cycle):
             cycle.refuse(error)
@@ -270,11 +323,11 @@ class Connection(HttpToolsProtocol):
 
     def _stop(self) -> None:
         """Nothing more is read; what is there is answered."""
-        self._deaf, self.stage = True, Stage.WORK
+        self.deaf, self.stage = True, Stage.WORK
 
     def _linger(self) -> None:
         """Our side is closed, theirs is emptied for a while: a reset would take the answer from a client that still sends."""
-        self._deaf, self.stage = True, Stage.LINGER
+        self.deaf, self.stage = True, Stage.LINGER
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -284,6 +337,14 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
 
-def put_in_place() -> None:
-    """Every uvicorn configuration of this process that chooses its protocol by itself now chooses this one."""
-    uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{Connection.__module__}:{Connection.__qualname__}"
+class _LastBody:
+    """What the parser of a body tells its connection; with the end of the body the connection hears no more."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.on_header, self.on_body = connection.on_header, connection.on_body
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._connection.on_message_complete()
+        self._connection.deaf = True

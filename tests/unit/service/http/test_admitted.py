@@ -25,9 +25,10 @@ class Wire(asyncio.Transport):
 
     def __init__(self, order: list["Wire"]) -> None:
         super().__init__()
-        self.sent, self.closed, self.order = b"", False, order
+        self.sent, self.closed, self.ended, self.order = b"", False, False, order
 
     def write(self, data: Any) -> None:
+        assert not self.ended, "a write after the end"
         self.sent += data
         self.order.append(self)
 
@@ -44,6 +45,12 @@ class Wire(asyncio.Transport):
         """Nothing is read here."""
 
     resume_reading = pause_reading
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
 
 
 class Client:
@@ -218,3 +225,18 @@ def test_whoever_goes_while_it_waits_is_not_run_and_on_record(tmp_path: Path) ->
         assert {number for number, code in codes.items() if code == "client_gone"} == set(gone)
 
     run(tmp_path, test)
+
+
+def test_one_connection_too_many_is_answered_once_however_full_it_is(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        for client in crowd:
+            client.send()
+        assert service.worker.admission.pressure.high
+        surplus = connect()
+        surplus.send("x-request-id: surplus")
+        assert surplus.statuses == [503] and "too_many_connections" in surplus.answers[0][1]
+        await answered(*crowd)
+        assert "surplus" not in {record.request_id for record in service.requests()}
+
+    run(tmp_path, test, max_waiting_requests=5, max_connections=CROWD)

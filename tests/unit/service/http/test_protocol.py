@@ -317,3 +317,157 @@ def test_an_upgrade_is_passed_over() -> None:
         assert read(sink) == [(200, "")]
 
     drive(test)
+
+
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+TRAILER = b"expect: 100-continue\r\nX-Y: z\r\n"
+BAD_TRAILERS = {
+    "many": b"a: b\r\n" * 1000,
+    "a long one": b"a: " + b"b" * 4096 + b"\r\n\r\n",
+    "one without an end": b"a: " + b"b" * 600_000,
+}
+
+
+@pytest.mark.parametrize("piece", [1 << 20, 1])
+def test_trailers_are_no_headers(piece: int) -> None:
+    """Two requests on one connection, so that what the first one's trailers left would be seen in the second."""
+    scopes: list[dict[str, Any]] = []
+
+    async def remember(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
+        await reading(scope, receive, send)
+
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        data = (CHUNKED + b"1\r\na\r\n0\r\n" + TRAILER * 80 + b"\r\n") * 2
+        for begin in range(0, len(data), piece):
+            connection.data_received(data[begin : begin + piece])
+            await settled()
+        await settled()
+        assert read(sink) == [(200, ""), (200, "")]
+        assert not sink.closed
+
+    drive(test, remember)
+    assert [scope["headers"] for scope in scopes] == [[(b"host", b"h"), (b"transfer-encoding", b"chunked")]] * 2
+
+
+@pytest.mark.parametrize("piece", [READ_BYTES, 100_000, 1000])
+@pytest.mark.parametrize("trailers", BAD_TRAILERS.values(), ids=BAD_TRAILERS)
+def test_trailers_have_the_limits_of_a_head(trailers: bytes, piece: int) -> None:
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        data = CHUNKED + b"1\r\na\r\n0\r\n" + trailers
+        for begin in range(0, len(data), piece):
+            connection.data_received(data[begin : begin + piece])
+        await settled()
+        assert read(sink) == [(431, "head_too_large")]
+        assert sink.ended
+        assert worker.counted == {"head_too_large": 1}
+
+    drive(test)
+
+
+def test_a_body_in_small_reads_is_not_taken_for_trailers() -> None:
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        connection.data_received(CHUNKED)
+        for _ in range(40):
+            connection.data_received(b"2710" + b";x" * 5000 + b"\r\n")
+            connection.data_received(b"x" * 10_000)
+            connection.data_received(b"\r\n")
+            await settled()
+        connection.data_received(b"0\r\n\r\n")
+        await settled()
+        assert [body for _, _, body in answers(sink.written)] == [b"400000"]
+
+    drive(test)
+
+
+UPGRADE = b"POST /asked HTTP/1.1\r\nhost: h\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n"
+UPGRADES = {  # head, body as it is sent, how much of it is the body
+    "no length": (UPGRADE + b"\r\n", b"", 0),
+    "no body": (UPGRADE + b"content-length: 0\r\n\r\n", b"", 0),
+    "a body": (UPGRADE + b"Content-Length: %d\r\n\r\n" % len(GET), GET, len(GET)),
+    "chunks": (
+        UPGRADE + b"Transfer-Encoding: chunked\r\n\r\n",
+        b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(GET), GET, TRAILER),
+        len(GET),
+    ),
+}
+
+
+@pytest.mark.parametrize("cut", ["one read", "two reads", "bytes"])
+@pytest.mark.parametrize("before", [b"", GET], ids=["first", "pipelined"])
+@pytest.mark.parametrize(("head", "body", "size"), UPGRADES.values(), ids=UPGRADES)
+def test_what_follows_an_upgrade_that_is_passed_over_is_its_body_or_nothing(
+    head: bytes, body: bytes, size: int, before: bytes, cut: str
+) -> None:
+    """The body is a request itself, and one more comes after it: neither may be answered."""
+    asked: list[str] = []
+
+    async def remember(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+        await reading(scope, receive, send)
+
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        data = before + head + body + GET
+        parts = {"one read": [data], "two reads": [before + head, body + GET], "bytes": [bytes([b]) for b in data]}
+        for part in parts[cut]:
+            connection.data_received(part)
+            if cut != "one read":
+                await settled()
+        await settled()
+        sizes = [b"0", b"%d" % size] if before else [b"%d" % size]
+        assert [(status, text) for status, _, text in answers(sink.written)] == [(200, size) for size in sizes]
+        assert asked == (["/x", "/asked"] if before else ["/asked"])
+        assert sink.closed
+        assert not worker.counted
+
+    drive(test, remember)
+
+
+BAD_UPGRADES = {
+    "a bad chunk": (b"transfer-encoding: chunked\r\n\r\nzz\r\n", 400, "malformed_request"),
+    "a body without an end": (b"transfer-encoding: gzip\r\n\r\nabc", 400, "malformed_request"),
+    "two lengths of a body": (
+        b"transfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n0\r\n\r\n",
+        400,
+        "malformed_request",
+    ),
+    "many trailers": (b"transfer-encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 1000, 431, "head_too_large"),
+}
+
+
+@pytest.mark.parametrize(("rest", "status", "code"), BAD_UPGRADES.values(), ids=BAD_UPGRADES)
+def test_a_bad_body_after_an_upgrade_is_the_error_of_its_request(rest: bytes, status: int, code: str) -> None:
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        connection.data_received(UPGRADE + rest)
+        connection.data_received(GET)
+        await settled()
+        assert read(sink) == [(status, code)]
+        assert sink.ended
+        assert worker.counted == {code: 1}
+
+    drive(test)
+
+
+async def hasty(scope: Any, receive: Any, send: Any) -> None:
+    """An application that answers without a look at the body."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize("wrong", [b"zz\r\n", b"0\r\n" + b"a: b\r\n" * 1000], ids=["a bad chunk", "many trailers"])
+def test_a_request_that_is_answered_gets_no_second_answer_for_what_is_wrong_with_its_body(wrong: bytes) -> None:
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        connection.data_received(CHUNKED)
+        await settled()
+        connection.data_received(wrong)
+        await settled()
+        assert read(sink) == [(200, "")]
+        assert sink.ended
+
+    drive(test, hasty)
