@@ -131,7 +131,9 @@ class Admission:
         asked = plain(data)
         if asked is None or (target := parse(asked.path)) is None:
             return None
-        error = self._refusal(asked.timeout_ms) or self._turnstile.would_refuse(target, asked.timeout_ms)
+        room = not self._waiting and self.unbegun < self._pace.portion  # it would not even have to wait
+        error = None if room else self._refusal(asked.timeout_ms)
+        error = error or self._turnstile.would_refuse(target, asked.timeout_ms)
         if error is None:
             self.pressure.high = bool(self._waiting)
             return None

@@ -144,6 +144,21 @@ def test_whoever_finds_no_room_is_refused_at_once_and_on_record(tmp_path: Path) 
     run(tmp_path, test, max_waiting_requests=5)
 
 
+def test_a_burst_that_could_not_even_wait_does_not_shut_the_door_for_ever(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        service.worker.admission._waiting_max = 0
+        crowd = [connect() for _ in range(CROWD)]
+        for client in crowd:
+            client.send()
+        service.worker.admission.pressure.high = True
+        assert await answered(*crowd) == {200: BEGIN_AT_ONCE, 503: CROWD - BEGIN_AT_ONCE}
+        crowd[-1].send()
+        await until(lambda: len(crowd[-1].answers) == 2, "answered")
+        assert crowd[-1].statuses == [503, 200] and not service.worker.admission.pressure.high
+
+    run(tmp_path, test)
+
+
 def test_what_is_refused_in_parts_is_refused_all_the_same_and_its_connection_goes_on(tmp_path: Path) -> None:
     async def test(service: Service, connect: Callable[[], Client]) -> None:
         crowd = [connect() for _ in range(CROWD)]
