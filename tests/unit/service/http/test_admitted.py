@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 
 from service.featurelog.record import Outcome
 from service.http.admitted import AdmittedConnection
+from service.http.cycle import CLOSE
 from service.lane import Lane
 from tests.unit.service.serving import ROW, Service, serving, until
 
@@ -157,6 +158,19 @@ def test_a_burst_that_could_not_even_wait_does_not_shut_the_door_for_ever(tmp_pa
         assert crowd[-1].statuses == [503, 200] and not service.worker.admission.pressure.high
 
     run(tmp_path, test)
+
+
+def test_while_the_worker_drains_a_refusal_says_that_the_connection_closes(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        crowd[0].connection.server_state.default_headers = [CLOSE]
+        for client in crowd:
+            client.send()
+        assert await answered(*crowd) == {200: BEGIN_AT_ONCE + 5, 503: CROWD - BEGIN_AT_ONCE - 5}
+        assert all("connection: close\r\n" in client.answers[0][1] and client.wire.closed for client in crowd)
+        assert len(service.requests()) == CROWD
+
+    run(tmp_path, test, max_waiting_requests=5)
 
 
 def test_what_is_refused_in_parts_is_refused_all_the_same_and_its_connection_goes_on(tmp_path: Path) -> None:
