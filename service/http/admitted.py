@@ -61,7 +61,7 @@ class AdmittedConnection(Connection):
             caller.arrived_ns = monotonic_ns()
             caller.refusal = admission.refusal(cycle.scope["headers"])
             if caller.refusal is None:
-                admission.wait(partial(super()._start_asgi_task, cycle, self._entered))
+                admission.wait(caller, partial(super()._start_asgi_task, cycle, self._entered))
             else:
                 super()._start_asgi_task(cycle, app)
 

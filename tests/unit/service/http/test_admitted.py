@@ -1,9 +1,11 @@
 """What happens at the door: a worker's real connections without sockets, many requests in one turn of the loop."""
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -231,6 +233,33 @@ def test_nobody_waits_at_the_door_for_more_than_its_share_of_its_time(tmp_path: 
         assert await answered(patient) == {200: 1}
 
     run(tmp_path, test)
+
+
+def test_the_cut_leaves_nobody_without_a_record_and_an_answer(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        drain, ended = service.worker.drain, asyncio.Event()
+        drain._server = SimpleNamespace(
+            server_state=crowd[0].connection.server_state,
+            config=SimpleNamespace(encoded_headers=[]),
+            handle_exit=lambda *_: ended.set(),
+        )
+        drain.begin(signal.SIGINT)
+        for number, client in enumerate(crowd):
+            client.send(f"x-request-id: {number}")
+        await asyncio.wait_for(ended.wait(), 10)
+        crowd.append(connect())
+        crowd[-1].send(f"x-request-id: {CROWD}")  # it comes after the cut
+        answers = await answered(*crowd)
+        assert all(len(client.answers) == 1 and client.wire.closed for client in crowd)
+        records = service.requests()
+        assert Counter(record.status for record in records) == answers
+        assert Counter(record.request_id for record in records) == {str(number): 1 for number in range(CROWD + 1)}
+        codes = {int(record.request_id): record.code for record in records}
+        assert {codes[number] for number in range(BEGIN_AT_ONCE, CROWD + 1)} == {"cut_off"}
+        assert (service.worker.admission.waiting, service.worker.admission.unbegun) == (0, 0)
+
+    run(tmp_path, test, drain_s=0, grace_s=0)
 
 
 def test_whoever_goes_while_it_waits_is_not_run_and_on_record(tmp_path: Path) -> None:
