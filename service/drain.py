@@ -6,6 +6,7 @@ Laws
   the latest after `drain_s`.
 - From the signal on every answer says `connection: close`; a connection is closed without an answer only when it is idle.
 - What was admitted is finished within `grace_s`; then, or at a second signal, it is cut off: recorded, and answered 503.
+  No request's task is cancelled before it has begun: it could neither record nor answer.
 
 uvicorn closes idle connections as soon as it is told to end, whether or not a request is already on its way in them: so its
 clients are sent away first, and it is told last. Its server is found behind the signal handler that it has installed.
@@ -83,7 +84,9 @@ class Drain:
         if state.tasks:
             _log.warning("worker.cut", requests=len(state.tasks), grace_s=self._grace_s, hurried=self._hurried)
             self._cut()
-            for task in state.tasks:
+            admitted = list(state.tasks)  # what comes from now on is refused
+            await asyncio.sleep(0)  # all of them begin
+            for task in admitted:
                 task.cancel()
         server.config.timeout_graceful_shutdown = FLUSH_S
         server.handle_exit(signal.SIGTERM, None)

@@ -208,13 +208,20 @@ class Predictor:
     async def _settle(
         self, ask: Ask, outcome: Outcome, status: int, code: str, error: RequestError | None = None
     ) -> bool:
-        """Writes the record; returns whether it is in the log."""
+        """Writes the record and counts it, also where the wait for it is cancelled; returns whether it is in the log."""
         record = self._record(ask, outcome, status, code, error)
-        written = await self._featurelog.append_request(record)
-        if not written and outcome is Outcome.ANSWERED and self._limits.refuse_unlogged:  # as the log counted it
-            unlogged = LogUnavailable()
-            record = replace(record, outcome=unlogged.outcome, status=status_of(unlogged), code=unlogged.code)
-        self._count(ask, record)
+        waiter, written = self._featurelog.append_request(record), True
+        try:
+            written = await waiter
+        except asyncio.CancelledError:
+            written = self._featurelog.is_written(waiter)
+            if not self.cutting:
+                raise  # nobody waits for the answer; at the end of the grace it stands, as its record says
+        finally:
+            if not written and outcome is Outcome.ANSWERED and self._limits.refuse_unlogged:  # as the log counted it
+                unlogged = LogUnavailable()
+                record = replace(record, outcome=unlogged.outcome, status=status_of(unlogged), code=unlogged.code)
+            self._count(ask, record)
         return written
 
     def _count(self, ask: Ask, record: Request) -> None:

@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     )
     max_waiting_requests: int = Field(
         default=2_000,
-        ge=0,
+        gt=0,
         description="Requests that may wait for a worker's event loop; beyond, or where a fifth of their deadline would pass, "
         "they are shed (503) before they are read.",
     )

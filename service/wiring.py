@@ -139,7 +139,12 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
         pressure=pressure,
     )
     parent = int(os.environ.get(SUPERVISOR) or os.getppid())
-    drain = Drain(drain_s=settings.drain_s, grace_s=settings.grace_s, parent=parent, cut=predictor.cut_off)
+
+    def cut() -> None:
+        predictor.cut_off()
+        admission.close()
+
+    drain = Drain(drain_s=settings.drain_s, grace_s=settings.grace_s, parent=parent, cut=cut)
     control = Control(
         catalogue=catalogue,
         log=log,

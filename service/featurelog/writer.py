@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import accumulate, takewhile
 from pathlib import Path
+from weakref import WeakSet
 
 import msgspec
 
@@ -76,6 +77,7 @@ class FeatureLog:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._waiting: list[tuple[str, asyncio.Future[bool]]] = []  # outcome ("" for other records), who waits
+        self._unheard: WeakSet[asyncio.Future[bool]] = WeakSet()  # cancelled waiters of records that were lost
         self._flush_due = False
         self._dirty = True
         self._suspect = False  # an fsync or a cut failed: write nothing more into this segment
@@ -135,6 +137,11 @@ class FeatureLog:
             self.loop.call_soon(self.flush)
         return waiter
 
+    def is_written(self, waiter: "asyncio.Future[bool]") -> bool:
+        """What the caller of `append_request` who was cancelled would have been told; the record is written now if it waits."""
+        self.flush()
+        return waiter not in self._unheard if waiter.cancelled() else waiter.result()
+
     def _drop(self, outcome: str, reason: str) -> None:
         """Counts a request record that is not in the log."""
         if not outcome:
@@ -178,8 +185,10 @@ class FeatureLog:
                 self._drop(outcome, reason)
             elif outcome:
                 self.logged[outcome] += 1
-            if not waiter.done():  # a caller that was cancelled no longer waits
+            if not waiter.done():
                 waiter.set_result(place < written)
+            elif place >= written:  # a caller that was cancelled no longer waits, and may ask
+                self._unheard.add(waiter)
 
     def _write_all(self, data: bytes) -> None:
         view = memoryview(data)

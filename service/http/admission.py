@@ -6,6 +6,7 @@ Laws
 - Whatever is not a prediction begins at once, so health, metrics and admin are answered under any load.
 - No more than `waiting_max` wait, and none that would lose more than its share of its deadline by it: these are refused (503)
   at once.
+- Once it is closed nobody waits: who waited, and who comes for a prediction, is told that it is cut off (503).
 - Whoever is turned away is on record, like every other request; its record is handed to the log before its answer, and written
   with the turn's others.
 """
@@ -19,7 +20,8 @@ from typing import Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from service.errors import Overloaded
+from service.errors import CutOff, Overloaded, RequestError
+from service.http.caller import Caller
 from service.http.errors import error_answer
 from service.http.paths import Target, parse
 from service.http.plain_head import plain
@@ -52,7 +54,7 @@ class Admission:
     def __init__(self, *, turnstile: Turnstile, pressure: Pressure, waiting_max: int, timeout_ms: float) -> None:
         self._turnstile, self.pressure = turnstile, pressure
         self._waiting_max, self._timeout_ms = waiting_max, timeout_ms
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: deque[tuple[Caller, Callable[[], None]]] = deque()
         self._pace = Pace()
         self._due = False
         self._loop = asyncio.get_running_loop()
@@ -62,6 +64,7 @@ class Admission:
         self._begun = self._refused = 0  # in the present turn
         self._error: Overloaded | None = None
         self._ready: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
+        self._closed = False
         self.unbegun = 0  # tasks that were made and have not run yet
 
     @property
@@ -70,13 +73,15 @@ class Admission:
 
     def begins(self) -> bool:
         """May one more begin in this turn? Then it is counted."""
-        if self._waiting or self.unbegun >= self._pace.portion:
+        if self._waiting or self.unbegun >= self._pace.portion or self._closed:
             return False
         self.unbegun += 1
         return True
 
-    def refusal(self, headers: list[tuple[bytes, bytes]]) -> Overloaded | None:
+    def refusal(self, headers: list[tuple[bytes, bytes]]) -> RequestError | None:
         """Why a request with these headers cannot even wait."""
+        if self._closed:
+            return CutOff()
         timeout_ms = 0
         for name, value in headers:
             if name == TIMEOUT_HEADER and value.isdigit() and len(value) < 10:
@@ -93,14 +98,23 @@ class Admission:
             self._error = Overloaded(ahead, ahead, "requests", max(1, ceil(self._pace.waits_us(ahead) / 1e6)))
         return self._error
 
-    def wait(self, begin: Callable[[], None]) -> None:
-        """`begin` is called when its turn has come."""
-        self._waiting.append(begin)
+    def wait(self, caller: Caller, begin: Callable[[], None]) -> None:
+        """`begin` is called when the caller's turn has come."""
+        self._waiting.append((caller, begin))
         self.pressure.high = True
         if not self._due:
             self._due = True
             self._turn_ns, self._begun = monotonic_ns(), 0
             self._loop.call_soon(self._turn)
+
+    def close(self) -> None:
+        """The grace is over: those who wait begin now, to be told so."""
+        self._closed = True
+        while self._waiting:
+            caller, begin = self._waiting.popleft()
+            caller.refusal = CutOff()
+            self.unbegun += 1
+            begin()
 
     def _turn(self) -> None:
         """Once a turn of the loop while anybody waits. What is made ready here runs after the loop has looked at the sockets,
@@ -116,7 +130,7 @@ class Admission:
         while self._waiting and self.unbegun < self._pace.portion:
             self.unbegun += 1
             self._begun += 1
-            self._waiting.popleft()()
+            self._waiting.popleft()[1]()
         self._due = bool(self._waiting)
         if self._due:
             self._loop.call_soon(self._turn)
@@ -131,7 +145,9 @@ class Admission:
         asked = plain(data)
         if asked is None or (target := parse(asked.path)) is None:
             return None
-        error = self._refusal(asked.timeout_ms) or self._turnstile.would_refuse(target, asked.timeout_ms)
+        room = not self._waiting and self.unbegun < self._pace.portion  # it would not even have to wait
+        error = None if room else self._refusal(asked.timeout_ms)
+        error = error or self._turnstile.would_refuse(target, asked.timeout_ms)
         if error is None:
             self.pressure.high = bool(self._waiting)
             return None

@@ -2,7 +2,8 @@
 
 Laws
 - On the good path it costs one look at `pressure.high` and two additions a request.
-- A request is answered out of turn only where no earlier one of its connection is being read or answered.
+- A request is answered out of turn only where no earlier one of its connection is being read or answered, and never while the
+  worker drains: that answer would not say `connection: close`.
 """
 
 from collections.abc import Awaitable
@@ -14,6 +15,7 @@ import uvicorn.config
 
 from service.errors import ClientGone
 from service.http.caller import CALLER, Caller
+from service.http.cycle import CLOSE
 from service.http.patience import Stage
 from service.http.protocol import Connection
 
@@ -40,9 +42,9 @@ class AdmittedConnection(Connection):
             super().data_received(data)
 
     def _between(self) -> bool:
-        """The last request is read and answered, the next has not begun, and the client reads what it is sent."""
+        """The last request is read and answered, the next has not begun, the client reads what it is sent and may stay."""
         cycle: Any = self.cycle
-        if self.flow.write_paused or self.transport.is_closing():
+        if self.flow.write_paused or self.transport.is_closing() or CLOSE in self.server_state.default_headers:
             return False
         if cycle is None:
             return self.scope is None
@@ -61,7 +63,7 @@ class AdmittedConnection(Connection):
             caller.arrived_ns = monotonic_ns()
             caller.refusal = admission.refusal(cycle.scope["headers"])
             if caller.refusal is None:
-                admission.wait(partial(super()._start_asgi_task, cycle, self._entered))
+                admission.wait(caller, partial(super()._start_asgi_task, cycle, self._entered))
             else:
                 super()._start_asgi_task(cycle, app)
 

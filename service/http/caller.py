@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from service.errors import Overloaded
+from service.errors import RequestError
 
 CALLER = "plumbline.caller"  # key of the ASGI scope
 
@@ -15,7 +15,7 @@ class Caller:
 
     def __init__(self) -> None:
         self.arrived_ns = 0  # of the monotonic clock, where it had to wait at the door; otherwise 0
-        self.refusal: Overloaded | None = None  # why it was turned away at the door
+        self.refusal: RequestError | None = None  # why it was turned away at the door
         self.waiting: asyncio.Future[Any] | None = (
             None  # where it waits for the runtime; failed when its connection goes
         )

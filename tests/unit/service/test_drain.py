@@ -146,6 +146,24 @@ def test_what_is_not_done_at_the_end_of_the_grace_is_cut_off_before_the_server_e
     assert run(test, grace_s=0) == ["cut"]
 
 
+def test_no_request_is_cut_off_before_it_has_begun() -> None:
+    begun = []
+
+    async def test(drain: Drain, server: Server) -> None:
+        async def request() -> None:
+            begun.append("request")
+            await asyncio.sleep(LONG_S)
+
+        drain.begin(signal.SIGINT)
+        task = asyncio.create_task(request())
+        server.server_state.tasks.add(task)
+        await until(task.done, "the request cut off")
+        assert task.cancelled()
+
+    assert run(test, grace_s=0) == ["cut"]
+    assert begun == ["request"]
+
+
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_second_signal_ends_every_wait(first: signal.Signals) -> None:
     async def test(drain: Drain, server: Server) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,18 @@ def adds_up(service: Service) -> None:
     assert log.received == log.outcomes.total()
     for outcome in Outcome:
         assert log.outcomes[outcome] == log.logged[outcome] + log.dropped[outcome].total()
+
+
+def counted(service: Service) -> Counter[str]:
+    """Requests by outcome, as the metrics have them."""
+    predictor = service.worker.predictor
+    predictor.publish()
+    found: Counter[str] = Counter()
+    for family in predictor._telemetry._requests.collect():
+        for sample in family.samples:
+            if sample.name.endswith("_total"):
+                found[sample.labels["outcome"]] += int(sample.value)
+    return found
 
 
 # --- what is answered and recorded --------------------------------------------------------------------------------
@@ -384,6 +397,36 @@ def test_a_request_that_is_cut_off_when_the_service_ends_is_recorded_and_told_so
         adds_up(service)
 
     run(tmp_path, test, inline_below_us=0)
+
+
+@pytest.mark.parametrize("on_log_failure", ["serve", "refuse"])
+@pytest.mark.parametrize("writable", [True, False])
+@pytest.mark.parametrize("cutting", [True, False])
+def test_a_request_that_is_cancelled_while_its_record_is_written_is_counted_as_recorded(
+    tmp_path: Path, cutting: bool, writable: bool, on_log_failure: str
+) -> None:
+    async def test(service: Service) -> None:
+        log, statuses = service.worker.log, []
+        if cutting:
+            service.worker.predictor.cut_off()
+        with nullcontext() if writable else file_size_limit(1):
+            for row in (ROW, ROW, "bad"):
+                received = log.received
+                task = asyncio.create_task(service.predict(row))
+                while log.received == received:  # noqa: ASYNC110 - turn by turn: the next after this one writes it
+                    await asyncio.sleep(0)
+                written = log.logged.total() + sum(lost.total() for lost in log.dropped.values())
+                assert (log.received, written) == (received + 1, received)  # it is handed over, and not written
+                task.cancel()
+                (reply,) = await asyncio.gather(task, return_exceptions=True)
+                statuses.append(getattr(reply, "status", None))
+        refused = not writable and on_log_failure == "refuse"
+        told = [503, 503, 400] if refused else [200, 200, 400]
+        assert statuses == (told if cutting else [None] * 3)
+        adds_up(service)
+        assert counted(service) == +log.outcomes == {"failed" if refused else "answered": 2, "rejected": 1}
+
+    run(tmp_path, test, on_log_failure=on_log_failure, inline_below_us=1e9)
 
 
 # --- a log that cannot be written ---------------------------------------------------------------------------------

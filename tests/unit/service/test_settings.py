@@ -57,6 +57,7 @@ def test_an_empty_variable_is_no_setting(tmp_path: Path) -> None:
         "port = 65536",
         "workers = 0",
         "max_body_bytes = 0",
+        "max_waiting_requests = 0",
         "routes_poll_s = 2",
         "log_fsync_interval_s = 1.5",
         'on_log_failure = "ignore"',

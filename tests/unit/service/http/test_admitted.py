@@ -1,9 +1,11 @@
 """What happens at the door: a worker's real connections without sockets, many requests in one turn of the loop."""
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ from uvicorn.server import ServerState
 
 from service.featurelog.record import Outcome
 from service.http.admitted import AdmittedConnection
+from service.http.cycle import CLOSE
 from service.lane import Lane
 from tests.unit.service.serving import ROW, Service, serving, until
 
@@ -151,6 +154,34 @@ def test_whoever_finds_no_room_is_refused_at_once_and_on_record(tmp_path: Path) 
     run(tmp_path, test, max_waiting_requests=5)
 
 
+def test_a_burst_that_could_not_even_wait_does_not_shut_the_door_for_ever(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        service.worker.admission._waiting_max = 0
+        crowd = [connect() for _ in range(CROWD)]
+        for client in crowd:
+            client.send()
+        service.worker.admission.pressure.high = True
+        assert await answered(*crowd) == {200: BEGIN_AT_ONCE, 503: CROWD - BEGIN_AT_ONCE}
+        crowd[-1].send()
+        await until(lambda: len(crowd[-1].answers) == 2, "answered")
+        assert crowd[-1].statuses == [503, 200] and not service.worker.admission.pressure.high
+
+    run(tmp_path, test)
+
+
+def test_while_the_worker_drains_a_refusal_says_that_the_connection_closes(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        crowd[0].connection.server_state.default_headers = [CLOSE]
+        for client in crowd:
+            client.send()
+        assert await answered(*crowd) == {200: BEGIN_AT_ONCE + 5, 503: CROWD - BEGIN_AT_ONCE - 5}
+        assert all("connection: close\r\n" in client.answers[0][1] and client.wire.closed for client in crowd)
+        assert len(service.requests()) == CROWD
+
+    run(tmp_path, test, max_waiting_requests=5)
+
+
 def test_what_is_refused_in_parts_is_refused_all_the_same_and_its_connection_goes_on(tmp_path: Path) -> None:
     async def test(service: Service, connect: Callable[[], Client]) -> None:
         crowd = [connect() for _ in range(CROWD)]
@@ -209,6 +240,33 @@ def test_nobody_waits_at_the_door_for_more_than_its_share_of_its_time(tmp_path: 
         assert await answered(patient) == {200: 1}
 
     run(tmp_path, test)
+
+
+def test_the_cut_leaves_nobody_without_a_record_and_an_answer(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        drain, ended = service.worker.drain, asyncio.Event()
+        drain._server = SimpleNamespace(
+            server_state=crowd[0].connection.server_state,
+            config=SimpleNamespace(encoded_headers=[]),
+            handle_exit=lambda *_: ended.set(),
+        )
+        drain.begin(signal.SIGINT)
+        for number, client in enumerate(crowd):
+            client.send(f"x-request-id: {number}")
+        await asyncio.wait_for(ended.wait(), 10)
+        crowd.append(connect())
+        crowd[-1].send(f"x-request-id: {CROWD}")  # it comes after the cut
+        answers = await answered(*crowd)
+        assert all(len(client.answers) == 1 and client.wire.closed for client in crowd)
+        records = service.requests()
+        assert Counter(record.status for record in records) == answers
+        assert Counter(record.request_id for record in records) == {str(number): 1 for number in range(CROWD + 1)}
+        codes = {int(record.request_id): record.code for record in records}
+        assert {codes[number] for number in range(BEGIN_AT_ONCE, CROWD + 1)} == {"cut_off"}
+        assert (service.worker.admission.waiting, service.worker.admission.unbegun) == (0, 0)
+
+    run(tmp_path, test, drain_s=0, grace_s=0)
 
 
 def test_whoever_goes_while_it_waits_is_not_run_and_on_record(tmp_path: Path) -> None:
