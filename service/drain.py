@@ -59,7 +59,8 @@ class Drain:
         if self._leaving is None:
             self.stopping = number != signal.SIGHUP
             _log.info("worker.leaving", signal=signal.Signals(number).name)
-            self._leaving = asyncio.create_task(self._leave(number), name="drain.leave")
+            if self._server is not None:  # else nothing is open
+                self._leaving = asyncio.create_task(self._leave(number), name="drain.leave")
         elif number != signal.SIGHUP:
             self._hurried = self.stopping = True
 

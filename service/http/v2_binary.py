@@ -45,8 +45,8 @@ def split(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, m
 
 def pieces(data: memoryview, sizes: Sequence[int | None]) -> list[memoryview | None]:
     """The data cut into tensors; None for a tensor without. Raises MalformedBody when the sizes do not add up to it."""
-    if any(size is not None and size > len(data) for size in sizes):  # so that their sum is a number to be told
-        raise MalformedBody(f"found {len(data)} bytes after the JSON, less than one binary_data_size", _EXPECTED)
+    if any(size is not None and size >= 10**_DIGITS_MAX for size in sizes):  # so that their sum can be told
+        raise MalformedBody(f"found a binary_data_size of more than {_DIGITS_MAX} digits", _EXPECTED)
     told = sum(size for size in sizes if size is not None)
     if told != len(data):
         raise MalformedBody(f"found {len(data)} bytes after the JSON, {told} by its binary_data_size", _EXPECTED)
