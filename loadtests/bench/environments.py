@@ -35,7 +35,8 @@ def interpreter(requirements: Sequence[str], folder: Path) -> Path:
 
 def packages(requirements: Sequence[str], folder: Path) -> list[str]:
     """Everything that is in the environment, `name==version`, one a line."""
-    return _uv("pip", "freeze", "--quiet", "--python", str(interpreter(requirements, folder))).splitlines()
+    frozen = _uv("pip", "freeze", "--quiet", "--python", str(interpreter(requirements, folder))).splitlines()
+    return [line for line in frozen if not line.startswith("-e ")]  # the project itself, and where this machine has it
 
 
 def _uv(*words: str) -> str:
