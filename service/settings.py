@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     max_unfinished_bytes: int = Field(
         default=256 << 20,
         gt=0,
-        description="Bytes that one worker holds of bodies whose end has not come; beyond, uploads are refused (503).",
+        description="Bytes that one worker holds of bodies whose end has not come; beyond, their requests are refused (503).",
     )
     keep_alive_s: float = Field(
         default=5, gt=0, description="Time for which a connection without a request is kept open after an answer."

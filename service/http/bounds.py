@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.errors import HeadTooLarge, UrlTooLong
+from service.http.connection_errors import HeadTooLarge, UrlTooLong
 
 READ_BYTES_MAX = 256 << 10  # one read of uvloop: so many bytes before a head may have come with it
 

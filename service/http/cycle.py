@@ -12,7 +12,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from service.errors import RequestError, TooManyUploads
+from service.errors import RequestError
+from service.http.connection_errors import TooManyUnfinishedBytes
 from service.http.guard import Guard
 from service.memory import LARGE_BYTES
 
@@ -54,8 +55,8 @@ class Cycle(RequestResponseCycle):
         if guard.unfinished_bytes + size > limit:
             self.release()
             self.keep_alive = False
-            guard.refused(TooManyUploads.code)
-            raise TooManyUploads(limit)
+            guard.refused(TooManyUnfinishedBytes.code)
+            raise TooManyUnfinishedBytes(limit)
         guard.unfinished_bytes += size
         self._held_bytes += size
         if self._held_bytes > LARGE_BYTES:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from service import errors
+from service.http import connection_errors
 from service.http.answer import JSON, Answer, Headers
 
 STATUS: Mapping[type[errors.RequestError], int] = {
@@ -17,22 +18,22 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     errors.VersionUnknown: 404,
     errors.RouteUnknown: 404,
     errors.MethodUnsupported: 405,
-    errors.RequestMalformed: 400,
-    errors.RequestLate: 408,
+    connection_errors.RequestMalformed: 400,
+    connection_errors.RequestLate: 408,
     errors.BodyTooLarge: 413,
     errors.TooManyRows: 413,
     errors.TooManyValues: 413,
-    errors.UrlTooLong: 414,
+    connection_errors.UrlTooLong: 414,
     errors.UnsupportedEncoding: 415,
-    errors.HeadTooLarge: 431,
+    connection_errors.HeadTooLarge: 431,
     errors.ClientGone: 499,
     errors.Internal: 500,
     errors.RuntimeFailed: 500,
     errors.Overloaded: 503,
     errors.Draining: 503,
     errors.CutOff: 503,
-    errors.TooManyConnections: 503,
-    errors.TooManyUploads: 503,
+    connection_errors.TooManyConnections: 503,
+    connection_errors.TooManyUnfinishedBytes: 503,
     errors.ModelNotReady: 503,
     errors.LogUnavailable: 503,
     errors.DeadlineExceeded: 504,
@@ -40,12 +41,12 @@ STATUS: Mapping[type[errors.RequestError], int] = {
 
 _UNREAD = (
     errors.BodyTooLarge,
-    errors.HeadTooLarge,
-    errors.RequestLate,
-    errors.RequestMalformed,
-    errors.TooManyConnections,
-    errors.TooManyUploads,
-    errors.UrlTooLong,
+    connection_errors.HeadTooLarge,
+    connection_errors.RequestLate,
+    connection_errors.RequestMalformed,
+    connection_errors.TooManyConnections,
+    connection_errors.TooManyUnfinishedBytes,
+    connection_errors.UrlTooLong,
 )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from service import errors
 from service.errors import RequestError
-from service.http import examples
+from service.http import connection_errors, examples
 from service.http.examples import Examples
 from service.http.paths import Verb
 
@@ -20,14 +20,19 @@ Errors = Sequence[type[RequestError]]
 EVERYWHERE: Errors = (
     errors.RouteUnknown,
     errors.MethodUnsupported,
-    errors.RequestMalformed,
-    errors.RequestLate,
-    errors.UrlTooLong,
-    errors.HeadTooLarge,
-    errors.TooManyConnections,
+    connection_errors.RequestMalformed,
+    connection_errors.RequestLate,
+    connection_errors.UrlTooLong,
+    connection_errors.HeadTooLarge,
+    connection_errors.TooManyConnections,
     errors.Internal,
 )
-_BODY: Errors = (errors.MalformedBody, errors.BodyTooLarge, errors.TooManyUploads, errors.UnsupportedEncoding)
+_BODY: Errors = (
+    errors.MalformedBody,
+    errors.BodyTooLarge,
+    connection_errors.TooManyUnfinishedBytes,
+    errors.UnsupportedEncoding,
+)
 _MODEL: Errors = (errors.ModelUnknown, errors.ModelNotReady)
 _READY: Errors = (errors.Draining,)
 _ADMIN: Errors = (errors.NotAuthorised, errors.AdminDisabled)

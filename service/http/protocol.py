@@ -21,8 +21,9 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.errors import HeadTooLarge, RequestError, RequestLate, RequestMalformed, TooManyConnections
+from service.errors import RequestError
 from service.http.bounds import head_within
+from service.http.connection_errors import HeadTooLarge, RequestLate, RequestMalformed, TooManyConnections
 from service.http.cycle import Cycle
 from service.http.guard import Guard
 from service.http.patience import Look, Overdue, Stage

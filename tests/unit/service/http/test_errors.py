@@ -6,6 +6,7 @@ import pytest
 from service import errors
 from service.errors import FAULTS_MAX, Fault, RequestError
 from service.featurelog.record import Outcome
+from service.http import connection_errors
 from service.http.errors import STATUS, error_answer, status_of
 
 EXAMPLES = [
@@ -15,10 +16,10 @@ EXAMPLES = [
     errors.TooManyValues(11, 10),
     errors.BodyTooLarge(10),
     errors.UnsupportedEncoding("br", "gzip"),
-    errors.RequestMalformed("Invalid method encountered"),
-    errors.RequestLate("head", "it within 5 s"),
-    errors.HeadTooLarge("100 headers"),
-    errors.UrlTooLong(4096),
+    connection_errors.RequestMalformed("Invalid method encountered"),
+    connection_errors.RequestLate("head", "it within 5 s"),
+    connection_errors.HeadTooLarge("100 headers"),
+    connection_errors.UrlTooLong(4096),
     errors.ClientGone(),
     errors.ModelUnknown("m"),
     errors.VersionUnknown("m", "9", ["1", "2"]),
@@ -27,8 +28,8 @@ EXAMPLES = [
     errors.NotAuthorised(),
     errors.AdminDisabled(),
     errors.Overloaded(5, 4),
-    errors.TooManyConnections(1000),
-    errors.TooManyUploads(1 << 28),
+    connection_errors.TooManyConnections(1000),
+    connection_errors.TooManyUnfinishedBytes(1 << 28),
     errors.DeadlineExceeded(),
     errors.Draining(),
     errors.CutOff(),

@@ -214,7 +214,7 @@ def test_unfinished_bodies_together_have_a_limit_and_give_back_what_they_held() 
         for connection in (first, second):
             connection.data_received(HEAD + b"content-length: 300000\r\n\r\n" + b"x" * 256_000)
             await settled()
-        assert read(refused) == [(503, "too_many_uploads")]
+        assert read(refused) == [(503, "too_many_unfinished_bytes")]
         assert worker.guard.unfinished_bytes == 256_000
         first.data_received(b"x" * 44_000)
         await settled()
