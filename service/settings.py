@@ -48,7 +48,10 @@ class Settings(BaseSettings):
     )
 
     max_body_bytes: int = Field(
-        default=16 << 20, gt=0, description="Largest request body; a larger one is refused (413) unread."
+        default=16 << 20,
+        gt=0,
+        description="Largest request body, as sent and unpacked; a larger one is refused (413): unread where content-length "
+        "says so, otherwise when so much of it has come or been unpacked.",
     )
     compress_above_bytes: int = Field(
         default=16 << 10,
