@@ -18,8 +18,8 @@ from weakref import WeakKeyDictionary
 from models.errors import RunFailed
 from service.batch import Batch, Ran, Waiting
 from service.batch_plan import BatchRules, Cost, Release, Wait, portion, release, retry_after_s, rows_admitted
+from service.caller import Caller
 from service.errors import ClientGone, DeadlineExceeded, Overloaded, RuntimeFailed
-from service.http.caller import Caller
 from service.joined import Joined, Joint, Tensors
 from service.served import ServedVersion
 from service.telemetry import Batches, Telemetry

@@ -21,8 +21,7 @@ from typing import Any
 
 import structlog
 
-from service.http.cycle import CLOSE
-from service.http.patience import Stage
+from service.connection import CLOSE, Stage
 
 LOOK_EVERY_S = 0.01
 PARENT_EVERY_S = 0.25  # the next supervisor waits longer than this for the address

@@ -18,15 +18,16 @@ from msgspec.structs import replace
 from models.errors import RunFailed
 from models.tensors import Array
 from service.batching import Batcher
+from service.caller import Caller
 from service.catalogue import Catalogue
 from service.clock import Clock
+from service.deadline import timeout_ms
 from service.errors import (
     CutOff,
     DeadlineExceeded,
     Internal,
     InvalidInput,
     LogUnavailable,
-    MalformedBody,
     Overloaded,
     RequestError,
     RuntimeFailed,
@@ -35,7 +36,6 @@ from service.errors import (
 from service.featurelog.record import MODEL_NAME_CHARS_MAX, Block, Outcome, Request, TensorNote
 from service.featurelog.writer import FeatureLog
 from service.http.answer import Answer
-from service.http.caller import Caller
 from service.http.errors import error_answer, status_of
 from service.http.media import explained
 from service.http.wire import Decoded, Wire
@@ -46,8 +46,6 @@ from service.served import ServedVersion
 from service.shadow import Offer, Shadows
 from service.telemetry import Telemetry
 
-TIMEOUT_HEADER = b"x-request-timeout-ms"
-TIMEOUT_DIGITS_MAX = 9  # eleven days: no deadline, and int() is quick with it
 _log = structlog.get_logger()
 # Of the counters, into memory that all workers share: every tick instead costs 12 % of throughput, every 10 ms still 3 %.
 PUBLISH_EVERY_S = 0.025
@@ -153,7 +151,7 @@ class Predictor:
         else:
             ask.decision = route(policy, self._feature_key(policy, ask))
         version = ask.served = snapshot.version(ask.model, ask.decision.version)
-        deadline_ns = ask.started_ns + int(_timeout_ms(ask.headers, self._limits.timeout_ms) * 1e6)
+        deadline_ns = ask.started_ns + int(timeout_ms(ask.headers, self._limits.timeout_ms) * 1e6)
         if time.monotonic_ns() > deadline_ns:
             raise DeadlineExceeded  # before decoding, which costs more than most answers are worth
         decoded = ask.decoded = ask.wire.decode(version, ask.body, ask.headers)
@@ -281,20 +279,6 @@ def _header_key(policy: RoutePolicy, ask: Ask) -> bytes:
             if name == policy.key_header:
                 return value
     return ask.request_id.encode()
-
-
-def _timeout_ms(headers: Headers, limit_ms: float) -> float:
-    """What the client will wait by its header, never longer than `limit_ms`: the shortest of header, body and setting counts.
-
-    Raises MalformedBody for a time that is none.
-    """
-    for name, value in headers:
-        if name == TIMEOUT_HEADER:
-            if not value.isdigit() or len(value) > TIMEOUT_DIGITS_MAX or not int(value):
-                found, where = f"found {value[:32].decode('latin-1')!r}", f"header {TIMEOUT_HEADER.decode()}"
-                raise MalformedBody(found, f"whole milliseconds, 1 to {10**TIMEOUT_DIGITS_MAX - 1}", where=where)
-            return min(limit_ms, int(value))
-    return limit_ms
 
 
 def _headers(ask: Ask) -> Headers:

@@ -20,13 +20,13 @@ from typing import Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from service.caller import Caller
+from service.deadline import asked_ms
 from service.errors import CutOff, Overloaded, RequestError
-from service.http.caller import Caller
 from service.http.errors import error_answer
 from service.http.paths import Target, parse
 from service.http.plain_head import plain
 from service.pace import Pace, Pressure
-from service.predict import TIMEOUT_HEADER
 
 TEMPLATES_MAX = 64  # error bodies kept ready
 _MARK = "~id~"  # stands for the request's id in them; no sentence of ours holds it
@@ -82,11 +82,7 @@ class Admission:
         """Why a request with these headers cannot even wait."""
         if self._closed:
             return CutOff()
-        timeout_ms = 0
-        for name, value in headers:
-            if name == TIMEOUT_HEADER and value.isdigit() and len(value) < 10:
-                timeout_ms = int(value)
-        error = self._refusal(timeout_ms)
+        error = self._refusal(asked_ms(headers))
         return None if error is None else Overloaded(*error.args)  # of its own: it will be raised
 
     def _refusal(self, timeout_ms: int) -> Overloaded | None:

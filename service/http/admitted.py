@@ -13,10 +13,9 @@ from typing import Any
 
 import uvicorn.config
 
+from service.caller import CALLER, Caller
+from service.connection import CLOSE, Stage
 from service.errors import ClientGone
-from service.http.caller import CALLER, Caller
-from service.http.cycle import CLOSE
-from service.http.patience import Stage
 from service.http.protocol import Connection
 
 PREDICTIONS = (":predict", "/infer", "/predict")  # ends of the paths whose requests may have to wait

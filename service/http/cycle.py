@@ -12,12 +12,12 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from service.connection import CLOSE
 from service.errors import RequestError
 from service.http.connection_errors import TooManyUnfinishedBytes
 from service.http.guard import Guard
 from service.memory import LARGE_BYTES
 
-CLOSE = (b"connection", b"close")  # among the default headers while the worker drains
 _BODILESS = frozenset({204, 304})
 # What uvicorn's two patterns let through, as tables: one pass of C over all headers instead of two searches a header.
 _NAME_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte not in b'()<>@,;:[]={}\\"' and not 0x41 <= byte <= 0x5A)

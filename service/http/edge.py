@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from service.caller import CALLER, Caller
 from service.errors import (
     BodyTooLarge,
     ClientGone,
@@ -29,7 +30,6 @@ from service.errors import (
     UnsupportedEncoding,
 )
 from service.http.answer import Answer
-from service.http.caller import CALLER, Caller
 from service.http.encoding import accepted, packed
 from service.http.errors import error_answer
 from service.http.languages import Languages

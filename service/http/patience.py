@@ -8,17 +8,9 @@ Laws
 """
 
 from dataclasses import dataclass, replace
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 
-
-class Stage(IntEnum):
-    """Where a connection is."""
-
-    HEAD = 0  # before the first request, or in the middle of a head
-    BODY = 1
-    WORK = 2  # the request is whole, its answer is not
-    IDLE = 3  # answered; the next request may come
-    LINGER = 4  # told that it will be closed; what it still sends is thrown away
+from service.connection import Stage
 
 
 class Overdue(StrEnum):

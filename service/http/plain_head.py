@@ -10,10 +10,16 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-_LENGTH, _ID, _TIMEOUT = b"\r\ncontent-length: ", b"\r\nx-request-id: ", b"\r\nx-request-timeout-ms: "
+from service.deadline import TIMEOUT_HEADER, read_ms
+
+_LENGTH, _ID, _TIMEOUT = b"\r\ncontent-length:", b"\r\nx-request-id:", b"\r\n%b:" % TIMEOUT_HEADER
 _LENGTH_DIGITS_MAX = 8  # what is larger does not come in one piece
-_TIMEOUT_DIGITS_MAX = 9
-_NOT_PLAIN = (b"transfer-encoding", b"\nexpect", b"upgrade")
+_NOT_PLAIN = (
+    b"transfer-encoding",
+    b"\nexpect",
+    b"upgrade",
+    b"proxy-connection",
+)  # the last is `connection` to the parser
 _LINES = re.compile(rb"\r\n(?:[!#-'*+.^_`|~0-9a-z-]+:[\t -~]*\r\n)*")  # as RFC 9110 has them, in ASCII, none folded
 _HEAD_BYTES_MAX = 4096  # so what is remembered stays below a megabyte
 _HEADS_REMEMBERED = 256  # a client's heads are alike unless it names its requests: 0.2 µs in place of 2.5
@@ -45,7 +51,7 @@ def _head(given: bytes) -> Plain | None:
     head = given[line_end:].lower()
     if not _LINES.fullmatch(head):
         return None
-    length, timeout = _value(head, head, _LENGTH), _value(head, head, _TIMEOUT)
+    length = _value(head, head, _LENGTH)
     if version != b"HTTP/1.1" or not path.isascii() or b"%" in path or any(word in head for word in _NOT_PLAIN):
         return None
     if not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX or head.count(b"content-length") != 1:
@@ -53,12 +59,12 @@ def _head(given: bytes) -> Plain | None:
     at = head.find(b"\nconnection:")
     if at >= 0 and (head[at + 12 : at + 25] != b" keep-alive\r\n" or head.count(b"\nconnection:") > 1):
         return None
-    usable = timeout.isdigit() and len(timeout) <= _TIMEOUT_DIGITS_MAX
-    request_id = _value(head, given[line_end:], _ID)
-    return Plain(path.decode(), request_id, int(timeout) if usable else 0, int(length))
+    request_id, timeout = _value(head, given[line_end:], _ID), _value(head, head, _TIMEOUT)
+    return Plain(path.decode(), request_id, read_ms(timeout), int(length))
 
 
 def _value(head: bytes, of: bytes, name: bytes) -> bytes:
-    """Of the header that `head` has in lower case, taken from `of`."""
+    """Of the first such header that `head` has in lower case, taken from `of` as the parser takes it: without what is blank
+    in front."""
     at = head.find(name)
-    return b"" if at < 0 else of[at + len(name) : of.find(b"\r\n", at + len(name))]
+    return b"" if at < 0 else of[at + len(name) : of.find(b"\r\n", at + len(name))].lstrip(b" \t")

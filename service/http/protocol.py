@@ -21,12 +21,13 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from service.connection import Stage
 from service.errors import RequestError
 from service.http.bounds import head_within
 from service.http.connection_errors import HeadTooLarge, RequestLate, RequestMalformed, TooManyConnections
 from service.http.cycle import Cycle
 from service.http.guard import Guard
-from service.http.patience import Look, Overdue, Stage
+from service.http.patience import Look, Overdue
 from service.http.refusal import spoken
 
 FOUND_CHARS_MAX = 64

@@ -13,7 +13,7 @@ from models.lock import Pin
 from models.tensors import Array
 from service.batch_plan import BatchRules
 from service.batching import Batcher
-from service.http.caller import Caller
+from service.caller import Caller
 from service.telemetry import Telemetry
 
 FAR_NS = 1 << 62

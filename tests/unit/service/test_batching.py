@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from service.batch import size_bytes
 from service.batching import Batcher
+from service.caller import Caller
 from service.errors import ClientGone, DeadlineExceeded, Internal, Overloaded, RuntimeFailed
-from service.http.caller import Caller
 from service.joined import Joint
 from service.telemetry import Telemetry
 from tests.unit.service.gates import (

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from service.connection import CLOSE, Stage
 from service.drain import Drain
-from service.http.cycle import CLOSE
-from service.http.patience import Look, Stage
+from service.http.patience import Look
 from tests.unit.service.serving import until
 
 LONG_S = 600.0

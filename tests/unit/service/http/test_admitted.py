@@ -12,9 +12,9 @@ import msgspec
 import uvicorn
 from uvicorn.server import ServerState
 
+from service.connection import CLOSE
 from service.featurelog.record import Outcome
 from service.http.admitted import AdmittedConnection
-from service.http.cycle import CLOSE
 from service.lane import Lane
 from tests.unit.service.serving import ROW, Service, serving, until
 

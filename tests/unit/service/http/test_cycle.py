@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.http.cycle import CLOSE, Cycle
+from service.connection import CLOSE
+from service.http.cycle import Cycle
 
 QUIET = logging.getLogger("tests.cycle")
 QUIET.propagate = False

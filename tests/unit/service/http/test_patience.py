@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.http.patience import Look, Overdue, Patience, Stage, again, begin
+from service.connection import Stage
+from service.http.patience import Look, Overdue, Patience, again, begin
 
 RATE = 1000
 PATIENCE = Patience(
