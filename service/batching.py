@@ -151,7 +151,7 @@ class _Queue:
             begins_ns = max(monotonic_ns(), self._ends_ns)
             limit = rows_admitted(self._rules, self._cost, (deadline_ns - begins_ns) / 1000)
         if self._rows + rows > limit:
-            return Overloaded(self._rows, limit, "rows", self._retry_after_s())
+            return Overloaded(self._rows, limit, "rows", self._retry_after_s(), limit < self._rules.max_queue_rows)
         if self._bytes + waiting_bytes > bytes_max:
             return Overloaded(self._bytes, bytes_max, "bytes", self._retry_after_s())
         return None

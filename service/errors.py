@@ -227,12 +227,18 @@ class Overloaded(Shed):
     code = "overloaded"
     retry_after_s = 1
 
-    def __init__(self, waiting: int, limit: int, unit: str = "rows", retry_after_s: int = 1) -> None:
-        super().__init__(waiting, limit, unit, retry_after_s)
+    def __init__(
+        self, waiting: int, limit: int, unit: str = "rows", retry_after_s: int = 1, by_time: bool = False
+    ) -> None:
+        """`by_time`: more might wait, but not in front of this request in the time that it has."""
+        super().__init__(waiting, limit, unit, retry_after_s, by_time)
         self.waiting, self.limit, self.unit, self.retry_after_s = waiting, limit, unit, retry_after_s
+        self.by_time = by_time
 
     def __str__(self) -> str:
-        return f"queue: {self.waiting} {self.unit} wait, at most {self.limit} may; try again in {self.retry_after_s} s"
+        why = " in the time that this request has" if self.by_time else ""
+        limit = f"at most {self.limit} may{why}"
+        return f"queue: {self.waiting} {self.unit} wait, {limit}; try again in {self.retry_after_s} s"
 
 
 class DeadlineExceeded(Shed):

@@ -55,6 +55,6 @@ class Pace:
         """How long a request waits behind so many."""
         return ahead * self._took_us / self._begun
 
-    def in_time(self, ahead: int, timeout_ms: float) -> bool:
-        """Is its turn early enough in its time?"""
-        return ahead < self.portion or self.waits_us(ahead) <= SHARE * timeout_ms * 1000
+    def room(self, timeout_ms: float) -> int:
+        """So many may wait, it among them, that the turn of one with this time is early enough in it."""
+        return max(self.portion, 1 + int(SHARE * timeout_ms * 1000 * self._begun / self._took_us))

@@ -88,10 +88,14 @@ class Admission:
     def _refusal(self, timeout_ms: int) -> Overloaded | None:
         ahead = len(self._waiting)
         longest_ms = min(timeout_ms, self._timeout_ms) if timeout_ms else self._timeout_ms
-        if ahead < self._waiting_max and self._pace.in_time(ahead, longest_ms):
+        limit = min(self._waiting_max, self._pace.room(longest_ms))
+        if ahead < limit:
             return None
-        if self._error is None:  # made once a turn: the others of the turn are told the same
-            self._error = Overloaded(ahead, ahead, "requests", max(1, ceil(self._pace.waits_us(ahead) / 1e6)))
+        if (
+            self._error is None or self._error.limit != limit
+        ):  # made once a turn: the others of the turn are told the same
+            retry_after_s = max(1, ceil(self._pace.waits_us(ahead) / 1e6))
+            self._error = Overloaded(ahead, limit, "requests", retry_after_s, limit < self._waiting_max)
         return self._error
 
     def wait(self, caller: Caller, begin: Callable[[], None]) -> None:
@@ -100,7 +104,7 @@ class Admission:
         self.pressure.high = True
         if not self._due:
             self._due = True
-            self._turn_ns, self._begun = monotonic_ns(), 0
+            self._turn_ns, self._begun, self._refused, self._error = monotonic_ns(), 0, 0, None
             self._loop.call_soon(self._turn)
 
     def close(self) -> None:
@@ -147,9 +151,11 @@ class Admission:
         if error is None:
             self.pressure.high = bool(self._waiting)
             return None
-        self._refused += 1
         request_id = self._turnstile.turn_away(target, asked.request_id, error)
-        return None if request_id is None else self._answer(error, request_id)
+        if request_id is None:
+            return None
+        self._refused += 1
+        return self._answer(error, request_id)
 
     def _answer(self, error: Overloaded, request_id: bytes) -> bytes:
         """What `error_answer` says, without making it anew for each."""

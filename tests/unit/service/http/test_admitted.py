@@ -141,7 +141,7 @@ def test_whoever_finds_no_room_is_refused_at_once_and_on_record(tmp_path: Path) 
         assert "retry-after: 1\r\n" in head and f"x-request-id: id-{CROWD - 1}" in head
         assert f"content-length: {len(body)}" in head and "content-type: application/json" in head
         assert (error["code"], error["request_id"], error["details"]) == ("overloaded", f"id-{CROWD - 1}", [])
-        assert "5 requests wait" in error["error"]
+        assert error["error"] == "queue: 5 requests wait, at most 5 may; try again in 1 s"
         records = {record.request_id: record for record in service.requests()}
         assert len(records) == CROWD
         record = records[f"id-{CROWD - 1}"]
@@ -237,9 +237,31 @@ def test_nobody_waits_at_the_door_for_more_than_its_share_of_its_time(tmp_path: 
         hurried.send("x-request-timeout-ms: 10")  # 80 wait, 100 µs each
         patient.send("x-request-timeout-ms: 1000")
         assert (hurried.statuses, patient.statuses) == ([503], [])
+        told = "80 requests wait, at most 21 may in the time that this request has; try again in 1 s"
+        assert told in hurried.answers[0][1]
+        hurried.send("x-request-timeout-ms: 15")  # in the same turn, of its own limit
+        assert "at most 31 may" in hurried.answers[1][1]
         assert await answered(patient) == {200: 1}
 
     run(tmp_path, test)
+
+
+def test_only_what_is_refused_unread_counts_for_the_pace_of_the_turn(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        admission, crowd = service.worker.admission, [connect() for _ in range(CROWD)]
+        for client in crowd:
+            client.send()
+        refused = sum(client.statuses == [503] for client in crowd)
+        assert admission._refused == refused == CROWD - BEGIN_AT_ONCE - 5
+        crowd[-1].send(path="/v1/models/mixed:feedback")  # no prediction: it is read, and answered as always
+        assert admission._refused == refused
+        await answered(*crowd)
+        crowd[-1].send()
+        await until(lambda: not admission.waiting and admission.unbegun == 0, "the crowd is through")
+        crowd[0].send()
+        assert admission._refused == 0
+
+    run(tmp_path, test, max_waiting_requests=5)
 
 
 def test_the_cut_leaves_nobody_without_a_record_and_an_answer(tmp_path: Path) -> None:
