@@ -6,6 +6,8 @@ Laws
 - A file counts only while the process that wrote it holds its lock; the kernel lets that go whatever way the process ends, so a
   number that was given to another process later is never mistaken for it.
 - What is read is whole: written in place by one call, over all that stood there; what does not parse is not there yet.
+- A file is removed only by who holds its exclusive lock, and only where its path still leads to it: a sweeper never takes a file
+  away that a process has just begun to hold, nor does a process hold one that was taken away.
 """
 
 import fcntl
@@ -71,18 +73,21 @@ class Presence:
     def close(self) -> None:
         """Takes the file away, if it is ours."""
         if self._fd >= 0:
-            self._path.unlink(missing_ok=True)
+            if _stands_at(self._path, self._fd):
+                self._path.unlink()
             os.close(self._fd)
             self._fd = -1
 
     def _take(self) -> bool:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
+        while True:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            if not _locked(descriptor, fcntl.LOCK_EX):
+                os.close(descriptor)
+                return False
+            if _stands_at(self._path, descriptor):
+                break
+            os.close(descriptor)  # it was swept before it was locked: nobody would find it
         os.ftruncate(descriptor, 0)
         self._fd = descriptor
         return True
@@ -95,7 +100,7 @@ def read_sign(path: Path, kind: type[T]) -> T | None:
     except FileNotFoundError:
         return None
     try:
-        if not _held(descriptor):
+        if _locked(descriptor, fcntl.LOCK_SH):
             _sweep(path, descriptor)
             return None
         return msgspec.json.decode(os.pread(descriptor, os.fstat(descriptor).st_size, 0), type=kind)
@@ -111,14 +116,25 @@ def worker_signs(directory: Path) -> list[WorkerSign]:
     return sorted((sign for sign in found if sign is not None), key=lambda sign: (sign.started_us, sign.pid))
 
 
-def _held(descriptor: int) -> bool:
+def _locked(descriptor: int, how: int) -> bool:
+    """Takes the lock; False where another process has it."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
-    return False
+        return False
+    return True
+
+
+def _stands_at(path: Path, descriptor: int) -> bool:
+    """Whether the path still leads to this file. Asked under the exclusive lock the answer stays true: nobody else removes it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _sweep(path: Path, descriptor: int) -> None:
-    if time.time() - os.fstat(descriptor).st_mtime > SWEEP_AFTER_S:
-        path.unlink(missing_ok=True)
+    if time.time() - os.fstat(descriptor).st_mtime <= SWEEP_AFTER_S:
+        return
+    if _locked(descriptor, fcntl.LOCK_EX) and _stands_at(path, descriptor):
+        path.unlink()

@@ -1,9 +1,14 @@
 """A file speaks for its process as long as that lives, and no longer."""
 
 import os
+import threading
 from pathlib import Path
 
 from service.presence import SWEEP_AFTER_S, Presence, ServiceSign, WorkerSign, read_sign, worker_signs
+
+from tests.processes import wait_until
+
+ROUNDS = 1_000  # without a look at what the path leads to, one in a few dozen is lost
 
 
 def sign(pid: int = 1, started_us: int = 1, **models: str) -> WorkerSign:
@@ -27,6 +32,30 @@ def test_a_file_that_nobody_holds_speaks_for_nobody_and_is_swept_when_it_is_old(
     os.utime(left, (past_s, past_s))
     assert read_sign(left, ServiceSign) is None and not left.exists()
     assert read_sign(left, ServiceSign) is None
+
+
+def test_a_process_that_comes_while_its_file_is_swept_is_found_all_the_same(tmp_path: Path) -> None:
+    path, ended = tmp_path / "1.json", threading.Event()
+
+    def sweep() -> None:
+        while not ended.is_set():
+            read_sign(path, WorkerSign)
+
+    sweepers = [threading.Thread(target=sweep) for _ in range(2)]
+    for sweeper in sweepers:
+        sweeper.start()
+    try:
+        for pid in range(ROUNDS):
+            path.touch()
+            os.utime(path, (0, 0))
+            presence = Presence(path)
+            wait_until(lambda presence=presence, pid=pid: presence.say(sign(pid)), 10, "nobody else looks at it")  # type: ignore[misc]
+            assert read_sign(path, WorkerSign) == sign(pid)
+            presence.close()
+    finally:
+        ended.set()
+        for sweeper in sweepers:
+            sweeper.join()
 
 
 def test_a_file_that_another_process_holds_stays_its_own(tmp_path: Path) -> None:
