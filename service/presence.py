@@ -6,7 +6,7 @@ Laws
 - A file counts only while the process that wrote it holds its lock; the kernel lets that go whatever way the process ends, so a
   number that was given to another process later is never mistaken for it.
 - What is read is whole: written in place by one call, over all that stood there; what does not parse is not there yet.
-- A file is removed only by who holds its exclusive lock, and only where its path still leads to it: a sweeper never takes a file
+- A file is removed only by who holds its exclusive lock, and only where its path still leads to it: a sweeper never takes one
   away that a process has just begun to hold, nor does a process hold one that was taken away.
 """
 
@@ -126,7 +126,7 @@ def _locked(descriptor: int, how: int) -> bool:
 
 
 def _stands_at(path: Path, descriptor: int) -> bool:
-    """Whether the path still leads to this file. Asked under the exclusive lock the answer stays true: nobody else removes it."""
+    """Whether the path still leads to this file; with the exclusive lock that stays so: nobody else removes it."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import httptools
 import uvicorn.config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from service.connection import Stage
@@ -66,6 +66,7 @@ class Connection(HttpToolsProtocol):
         # since a head may have begun, or a body moved; never less than that head has, or that body's trailers
         self._fed_bytes = 0
         self._trailer_bytes = 0  # of this request, with what goes between name and value and after
+        self.active: RequestResponseCycle | None = None  # the one that is answered; `cycle` may be one behind it
         self.deaf = False  # nothing more is read: all that will be answered is here
 
     # --- the transport's side
@@ -86,9 +87,10 @@ class Connection(HttpToolsProtocol):
         """What it held is given back."""
         super().connection_lost(exc)
         self.guard.connections.discard(self)
-        for cycle in (self.cycle, *(waiting for waiting, _ in self.pipeline)):
+        for cycle in (self.active, self.cycle, *(waiting for waiting, _ in self.pipeline)):
             if isinstance(cycle, Cycle):
                 cycle.disconnected = True
+                cycle.message_event.set()
                 cycle.release()
         self.pipeline.clear()
 
@@ -203,6 +205,7 @@ class Connection(HttpToolsProtocol):
         scope["query_string"] = url.query or b""
         before, self.cycle = self.cycle, self._cycle(version != "1.0" and parser.should_keep_alive())
         if before is None or before.response_complete:
+            self.active = self.cycle
             self._start_asgi_task(self.cycle, self.app)
         else:
             self.flow.pause_reading()
@@ -254,6 +257,7 @@ class Connection(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
+            self.active = cycle
             self._start_asgi_task(cycle, app)
 
     def _should_upgrade(self) -> bool:

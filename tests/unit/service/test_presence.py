@@ -5,7 +5,6 @@ import threading
 from pathlib import Path
 
 from service.presence import SWEEP_AFTER_S, Presence, ServiceSign, WorkerSign, read_sign, worker_signs
-
 from tests.processes import wait_until
 
 ROUNDS = 1_000  # without a look at what the path leads to, one in a few dozen is lost

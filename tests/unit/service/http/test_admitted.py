@@ -307,6 +307,22 @@ def test_whoever_goes_while_it_waits_is_not_run_and_on_record(tmp_path: Path) ->
     run(tmp_path, test)
 
 
+def test_whoever_goes_after_a_second_request_has_its_first_not_run_either(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        for number, client in enumerate(crowd):
+            client.send(f"x-request-id: {number}")
+        gone = crowd[-1]
+        gone.send("x-request-id: second")
+        gone.connection.connection_lost(None)
+        assert await answered(*crowd[:-1]) == {200: CROWD - 1}
+        await until(lambda: len(service.requests()) == CROWD, "all are on record")
+        codes = {record.request_id: record.code for record in service.requests()}
+        assert (codes.pop(str(CROWD - 1)), set(codes.values()), "second" in codes) == ("client_gone", {""}, False)
+
+    run(tmp_path, test)
+
+
 def test_one_connection_too_many_is_answered_once_however_full_it_is(tmp_path: Path) -> None:
     async def test(service: Service, connect: Callable[[], Client]) -> None:
         crowd = [connect() for _ in range(CROWD)]
