@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 
 from service.connection import CLOSE, Stage
+from service.listeners import accept_many
 
 LOOK_EVERY_S = 0.01
 PARENT_EVERY_S = 0.25  # the next supervisor waits longer than this for the address
@@ -62,6 +63,11 @@ class Drain:
                 self._leaving = asyncio.create_task(self._leave(number), name="drain.leave")
         elif number != signal.SIGHUP:
             self._hurried = self.stopping = True
+
+    async def accept(self) -> None:
+        """Takes new connections as fast as they come, until the leave begins."""
+        if self._server is not None:
+            await accept_many(self._server, lambda: self._leaving is None)
 
     async def follow_parent(self) -> None:
         """Leaves when the supervisor was killed: a worker that stays would hold the port against the next one."""

@@ -216,7 +216,6 @@ def main(seconds: float, factor: float, only: str, as_json: bool) -> None:
             for case in CASES:
                 if case.name.startswith(only):
                     click.echo("\n".join(overloaded(url, case, seconds, factor).lines()))
-            Path("/tmp/ov_out.txt").write_text(process.output())
 
 
 if __name__ == "__main__":
