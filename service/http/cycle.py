@@ -5,6 +5,7 @@ Laws
   HEAD, a header twice) is left to uvicorn's own code.
 - Nothing leaves before the first part of the body is there, so an application that fails between the two still gets its 500.
 - An application that reads the body of a request that was given up gets the reason as an exception.
+- What the guard counts of a body is given back when the body is whole, answered, or nobody's any more.
 """
 
 from collections.abc import Callable
@@ -31,7 +32,8 @@ class Cycle(RequestResponseCycle):
     refusal: RequestError | None = None
     on_linger: Callable[[], None] = staticmethod(lambda: None)  # what ends a connection on which more would come
     _start: Any = None
-    _held_bytes = 0
+    _held_bytes = 0  # counted by the guard
+    _taken_bytes = 0  # by the application, of a body whose end has not come
 
     def refuse(self, error: RequestError) -> None:
         """The rest of the body is not waited for: who reads it is told why; the connection ends with the answer."""
@@ -44,29 +46,47 @@ class Cycle(RequestResponseCycle):
         if self.refusal is not None and not self.disconnected:
             self.release()
             raise self.refusal
-        if message.get("more_body") and self.guard is not None:
-            self._hold(self.guard, len(message["body"]))
+        if message.get("more_body"):
+            self._taken_bytes += len(message["body"])
+            try:
+                self._hold(self._taken_bytes)
+            except TooManyUnfinishedBytes as error:
+                self.keep_alive = False
+                if self.guard is not None:
+                    self.guard.refused(error.code)
+                raise
         elif self._held_bytes:
             self.release()
         return message
 
-    def _hold(self, guard: Guard, size: int) -> None:
+    def hold_arrived(self) -> None:
+        """What came of the body is more than may stand uncounted. Raises TooManyUnfinishedBytes."""
+        self._hold(self._taken_bytes + len(self.body))
+
+    def _hold(self, size: int) -> None:
+        """So much of the body is held in all. Raises TooManyUnfinishedBytes, and holds nothing."""
+        guard, more = self.guard, size - self._held_bytes
+        if guard is None or more <= 0:
+            return
         limit = guard.bounds.max_unfinished_bytes
-        if guard.unfinished_bytes + size > limit:
+        if guard.unfinished_bytes + more > limit:
             self.release()
-            self.keep_alive = False
-            guard.refused(TooManyUnfinishedBytes.code)
             raise TooManyUnfinishedBytes(limit)
-        guard.unfinished_bytes += size
-        self._held_bytes += size
-        if self._held_bytes > LARGE_BYTES:
+        guard.unfinished_bytes += more
+        self._held_bytes = size
+        if size > LARGE_BYTES:
             guard.large_body = True
 
     def release(self) -> None:
         """Its body is whole, or nobody's any more."""
         if self.guard is not None:
             self.guard.unfinished_bytes -= self._held_bytes
-        self._held_bytes = 0
+        self._held_bytes = self._taken_bytes = 0
+
+    def _drop_body(self) -> None:
+        """It was answered unread."""
+        self.body = bytearray()
+        self.release()
 
     async def send(self, message: Any) -> None:
         """ASGI's send."""
@@ -81,6 +101,8 @@ class Cycle(RequestResponseCycle):
         linger = self.more_body and not self.keep_alive and not message.get("more_body")
         self.keep_alive = self.keep_alive or linger  # else uvicorn would close
         await super().send(message)
+        if self.response_complete and self._held_bytes:
+            self._drop_body()
         if linger:
             self.on_linger()
 
@@ -100,6 +122,8 @@ class Cycle(RequestResponseCycle):
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         self.message_event.set()
+        if self._held_bytes:
+            self._drop_body()
         self.transport.write(head + body)
         if not self.keep_alive and not self.more_body:
             self.transport.close()
