@@ -3,7 +3,7 @@
 Laws
 - A row is a tuple in the order of `contract.features`; null is None.
 - What is logged is what the client gave, not what the graph takes.
-- `Block` cells of many requests of one contract can be joined: every row has `len(features)` cells of 8 bytes.
+- `Block` cells of many requests of one contract can be joined: every row has `len(features)` cells, of 8 bytes or all of 4.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +28,7 @@ STRING_CHARS_MAX = 1 << 16  # a cell of text is written to the log as it is; a p
 TEXT = msgspec.Meta(max_length=STRING_CHARS_MAX)
 # From here on columns by numpy are faster than rows by struct (1 024 rows of 3 columns: 7 µs, not 374).
 _VECTOR_ROWS = 16
+_NARROW = (np.dtype(np.float32), np.dtype(np.float16))
 _FORMATS = {Kind.FLOAT: "d", Kind.INT: "q", Kind.BOOL: "q", Kind.STRING: "q"}
 
 
@@ -112,8 +113,9 @@ class BlockPlan:
         return self._coded(rows)
 
     def matrix(self, values: Array) -> Block:
-        """Cells of a `Matrix`: as the client gave them, in f64."""
-        return Block(len(values), values.astype("<f8").tobytes())
+        """Cells of a `Matrix`: as the client gave them, in f32 where that loses nothing (half of the bytes to write)."""
+        narrow = values.dtype in _NARROW and len(self.columns) > 0
+        return Block(len(values), values.astype("<f4" if narrow else "<f8", copy=False).tobytes())
 
     def _coded(self, rows: Sequence[Row]) -> Block:
         width = len(self.columns)

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from models.contract import Column, Contract, Kind, Tensor
 from models.tensors import DTYPES
 from service.errors import InvalidInput, MalformedBody, RequestError
+from service.featurelog.readable import rows as rows_of
 from service.featurelog.record import Outcome, Problem, Shadow, SkewKind
 from service.http.errors import error_answer
 from service.http.v2 import V2
@@ -230,7 +231,8 @@ def test_a_matrix_is_logged_and_run_as_its_rows_would_be(home: Path, datatype: s
         matrix = WIRE.decode(version, *sent).inputs
         assert isinstance(matrix, Matrix)
         assert (matrix.n, matrix.rows) == (3, table.rows)
-        assert version.blocks.matrix(matrix.values) == version.blocks.block(table.rows)
+        logged = rows_of(version.blocks.matrix(matrix.values), version.schema.features)
+        assert logged == rows_of(version.blocks.block(table.rows), version.schema.features)
         assert version.tensors(matrix)["given"].tobytes() == version.tensors(table)["given"].tobytes()
 
 
@@ -239,6 +241,14 @@ def test_a_matrix_beyond_the_graphs_float_is_infinite_to_it_and_exact_in_the_log
     assert isinstance(matrix, Matrix)
     assert floats.tensors(matrix)["given"].tolist() == [[float("inf"), -1.0]]
     assert floats.blocks.matrix(matrix.values).cells == struct.pack("<dd", 1e300, -1.0)
+
+
+def test_numbers_sent_in_32_bits_are_logged_in_32_bits_and_read_back_as_they_are(floats: ServedVersion) -> None:
+    given = np.array([[0.1, -0.0], [np.inf, 1e-45]], np.float32)
+    block = floats.blocks.matrix(given)
+    assert block.cells == given.tobytes()
+    found = np.array([list(row.values()) for row in rows_of(block, floats.schema.features)])
+    assert found.astype("<f8").tobytes() == given.astype("<f8").tobytes()
 
 
 def test_booleans_among_floats_are_refused_as_they_are_in_json(floats: ServedVersion) -> None:
@@ -283,7 +293,9 @@ def test_the_record_of_a_binary_request_is_that_of_its_json(home: Path, tmp_path
             assert [answer.status for answer in answers] == [200, 200], answers[0].body
             assert answers[0].json["outputs"] == answers[1].json["outputs"]
             first, second = service.requests()
-            assert first.features == second.features is not None
+            columns = served(tmp_path, model).schema.features
+            assert first.features is not None and second.features is not None
+            assert rows_of(first.features, columns) == rows_of(second.features, columns)
             assert first.outputs == second.outputs
 
     asyncio.run(test())
