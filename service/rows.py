@@ -9,7 +9,7 @@ Laws
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -80,6 +80,15 @@ class PlainTensors(msgspec.Struct, frozen=True, gc=False):
 Inputs = Table | Matrix | PlainTensors
 
 
+def whole_tensor(contract: Contract) -> Tensor | None:
+    """The one input that has all columns in the order of the features, and another name than its only one."""
+    names = tuple(column.name for column in contract.features)
+    if not contract.tabular or [tensor.columns for tensor in contract.inputs] != [names]:
+        return None
+    tensor = contract.inputs[0]
+    return tensor if names != (tensor.name,) else None
+
+
 def int_bounds(contract: Contract) -> dict[str, tuple[int, int]]:
     """Lowest and highest value of each integer column: what its tensor and a cell of the log can both hold."""
     integers = {column.name for column in contract.features if column.kind is Kind.INT}
@@ -144,8 +153,7 @@ class InputPlan:
     def __init__(self, contract: Contract) -> None:
         order = {column.name: place for place, column in enumerate(contract.features)}
         self._makers = [(t.name, _maker(t, [order[name] for name in t.columns], len(order))) for t in contract.inputs]
-        self._parts = [(t, [order[name] for name in t.columns]) for t in contract.inputs]
-        self._width = len(order)
+        self._parts = [_Part.of(t, [order[name] for name in t.columns], len(order)) for t in contract.inputs]
 
     def tensors(self, rows: Sequence[Row]) -> dict[str, Array]:
         """One array a tensor, the batch first."""
@@ -153,13 +161,29 @@ class InputPlan:
 
     def of_matrix(self, values: Array) -> dict[str, Array]:
         """The same of a `Matrix`; no copy where one tensor of the client's datatype takes all columns in their order."""
-        arrays: dict[str, Array] = {}
-        for tensor, places in self._parts:
-            part = values if places == list(range(self._width)) else values[:, places]
+        return {part.name: part.array(values) for part in self._parts}
+
+
+class _Part(NamedTuple):
+    """One tensor of a `Matrix`: its columns, None for all in their order."""
+
+    name: str
+    places: list[int] | None
+    dtype: np.dtype[Any]
+    flat: bool
+
+    @classmethod
+    def of(cls, tensor: Tensor, places: list[int], width: int) -> "_Part":
+        some = None if places == list(range(width)) else places
+        return cls(tensor.name, some, np.dtype(DTYPES[tensor.datatype]), len(tensor.shape) == 1)
+
+    def array(self, values: Array) -> Array:
+        """The tensor of these rows."""
+        array = values if self.places is None else values[:, self.places]
+        if array.dtype != self.dtype or not array.flags.c_contiguous:
             with np.errstate(over="ignore"):  # beyond FP16 or FP32 a number is infinite to the graph, as in a row
-                array: Array = np.ascontiguousarray(part, DTYPES[tensor.datatype])
-            arrays[tensor.name] = array.reshape(-1) if len(tensor.shape) == 1 else array
-        return arrays
+                array = np.ascontiguousarray(array, self.dtype)
+        return array.reshape(-1) if self.flat else array
 
 
 def _maker(tensor: Tensor, places: list[int], width: int) -> Callable[[Sequence[Row]], Array]:
