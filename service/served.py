@@ -23,6 +23,7 @@ class ServedVersion:
         "contract",
         "floats",
         "header",
+        "numbers",
         "outputs",
         "pin",
         "schema",
@@ -35,6 +36,10 @@ class ServedVersion:
         self.contract: Contract = loaded.contract
         self.session: Session = loaded.session
         self.floats = Matrix.fits(self.contract)
+        # so no value of a request is anything but a number, unless it is a fault
+        self.numbers = (
+            self.floats and self.contract.tabular and not any(column.nullable for column in self.contract.features)
+        )
         self.whole = whole_tensor(self.contract)
         self.blocks = BlockPlan(loaded.contract.features)
         self._inputs = InputPlan(loaded.contract) if loaded.contract.tabular else None

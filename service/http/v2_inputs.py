@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from struct import pack
 from typing import Any, NamedTuple
 
 import msgspec
@@ -45,6 +46,12 @@ class InputTensor(msgspec.Struct):
     datatype: str
     data: list[Any] | None = None
     parameters: dict[str, Any] | None = None
+
+
+class TensorOfNumbers(InputTensor):
+    """One whose data in JSON is flat and has no value but numbers."""
+
+    data: list[float] | None = None
 
 
 class Found(NamedTuple):
@@ -122,7 +129,9 @@ def _sent(place: int, tensor: InputTensor, binary: memoryview | None, *, scalars
         if binary is not None and given is None:
             return Sent(tensor.name, shape, datatype, v2_binary.flat(binary, datatype, shape))
         if given is not None and binary is None:
-            return Sent(tensor.name, shape, datatype, _flat(given, shape))
+            values = _flat(given, shape)
+            numbers = isinstance(tensor, TensorOfNumbers)
+            return Sent(tensor.name, shape, datatype, _packed(values) if numbers else values)
     except ValueError as error:
         return Found(Fault(f"{at}/data", str(error)), SkewKind.SHAPE)
     problem = f"found {'both' if given is not None else 'neither'}, expected data or parameters.binary_data_size"
@@ -140,6 +149,11 @@ def _flat(data: list[Any], shape: Sequence[int]) -> list[Any]:
     if len(data) != prod(shape):
         raise ValueError(f"{len(data)} values, expected {prod(shape)} for shape {list(shape)}")
     return data
+
+
+def _packed(numbers: list[float]) -> Array:
+    """`np.array(numbers)`, in less than half of its time."""
+    return np.frombuffer(pack(f"={len(numbers)}d", *numbers))
 
 
 _NUMBERS = frozenset({float, int})  # as JSON gives them; a boolean is an int to Python, not to `type`

@@ -63,6 +63,7 @@ def echo_contract(datatype: str, *columns: Column) -> Contract:
 
 
 FLOATS = (Column(name="a", kind=Kind.FLOAT), Column(name="b", kind=Kind.FLOAT, nullable=True))
+NUMBERS = (Column(name="a", kind=Kind.FLOAT), Column(name="b", kind=Kind.FLOAT))
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for datatype in ("FP16", "FP32", "FP64"):
         install(place, f"floats-{datatype.lower()}", "1", echo(datatype), echo_contract(datatype, *FLOATS))
         route(place, f"floats-{datatype.lower()}", stable="1")
+    install(place, "numbers", "1", echo("FP32"), echo_contract("FP32", *NUMBERS))
+    route(place, "numbers", stable="1")
     return place
 
 
@@ -266,6 +269,45 @@ def test_what_is_no_number_among_floats_is_told_with_its_place(floats: ServedVer
     error = refused(floats, body(as_json("given", "FP64", [2, 2], [1.0, 2.0, 3.0, odd])))
     assert isinstance(error, InvalidInput | MalformedBody)
     assert not isinstance(error, InvalidInput) or [fault.at for fault in error.faults] == ["/inputs/0/data/3"]
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        [as_json("given", "FP32", [2, 2], data)]
+        for data in (
+            [1, 2.5, -3, 2**53 + 1],
+            [[1.5, 2.0], [3.0, 4]],
+            [1.0, 2.0, 3.0],
+            [1.0, 2.0, 3.0, True],
+            [1.0, None, 3.0, "4"],
+            [1.0, 2.0, 3.0, 10**400],
+            [1.0, 2.0, 3.0, [4.0]],
+            {"a": 1},
+        )
+    ]
+    + [
+        [as_json("b", "FP64", [2], [1, 2.5]), as_json("a", "INT64", [2], [3, 4])],
+        [as_json("a", "FP64", [2], [1.5, 2.5])],
+        [as_json("given", "BYTES", [2, 2], [1.0, 2.0, 3.0, 4.0])],
+        [binary("given", "FP32", [2, 2], [1.0, 2.0, 3.0, 4.0])],
+    ],
+    ids=repr,
+)
+def test_a_body_of_numbers_is_read_as_any_other_body(home: Path, tensors: list[tuple[dict[str, Any], bytes]]) -> None:
+    def found(version: ServedVersion) -> object:
+        try:
+            inputs = WIRE.decode(version, *body(*tensors)).inputs
+        except RequestError as error:
+            return error_answer(error, "id")
+        assert isinstance(inputs, Matrix)
+        return inputs.rows, {name: array.tobytes() for name, array in version.tensors(inputs).items()}
+
+    quick, slow = served(home, "numbers"), served(home, "numbers")
+    assert quick.numbers
+    assert quick.whole is not None
+    slow.numbers, slow.whole = False, None
+    assert found(quick) == found(slow)
 
 
 @pytest.mark.parametrize("model", ["floats-fp32", "mixed"])
