@@ -6,10 +6,8 @@ import itertools
 import re
 import threading
 import zlib
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,18 +21,9 @@ from service.http.languages import Languages
 from service.http.paths import Target, Verb
 from service.http.v1 import V1
 from service.predict import Ask
-from tests.unit.service.serving import ROW, Message, Service, serving, until
+from tests.unit.service.serving import ROW, Message, Service, run, until
 
 LIMIT = 1000
-Test = Callable[[Service], Awaitable[None]]
-
-
-def run(home: Path, test: Test, **given: Any) -> None:
-    async def inside() -> None:
-        async with serving(home, **given) as service:
-            await test(service)
-
-    asyncio.run(inside())
 
 
 def chunk(data: bytes, more: bool) -> Message:
