@@ -6,8 +6,11 @@ Laws
 - Nothing leaves before the first part of the body is there, so an application that fails between the two still gets its 500.
 - An application that reads the body of a request that was given up gets the reason as an exception.
 - What the guard counts of a body is given back when the body is whole, answered, or nobody's any more.
+- An answer stands as its record says, whether or not its client is still there to take it: it is counted (`answer_unsent`)
+  where the client has gone, or does not read until the end of the grace; nothing else is said in its place.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +22,7 @@ from service.http.connection_errors import TooManyUnfinishedBytes
 from service.http.guard import Guard
 from service.memory import LARGE_BYTES
 
+UNSENT = "answer_unsent"
 _BODILESS = frozenset({204, 304})
 # What uvicorn's two patterns let through, as tables: one pass of C over all headers instead of two searches a header.
 _NAME_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte not in b'()<>@,;:[]={}\\"' and not 0x41 <= byte <= 0x5A)
@@ -96,6 +100,18 @@ class Cycle(RequestResponseCycle):
         self._start = None
         if start is not None and self._whole(start, message):
             return
+        if self.disconnected:
+            self._count_unsent(start)
+            return
+        try:
+            await self._send_parts(start, message)
+        except asyncio.CancelledError:
+            self._count_unsent(start)
+            self.disconnected = True
+            self.transport.close()
+            raise
+
+    async def _send_parts(self, start: Any, message: Any) -> None:
         if start is not None:
             await super().send(start)
         linger = self.more_body and not self.keep_alive and not message.get("more_body")
@@ -106,10 +122,16 @@ class Cycle(RequestResponseCycle):
         if linger:
             self.on_linger()
 
+    def _count_unsent(self, start: Any) -> None:
+        """Refusals are not: most of them say that the client has gone."""
+        if start is not None and start["status"] < 400 and self.guard is not None:
+            self.guard.refused(UNSENT)
+
     async def send_500_response(self) -> None:
-        """What the application began to say is not said."""
+        """What the application began to say is not said; nor is this to a client that has its answer, or has gone."""
         self._start = None
-        await super().send_500_response()
+        if not self.disconnected:
+            await super().send_500_response()
 
     def _whole(self, start: Any, message: Any) -> bool:
         """Sends a plain answer; False, and nothing done, where it is not plain."""

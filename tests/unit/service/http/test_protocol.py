@@ -89,7 +89,7 @@ def test_an_application_is_told_what_uvicorn_would_tell_it() -> None:
 
     async def test(worker: Worker) -> None:
         for kind in (Connection, HttpToolsProtocol):
-            connection = kind(worker._config, worker._state, {"a": 1})
+            connection = kind(worker._config, worker.state, {"a": 1})
             connection.connection_made(Sink())
             connection.data_received(b"POST /a%20b/c?d=e HTTP/1.0\r\nX-Y: Z\r\ncontent-length: 2\r\n\r\nok")
             await settled()
@@ -534,3 +534,40 @@ def test_a_request_that_is_answered_gets_no_second_answer_for_what_is_wrong_with
         assert sink.ended
 
     drive(test, hasty)
+
+
+@pytest.mark.parametrize(("status", "counted"), [(200, {"answer_unsent": 1}), (499, {})])
+def test_an_answer_whose_client_has_gone_is_counted_unless_it_is_a_refusal(
+    status: int, counted: dict[str, int]
+) -> None:
+    ready = asyncio.Event()
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        await ready.wait()
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        connection.data_received(GET)
+        await settled()
+        connection.connection_lost(None)
+        ready.set()
+        await settled()
+        assert (sink.written, worker.counted) == (b"", counted)
+
+    drive(test, late)
+
+
+def test_an_answer_that_is_not_taken_until_the_end_of_the_grace_is_counted_and_no_500_is_said_in_its_place() -> None:
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        connection.pause_writing()
+        connection.data_received(GET)
+        await settled()
+        (task,) = worker.state.tasks
+        task.cancel()
+        await settled()
+        assert (sink.written, sink.closed, worker.counted) == (b"", True, {"answer_unsent": 1})
+
+    drive(test)

@@ -82,11 +82,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def mixed(home: Path) -> ServedVersion:
-    return served(home)
-
-
-@pytest.fixture(scope="module")
 def floats(home: Path) -> ServedVersion:
     return served(home, "floats-fp32")
 
