@@ -107,6 +107,8 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
         fsync_interval_s=settings.log_fsync_interval_s,
         clock_us=clock.now_us,
         refuse_unlogged=settings.on_log_failure == "refuse",
+        durability=settings.log_durability,
+        reserve_bytes=settings.log_reserve_bytes,
     )
     native = Native(settings.max_rows)
     v1, v2 = V1(settings.max_rows), V2(settings.max_rows)
