@@ -62,4 +62,5 @@ class Reserve:
         """Lets the file go; its space stays taken for the next owner."""
         descriptor, self._fd = self._fd, -1
         if descriptor >= 0:
-            self._disk.close(descriptor)
+            with suppress(OSError):
+                self._disk.close(descriptor)

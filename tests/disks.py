@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 
 from models.disk import Disk
 
@@ -79,6 +80,11 @@ class FaultyDisk(WatchedDisk):
         if (error := self.fault(call, self.calls[call])) is not None:
             raise error
 
+    def close(self, descriptor: int) -> None:
+        os.close(descriptor)  # one that fails has given the descriptor back all the same
+        with self._said("close"):
+            return
+
 
 class ExitingDisk(WatchedDisk):
     """Ends the process, with nothing cleaned up, at its `border`: an even one before a call, an odd one after it."""
@@ -112,7 +118,12 @@ class ForgettingDisk(WatchedDisk):
         self._safe: dict[int, bytes] = {}  # inode → what is on the device
         self._forgotten: dict[int, set[int]] = {}  # inode → pages that no fsync will write
         self._names: dict[Path, dict[str, int]] = {}  # directory → what its last sync kept
-        self.failed = 0
+        self._one_at_a_time = RLock()  # the loop and the thread of fsync; a loss shows one moment
+
+    @contextmanager
+    def _said(self, call: str) -> Iterator[None]:
+        with self._one_at_a_time, super()._said(call):
+            yield
 
     def before(self, call: str) -> None:
         self._snapshot()
@@ -129,7 +140,6 @@ class ForgettingDisk(WatchedDisk):
             written = {page for page in dirty if page not in forgotten and (not failing or self._dice.random() < 0.5)}
             self._safe[inode] = _mixed(present, safe, written)
             if failing:
-                self.failed += 1
                 forgotten.update(page for page in dirty if page not in written)
                 raise OSError(5, "Input/output error")
 

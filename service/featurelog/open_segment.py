@@ -105,7 +105,8 @@ class OpenSegment:
         """Gives the descriptor back: its number may belong to another file soon."""
         descriptor, self._fd = self._fd, -1
         if descriptor >= 0:
-            self._disk.close(descriptor)
+            with suppress(OSError):  # given back all the same; whether the bytes are safe, fsync has said
+                self._disk.close(descriptor)
 
 
 def sync_all(retired: Sequence[OpenSegment], segment: OpenSegment) -> OSError | None:

@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from weakref import WeakSet
 
@@ -374,7 +375,8 @@ class FeatureLog:
         self._segment.close()
         self._syncer.shutdown()
         self.reserve.close()
-        self._disk.close(self._lock)
+        with suppress(OSError):
+            self._disk.close(self._lock)
 
 
 def _tell(waiters: Iterable[Waiter], *, safe: bool) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import random
 from pathlib import Path
 from threading import Event
 
@@ -14,7 +13,7 @@ from service.featurelog.ledger import audit
 from service.featurelog.reader import LogReader
 from service.featurelog.record import Again, Ledger, Seal
 from service.featurelog.segments import Rotation
-from tests.disks import FaultyDisk, ForgettingDisk, WatchedDisk
+from tests.disks import FaultyDisk, WatchedDisk
 from tests.unit.service.featurelog.test_writer import adds_up, everything, file_size_limit, payloads
 from tests.unit.service.featurelog.writing import SCHEMA, ids, read, request, writer
 
@@ -244,56 +243,6 @@ def test_a_reader_hands_out_a_repeated_record_once_wherever_it_stood_and_wheneve
         return seen + ids(records)
 
     assert asyncio.run(run()) == [f"r{number}" for number in range(90)]
-
-
-def lose_power_often(root: Path, seed: int, *, failing_share: float) -> tuple[int, int]:
-    """One epoch on a disk that forgets, power lost at random calls: how often, and what acknowledged records were not found."""
-    dice = random.Random(seed)
-    acknowledged: list[str] = []
-    losses: list[tuple[Path, int]] = []
-    place = root / "home"
-    (place / "log").mkdir(parents=True)
-
-    def snapshot() -> None:
-        if dice.random() < 0.1 and (place / "log" / "w0").is_dir():
-            told = len(acknowledged)
-            target = root / f"after-{len(losses)}"
-            disk.lose_power(place / "log" / "w0", target / "w0")
-            losses.append((target, told))
-
-    disk = ForgettingDisk(dice, failing_share=failing_share, snapshot=snapshot)
-
-    async def run() -> None:
-        rotation = Rotation(dice.choice([300, 2000, 1 << 30]), 1e9)
-        async with writer(place / "log", durability=Durability.DISK, disk=disk, rotation=rotation) as log:
-            for burst in range(12):
-                names = [f"r{burst * 10 + number}" for number in range(dice.randint(1, 6))]
-                waiting = [log.append_request(request(int(name[1:]), text="x" * dice.randint(0, 90))) for name in names]
-                for name, one in zip(names, waiting, strict=True):
-                    one.add_done_callback(lambda one, name=name: acknowledged.append(name) if one.result() else None)
-                await asyncio.gather(*waiting)
-                if dice.random() < 0.2:
-                    log.append_ledger()
-
-    asyncio.run(run())
-    missing = 0
-    for target, told in losses:
-        found = ids(read(target)[0])
-        assert len(found) == len(set(found)), f"seed {seed}"
-        missing += len(set(acknowledged[:told]) - set(found))
-    return len(losses), missing
-
-
-@pytest.mark.parametrize("failing_share", [0.0, 0.3])
-def test_in_disk_mode_what_was_acknowledged_is_found_after_power_loss_at_any_moment(
-    tmp_path: Path, failing_share: float
-) -> None:
-    losses = 0
-    for seed in range(25):
-        tried, missing = lose_power_often(tmp_path / str(seed), seed, failing_share=failing_share)
-        assert missing == 0, f"seed {seed}"
-        losses += tried
-    assert losses > 100
 
 
 def test_the_ledger_counts_a_repeated_record_once(tmp_path: Path) -> None:
