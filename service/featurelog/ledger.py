@@ -1,6 +1,6 @@
 """Does the log add up? Walks every segment and holds the records against the writers' own accounts (P3).
 
-Law: for every epoch, the records before an account, those of segments that were let go included, are what the account says; what
+Law: for every epoch, the records before an account, with those of segments that were let go, are what the account says; what
 stands behind the newest account was written by a writer that died before the next one, and counts as it stands.
 """
 
