@@ -36,3 +36,39 @@ class LogUnwritable(FeatureLogError):
 
     def __str__(self) -> str:
         return f"{self.place}: cannot be written ({self.reason}); the loss is counted as log_dropped"
+
+
+class ArchiveBusy(FeatureLogError):
+    """The archive changed under the reader each time it was read."""
+
+    def __init__(self, place: str, tries: int) -> None:
+        super().__init__(place, tries)
+        self.place, self.tries = place, tries
+
+    def __str__(self) -> str:
+        return f"{self.place}: changed {self.tries} times while it was read, expected a pass a minute; ask again"
+
+
+class SealedFileMissing(FeatureLogError):
+    """The archive's manifest names a file that is not there: rows are gone."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: not found, expected because the archive's manifest names it; nothing was read"
+
+
+class HotTooLarge(FeatureLogError):
+    """More of the log waits for the archiver than a query may copy."""
+
+    def __init__(self, place: str, found_bytes: int, most_bytes: int) -> None:
+        super().__init__(place, found_bytes, most_bytes)
+        self.place, self.found_bytes, self.most_bytes = place, found_bytes, most_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"{self.place}: {self.found_bytes} bytes are not in the archive yet, expected at most {self.most_bytes}; "
+            "nothing was read, run `plumbline log archive` first"
+        )
