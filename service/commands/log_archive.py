@@ -14,7 +14,7 @@ from service.featurelog.archive import Archiver, Report
 from service.featurelog.archive_files import ArchiveFiles
 from service.featurelog.archive_plan import Keep
 from service.featurelog.chunk import Positions
-from service.featurelog.errors import ArchiveBusy, FeatureLogError, ManifestInvalid
+from service.featurelog.errors import FeatureLogError, ManifestInvalid, PassRunning
 from service.settings import Settings
 
 HOUR_US = 3_600_000_000
@@ -85,7 +85,7 @@ def _positions(given: str | None) -> Positions | None:
 def reason_of(error: Exception) -> str:
     """A fixed word, so that a metric label stays bounded."""
     match error:
-        case ArchiveBusy():
+        case PassRunning():
             return "busy"
         case ManifestInvalid():
             return "manifest_invalid"

@@ -59,7 +59,7 @@ class Archiver:
         self._log_root, self._files, self._keep, self._keep_from = log_root, files, keep, keep_from
 
     def run(self, now_us: int) -> Report:
-        """One pass. Raises ArchiveBusy, ManifestInvalid, and OSError where the disk refuses; what was committed stays."""
+        """One pass. Raises PassRunning, ManifestInvalid, and OSError where the disk refuses; what was committed stays."""
         with self._files.locked():
             manifest = self._files.load()
             report = Report(swept=self._files.sweep(manifest) + self._sweep_raw(manifest))

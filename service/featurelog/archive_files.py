@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.disk import Disk
-from service.featurelog.errors import ArchiveBusy, ArchiveDamaged
+from service.featurelog.errors import ArchiveDamaged, PassRunning
 from service.featurelog.floors import load_manifest
 from service.featurelog.manifest import NAME, ArchiveFile, Manifest
 
@@ -47,7 +47,7 @@ class ArchiveFiles:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """For the length of a pass. Raises ArchiveBusy."""
+        """For the length of a pass. Raises PassRunning."""
         self.root.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -211,4 +211,4 @@ def _take(descriptor: int, place: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise ArchiveBusy(str(place)) from error
+        raise PassRunning(str(place)) from error

@@ -49,7 +49,7 @@ class ManifestInvalid(FeatureLogError):
         return f"{self.place}: {self.found}, expected {self.expected}; nothing was archived and nothing was let go"
 
 
-class ArchiveBusy(FeatureLogError):
+class PassRunning(FeatureLogError):
     """Another pass is at work in this archive."""
 
     def __init__(self, place: str) -> None:
@@ -69,3 +69,39 @@ class ArchiveDamaged(FeatureLogError):
 
     def __str__(self) -> str:
         return f"{self.place}: {self.found}, expected {self.expected}; it was left as it is"
+
+
+class ArchiveBusy(FeatureLogError):
+    """The archive changed under the reader each time it was read."""
+
+    def __init__(self, place: str, tries: int) -> None:
+        super().__init__(place, tries)
+        self.place, self.tries = place, tries
+
+    def __str__(self) -> str:
+        return f"{self.place}: changed {self.tries} times while it was read, expected a pass a minute; ask again"
+
+
+class SealedFileMissing(FeatureLogError):
+    """The archive's manifest names a file that is not there: rows are gone."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: not found, expected because the archive's manifest names it; nothing was read"
+
+
+class HotTooLarge(FeatureLogError):
+    """More of the log waits for the archiver than a query may copy."""
+
+    def __init__(self, place: str, found_bytes: int, most_bytes: int) -> None:
+        super().__init__(place, found_bytes, most_bytes)
+        self.place, self.found_bytes, self.most_bytes = place, found_bytes, most_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"{self.place}: {self.found_bytes} bytes are not in the archive yet, expected at most {self.most_bytes}; "
+            "nothing was read, run `plumbline log archive` first"
+        )

@@ -10,7 +10,7 @@ import pytest
 from models.disk import Disk
 from service.featurelog.archive_files import ArchiveFiles
 from service.featurelog.archive_plan import Keep
-from service.featurelog.errors import ArchiveBusy, ManifestInvalid
+from service.featurelog.errors import ManifestInvalid, PassRunning
 from service.featurelog.ledger import audit
 from service.featurelog.reader import LogReader
 from service.featurelog.sealed import waiting
@@ -144,7 +144,7 @@ def test_a_manifest_that_cannot_be_understood_stops_the_pass_and_nothing_is_touc
 
 
 def test_two_passes_do_not_run_at_once(tmp_path: Path) -> None:
-    with ArchiveFiles(tmp_path / "archive").locked(), pytest.raises(ArchiveBusy, match="another pass"):
+    with ArchiveFiles(tmp_path / "archive").locked(), pytest.raises(PassRunning, match="another pass"):
         archive(tmp_path)
 
 
