@@ -22,6 +22,7 @@ from service.featurelog.floors import load_manifest
 from service.featurelog.sealed import waiting
 
 NICE = 10  # the service's core comes first
+IDLE_S = 3600.0  # without new segments a pass only merges and lets go: a start of Python costs a second of a core
 OUTPUT_BYTES_MAX = 1 << 20  # one line of JSON; what is longer is no report
 FAULT_FOUND = 1  # exit code: a file of the archive is damaged, all else was done
 COMMAND = (sys.executable, "-m", "plumbline", "log", "archive")
@@ -67,33 +68,43 @@ class Archivist:
             command,
         )
         self._status = ArchiveStatus()
+        self._passed_s = float("-inf")
 
     def status(self) -> ArchiveStatus:
         """The newest status; never waits for a pass."""
         return self._status
 
     async def run(self) -> None:
-        """A pass each interval, until cancelled; a pass that is under way is ended then."""
+        """A pass each interval in which there is something to do, until cancelled; one that is under way is ended then."""
         while True:
             await asyncio.sleep(self._interval_s)
             await self.step()
 
     async def step(self) -> None:
-        """One pass, and what waits after it."""
+        """One pass where segments wait or the last is long ago, and what waits then."""
+        await self._look()
+        if self._status.waiting_segments or time.monotonic() - self._passed_s > IDLE_S:
+            await self._work()
+            await self._look()
+
+    async def _work(self) -> None:
+        self._passed_s = time.monotonic()
         report = await self._pass()
         status = _with(self._status, report)
         if report.failed:
             structlog.get_logger().error("archive_failed", reason=report.failed, error=report.error)
         for sentence in report.damaged:
             structlog.get_logger().error("archive_damaged", what=sentence)
-        self._status = status = msgspec.structs.replace(status, passes=status.passes + 1, took_s=report.took_s)
+        self._status = msgspec.structs.replace(status, passes=status.passes + 1, took_s=report.took_s)
+
+    async def _look(self) -> None:
         try:
             left = await asyncio.to_thread(lambda: waiting(self._home / "log", load_manifest(self._home / "archive")))
-        except (OSError, FeatureLogError):  # the pass has said so; what waited before is still the best guess
+        except (OSError, FeatureLogError):  # a pass says why; what waited before is still the best guess
             return
         oldest_s = None if left.oldest_us is None else left.oldest_us / 1e6
         self._status = msgspec.structs.replace(
-            status, waiting_segments=left.segments, waiting_bytes=left.bytes, oldest_waiting_s=oldest_s
+            self._status, waiting_segments=left.segments, waiting_bytes=left.bytes, oldest_waiting_s=oldest_s
         )
 
     async def _pass(self) -> _Report:

@@ -114,7 +114,9 @@ class Settings(BaseSettings):
     )
     outbox_delivered_kept: int = Field(1000, ge=1, description="delivered events kept, so that none is sent again")
     archive_interval_s: float = Field(
-        60.0, ge=0, description="pause between passes of `plumbline log archive`, each in a process of its own; 0: none"
+        60.0,
+        ge=0,
+        description="pause between looks for sealed segments, which a process of its own archives; 0: nobody looks",
     )
     archive_timeout_s: float = Field(
         1800.0, gt=0, description="longest that one pass may take; then it is killed, and the next one goes on"

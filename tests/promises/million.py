@@ -8,7 +8,6 @@ code 1 where a row is missing or twice, or where the monitor needs more than its
 
 import argparse
 import asyncio
-import os
 import subprocess
 import tempfile
 import time
@@ -38,6 +37,7 @@ START_US = 20_000 * 86_400_000_000
 GAP_US = 20_000  # 50 requests a second: a million are five and a half hours
 AT_ONCE = 2_000  # requests of one turn of the event loop
 SEGMENT_BYTES = 64 << 20  # the service's default
+LOOK_S = 0.01
 MONITOR_MIB_MAX = 200  # DESIGN §5
 GROUP_BY = """
 select merchant_category, count(*) as n, avg(amount) as amount, avg("probabilities[1]") as risk,
@@ -143,15 +143,26 @@ def _records(contract: Contract, digest: str, requests: int, log: FeatureLog) ->
 def _archived(home: Path) -> tuple[float, float, dict[str, Any]]:
     """Peak MiB of the child, seconds that it took from start to end, what it said."""
     started_s = time.monotonic()
-    child = subprocess.Popen(
-        plumbline("log", "archive", "--home", home, "--json"), env=environment(), stdout=subprocess.PIPE, cwd=ROOT
-    )
-    assert child.stdout is not None
-    said = child.stdout.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
+    command = plumbline("log", "archive", "--home", home, "--json")
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, cwd=ROOT) as child:
+        peak = 0.0
+        while child.poll() is None:  # its own high water: what wait4 tells begins with that of this process
+            peak = max(peak, _peak_mib(child.pid))
+            time.sleep(LOOK_S)
+        took_s = time.monotonic() - started_s
+        assert child.stdout is not None
+        said = child.stdout.read()
     assert child.returncode == 0, said
-    return usage.ru_maxrss / 1024, time.monotonic() - started_s, msgspec.json.decode(said)
+    return peak, took_s, msgspec.json.decode(said)
+
+
+def _peak_mib(pid: int) -> float:
+    """High water of resident memory; 0 where the process is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)
 
 
 def _monitored(home: Path) -> tuple[float, float]:
@@ -162,9 +173,7 @@ def _monitored(home: Path) -> tuple[float, float]:
     with Process(plumbline("monitor", "--home", home, "--monitor-port", port), env=settings) as monitor:
         wait_until(lambda: _saved(home), 600, "the monitor's checkpoint at the end of the log")
         took_s = time.monotonic() - started_s
-        status = Path(f"/proc/{monitor.pid}/status").read_text()
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(peak.split()[1]) / 1024, took_s
+        return _peak_mib(monitor.pid), took_s
 
 
 def _saved(home: Path) -> bool:

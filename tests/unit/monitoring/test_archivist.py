@@ -35,6 +35,13 @@ def test_a_pass_archives_and_says_so_and_nothing_waits_any_more(tmp_path: Path) 
     assert (found.waiting_segments, found.waiting_bytes, found.oldest_waiting_s) == (0, 0, None)
 
 
+def test_no_process_is_started_where_nothing_waits(tmp_path: Path) -> None:
+    one = archivist(tmp_path)
+    assert [after_one(one).passes for _ in range(3)] == [1, 1, 1], "the first looks what there is to let go"
+    write_log(tmp_path / "log", epochs=1, requests=5)
+    assert [after_one(one).passes for _ in range(2)] == [2, 2]
+
+
 def test_retention_goes_no_further_than_the_saved_positions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_log(tmp_path / "log", epochs=1)
     monkeypatch.setenv("PLUMBLINE_LOG_RAW_BYTES_MAX", "1")
