@@ -21,6 +21,7 @@ from service.batching import Batcher
 from service.catalogue import Catalogue
 from service.clock import Clock
 from service.drain import Drain
+from service.featurelog.key import deployment_key
 from service.featurelog.segments import Rotation
 from service.featurelog.writer import FeatureLog
 from service.http.admin import Admin
@@ -120,6 +121,7 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
         pool=Pool(Registry(settings.registry_root), threads=settings.model_threads),
         wires=languages.wires,
         telemetry=telemetry,
+        privacy_key=deployment_key(settings.privacy_key_path, make=settings.privacy_key_file is None),
     )
     rules = BatchRules(
         max_batch_rows=settings.max_batch_rows,

@@ -36,3 +36,14 @@ class LogUnwritable(FeatureLogError):
 
     def __str__(self) -> str:
         return f"{self.place}: cannot be written ({self.reason}); the loss is counted as log_dropped"
+
+
+class KeyInvalid(FeatureLogError):
+    """The key under which personal values are hashed cannot be used. An operator must put it in its place."""
+
+    def __init__(self, place: str, found: str) -> None:
+        super().__init__(place, found)
+        self.place, self.found = place, found
+
+    def __str__(self) -> str:
+        return f"{self.place}: found {self.found}, expected a file of at least 16 bytes with the privacy key; nothing is served"
