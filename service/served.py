@@ -10,7 +10,7 @@ from models.session import Session
 from models.tensors import Array
 from service.featurelog.privacy import PrivateBlocks, private_features, private_tensors
 from service.featurelog.record import Schema
-from service.rows import BlockPlan, InputPlan, Inputs, OutputPlan, PlainTensors, Table
+from service.rows import BlockPlan, InputPlan, Inputs, Matrix, OutputPlan, PlainTensors, Table, whole_tensor
 
 
 class ServedVersion:
@@ -22,12 +22,15 @@ class ServedVersion:
         "blocks",
         "codecs",
         "contract",
+        "floats",
         "header",
         "hidden",
+        "numbers",
         "outputs",
         "pin",
         "schema",
         "session",
+        "whole",
     )
 
     def __init__(self, loaded: LoadedVersion, privacy_key: bytes = b"") -> None:
@@ -35,6 +38,12 @@ class ServedVersion:
         self.pin: Pin = loaded.pin
         self.contract: Contract = loaded.contract
         self.session: Session = loaded.session
+        self.floats = Matrix.fits(self.contract)
+        # so no value of a request is anything but a number, unless it is a fault
+        self.numbers = (
+            self.floats and self.contract.tabular and not any(column.nullable for column in self.contract.features)
+        )
+        self.whole = whole_tensor(self.contract)
         private = private_features(self.contract.features)
         self.blocks: BlockPlan | PrivateBlocks = (
             BlockPlan(self.contract.features) if private is None else PrivateBlocks(self.contract.features, privacy_key)
