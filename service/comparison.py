@@ -68,9 +68,7 @@ def same(kind: Kind, recorded: Values, replayed: Values) -> Mask:
 
 def distances(recorded: Values, replayed: Values) -> Distances:
     """|replayed − recorded| of numbers; infinite where only one side is finite, NaN where neither is."""
-    a, b = (
-        np.where(side.null, np.nan, side.cells.astype(np.float64, copy=False)) for side in (recorded, replayed)
-    )
+    a, b = (np.where(side.null, np.nan, side.cells.astype(np.float64, copy=False)) for side in (recorded, replayed))
     finite_a, finite_b = np.isfinite(a), np.isfinite(b)
     with np.errstate(invalid="ignore", over="ignore"):
         found: Distances = np.where(finite_a & finite_b, np.abs(b - a), np.where(finite_a == finite_b, np.nan, np.inf))

@@ -16,7 +16,8 @@ numbers = st.one_of(st.floats(), st.sampled_from([0.0, -0.0, 1.0, math.nan, math
 texts = st.sampled_from(["oslo", "rome", None])
 integers = st.one_of(st.integers(-(2**63), 2**63 - 1), st.sampled_from([0, 1]))
 rows_ = st.lists(
-    st.tuples(st.tuples(numbers, texts, integers), st.tuples(numbers, texts, integers), st.sampled_from("abc")), max_size=30
+    st.tuples(st.tuples(numbers, texts, integers), st.tuples(numbers, texts, integers), st.sampled_from("abc")),
+    max_size=30,
 )
 
 
@@ -88,7 +89,12 @@ def test_a_number_against_none_has_no_distance_and_is_the_worst() -> None:
     found.add([RowKey("r", row) for row in range(6)], [values(Kind.FLOAT, cells)], [values(Kind.FLOAT, other)])
     (output,) = found.outputs
     assert (output.equal, output.unlike, output.spread.n, output.spread.largest) == (2, 3, 1, 4.0)
-    assert [(one.key.row, one.distance) for one in output.worst] == [(1, math.inf), (2, math.inf), (5, math.inf), (0, 4.0)]
+    assert [(one.key.row, one.distance) for one in output.worst] == [
+        (1, math.inf),
+        (2, math.inf),
+        (5, math.inf),
+        (0, 4.0),
+    ]
 
 
 def test_changes_of_class_are_counted_by_what_became_what() -> None:
