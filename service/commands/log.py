@@ -16,6 +16,7 @@ MEMBERS = {
         "service.commands.log_replay:replay",
         "Recorded inputs through a version, compared with what was answered.",
     ),
+    "archive": ("service.commands.log_archive:archive", "Sealed segments become Parquet; what is too old goes."),
     "verify": ("service.commands.log_verify:verify", "Check every frame and the ledger."),
 }
 

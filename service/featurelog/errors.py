@@ -38,6 +38,39 @@ class LogUnwritable(FeatureLogError):
         return f"{self.place}: cannot be written ({self.reason}); the loss is counted as log_dropped"
 
 
+class ManifestInvalid(FeatureLogError):
+    """The archive's manifest cannot be understood: written by a newer version, or by hand."""
+
+    def __init__(self, place: str, found: str, expected: str) -> None:
+        super().__init__(place, found, expected)
+        self.place, self.found, self.expected = place, found, expected
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.found}, expected {self.expected}; nothing was archived and nothing was let go"
+
+
+class PassRunning(FeatureLogError):
+    """Another pass is at work in this archive."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: another pass is at work, expected one at a time; nothing was done"
+
+
+class ArchiveDamaged(FeatureLogError):
+    """A file of the archive is not what the manifest says."""
+
+    def __init__(self, place: str, found: str, expected: str) -> None:
+        super().__init__(place, found, expected)
+        self.place, self.found, self.expected = place, found, expected
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.found}, expected {self.expected}; it was left as it is"
+
+
 class ArchiveBusy(FeatureLogError):
     """The archive changed under the reader each time it was read."""
 

@@ -82,7 +82,10 @@ def snapshot(log_root: Path, archive_root: Path, *, model: str | None = None) ->
                 continue
             hot = _Hot(held, model)
             lost = hot.read(log_root, manifest.position)
-            if any(hole.reason == "segment missing" for hole in lost) and read_manifest(archive_root) != manifest:
+            if (
+                any(hole.reason in ("segment missing", "let go") for hole in lost)
+                and read_manifest(archive_root) != manifest
+            ):
                 continue
             yield Snapshot(tuple(_joined([*sealed, *hot.sources()])), tuple(lost), hot.rows)
             return
