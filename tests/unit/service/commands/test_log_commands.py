@@ -137,12 +137,8 @@ def test_records_that_are_only_in_the_archive_any_more_are_not_silently_left_out
     archive(tmp_path)
     found = say("export")
     assert "were archived and let go; --table requests has their rows" in found.stderr
-    assert len(lines(found)) < 20
-    assert [
-        msgspec.json.encode(row) for row in lines(say("export", "--table", "requests", "--model", "payments"))
-    ] != []
-    after = [msgspec.json.encode(row) for row in lines(say("export", "--table", "requests", "--to", "2025-12-01"))]
-    assert sorted(before) == sorted(after)[-len(before) :] and len(after) == len(before) + 1
+    after = [msgspec.json.encode(row) for row in lines(say("export", "--table", "requests"))]
+    assert set(before) < set(after) and len(after) == len(before) + 1
 
 
 @pytest.mark.parametrize(
