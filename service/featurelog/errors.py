@@ -105,3 +105,14 @@ class HotTooLarge(FeatureLogError):
             f"{self.place}: {self.found_bytes} bytes are not in the archive yet, expected at most {self.most_bytes}; "
             "nothing was read, run `plumbline log archive` first"
         )
+
+
+class KeyInvalid(FeatureLogError):
+    """The key under which personal values are hashed cannot be used. An operator must put it in its place."""
+
+    def __init__(self, place: str, found: str) -> None:
+        super().__init__(place, found)
+        self.place, self.found = place, found
+
+    def __str__(self) -> str:
+        return f"{self.place}: found {self.found}, expected a file of at least 16 bytes with the privacy key; nothing is served"

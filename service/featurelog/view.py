@@ -76,10 +76,9 @@ def _union(table: str, sources: Sequence[Source]) -> str:
 
 def _kinds(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Which kinds of label occur."""
-    counts = connection.execute(
-        f"SELECT {', '.join(f'count({name})' for name in LABEL_COLUMNS)} FROM feedback"
-    ).fetchone()
-    return [name for name, n in zip(LABEL_COLUMNS, counts or (), strict=False) if n]
+    counted = ", ".join(f"count({name})" for name in LABEL_COLUMNS)
+    (counts,) = connection.execute(f"SELECT {counted} FROM feedback").fetchall()
+    return [name for name, n in zip(LABEL_COLUMNS, counts, strict=True) if n]
 
 
 def _text(value: str) -> str:
