@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from service.commands.log_erase import erase
 from service.commands.output import FOUND_FAULT, home_option, json_option, settings_of, speaks_plainly
 from service.featurelog.chunk import Run
 from service.featurelog.ledger import audit
@@ -20,6 +21,9 @@ RECORDS_A_READ = 10_000
 @click.group()
 def log() -> None:
     """Read and check the feature log."""
+
+
+log.add_command(erase)
 
 
 def _runs(root: Path) -> Iterator[Run]:
