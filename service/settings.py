@@ -165,6 +165,20 @@ class Settings(BaseSettings):
     log_fsync_interval_s: float = Field(
         default=0.5, gt=0, le=1, description="Longest time that a record stays without fsync."
     )
+    log_raw_keep_h: float = Field(
+        default=24,
+        ge=0,
+        description="Hours that a log segment stays after it was archived and read by the monitor.",
+    )
+    log_raw_bytes_max: int = Field(
+        default=2 << 30,
+        ge=0,
+        description="Bytes of log segments above which archived ones go before that; 0: no limit. What is not archived stays.",
+    )
+    archive_keep_days: int = Field(default=0, ge=0, description="Days that the archive keeps; 0: for ever.")
+    archive_bytes_max: int = Field(
+        default=50 << 30, ge=0, description="Bytes of the archive above which its oldest files go; 0: no limit."
+    )
     on_log_failure: Literal["serve", "refuse"] = Field(
         default="serve", description="Log unwritable: answer and count the loss (serve), or answer 503 (refuse)."
     )
@@ -185,6 +199,10 @@ class Settings(BaseSettings):
     @property
     def privacy_key_path(self) -> Path:
         return self.privacy_key_file or self.home / "keys" / "privacy.key"
+
+    @property
+    def archive_root(self) -> Path:
+        return self.home / "archive"
 
     @property
     def workers_root(self) -> Path:

@@ -1,4 +1,4 @@
-"""Records as rows of Arrow tables: what the archive holds and what a query sees of hot data (FORMAT.md §7); ● no I/O.
+"""Records as rows of Arrow tables: what the archive holds and what a query sees of hot data (FORMAT.md §7).
 
 Laws
 - Every request, shadow and feedback record becomes at least one row, every instance of a request exactly one; a record without
