@@ -9,6 +9,7 @@ Laws
 - What could not be reached is named in the receipt and in the answer, never passed over.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,12 +21,15 @@ from uuid import uuid4
 
 from msgspec.structs import replace as changed
 
+from models.disk import Disk
 from service.featurelog import erase_segments
+from service.featurelog.archive_files import ArchiveFiles
+from service.featurelog.erase_archive import ArchiveEraser
 from service.featurelog.erase_segments import Named, Rows
-from service.featurelog.errors import ErasureBusy, WhereInvalid
+from service.featurelog.errors import ErasureBusy, PassRunning, WhereInvalid
 from service.featurelog.files import SegmentFile, list_segments, list_writers
 from service.featurelog.matching import Matcher
-from service.featurelog.reach import Reach, reached
+from service.featurelog.reach import LOOK_AGAIN_S, Reach, reached
 from service.featurelog.receipt import BEGUN, DONE, INCOMPLETE, Changed, Receipt, Receipts, clause_mark, sha256_of
 from service.featurelog.record import Request
 from service.featurelog.where import identifiers, parse, terms
@@ -55,35 +59,62 @@ class Report:
     unread_frames: int = 0
     receipt: Path | None = None
 
+
+Segments = Sequence[tuple[str, SegmentFile]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to go: requests by id and, by segment, by frame; followers by segment; rows by file of the archive."""
+
+    named: Named
+    requests: Mapping[Path, Mapping[int, tuple[Request, Rows]]]
+    followers: Mapping[Path, int]
+    archived: Mapping[str, int]
+    archived_followers: Mapping[str, int]
+    unread: int
+
     @property
-    def found(self) -> int:
-        return self.counts.get("requests", 0) + self.counts.get("archived_rows", 0)
+    def counts(self) -> dict[str, int]:
+        return {
+            "requests": len(self.named.ids),
+            "rows": self.named.rows,
+            "followers": sum(self.followers.values()),
+            "archived_rows": sum(self.archived.values()),
+            "archived_followers": sum(self.archived_followers.values()),
+        }
 
-
-Hits = dict[Path, dict[int, tuple[Request, Rows]]]
+    def files(self, archive: Path) -> set[Path]:
+        """All that would be written again."""
+        sealed = {archive / name for name in {*self.archived, *self.archived_followers}}
+        return {*self.requests, *self.followers, *sealed}
 
 
 class Eraser:
     """One erasure in one home."""
 
-    def __init__(self, home: Path, order: Order, *, wait_s: float) -> None:
-        """Raises WhereInvalid."""
+    def __init__(self, home: Path, order: Order, *, wait_s: float, disk: Disk | None = None) -> None:
+        """`disk` is how the log and the archive are changed. Raises WhereInvalid."""
         self._home, self._order, self._wait_s = home, order, wait_s
         self._matcher = Matcher(parse(order.where), order.key)
         self._receipts = Receipts(home / "receipts")
+        self._disk = disk or Disk()
+        self._files = ArchiveFiles(home / "archive", self._disk)
         self._step: Callable[[str], None] = lambda _: None
 
     def dry_run(self) -> Report:
         """What an erasure would take now; nothing is changed, and nobody is asked to rotate."""
-        found = [(name, one) for name, place in list_writers(self._home / "log") for one in list_segments(place)]
-        named, hits, unread = self._find(found)
-        followers = sum(self._followers(one.path, named) for _, one in found)
-        return Report(self._counts(named, followers), len(hits), unread_frames=unread)
+        segments = [(name, one) for name, place in list_writers(self._home / "log") for one in list_segments(place)]
+        plan = self._plan(segments, self._archive())
+        return Report(plan.counts, len(plan.files(self._files.root)), unread_frames=plan.unread)
 
     def run(self) -> Report:
-        """Erases. Raises WhereInvalid, ErasureBusy."""
-        with self._alone(), reached(self._home / "log", self._wait_s) as reach:
+        """Erases. Raises WhereInvalid, ErasureBusy, PassRunning."""
+        with self._alone(), self._archive_held(), reached(self._home / "log", self._wait_s) as reach:
             return self._run(reach)
+
+    def _archive(self) -> ArchiveEraser:
+        return ArchiveEraser(self._files, self._matcher, self._order.model)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -95,87 +126,119 @@ class Eraser:
                 raise ErasureBusy(str(self._receipts.root)) from error
             yield
 
+    @contextmanager
+    def _archive_held(self) -> Iterator[None]:
+        """Waits for a pass that runs."""
+        end_s = time.monotonic() + self._wait_s
+        while True:
+            held = self._files.locked()
+            try:
+                held.__enter__()
+            except PassRunning:
+                if time.monotonic() >= end_s:
+                    raise
+                time.sleep(LOOK_AGAIN_S)
+                continue
+            try:
+                yield
+            finally:
+                held.__exit__(None, None, None)
+            return
+
     def _run(self, reach: Reach) -> Report:
-        for directory in {segment.path.parent for _, segment in reach.segments}:
-            for left in directory.glob(f"*{erase_segments.ASIDE}"):  # of an erasure that was cut short
-                left.unlink()
-        named, hits, unread = self._find(reach.segments)
+        archive = self._archive()
+        self._tidy(reach, archive)
         mark = clause_mark(self._order.key, self._order.model, self._order.where)
         receipt = self._receipts.begun(mark)
+        plan = self._plan(reach.segments, archive, finishing=receipt is not None)
         missed = tuple(str(path.relative_to(self._home)) for path in reach.missed)
-        if receipt is None and not named.ids:
-            return Report(self._counts(named, 0), 0, missed, self._remains(), unread)
-        receipt = self._begin(receipt, mark, reach, named, hits)
+        missed += tuple(f"archive/{name}" for name in sorted(archive.damaged))
+        if receipt is None and not plan.named.ids:
+            return Report(plan.counts, 0, missed, self._remains(), plan.unread)
+        receipt = self._begin(receipt, mark, reach, plan)
         self._step("begun")
-        self._erase(reach, named, hits)
+        self._erase(reach, plan, archive)
         remains = self._remains()
         receipt = changed(
             receipt,
             state=INCOMPLETE if missed else DONE,
-            files={name: changed(one, after=sha256_of(self._home / name)) for name, one in receipt.files.items()},
+            files=self._afterwards(receipt, archive),
             missed=missed,
             remains=remains,
-            unread_frames=unread,
+            unread_frames=plan.unread,
             finished_at=_now(),
         )
         place = self._receipts.save(receipt)
-        return Report(receipt.counts, len(receipt.files), missed, remains, unread, place)
+        return Report(receipt.counts, len(receipt.files), missed, remains, plan.unread, place)
 
-    def _find(self, segments: Sequence[tuple[str, SegmentFile]]) -> tuple[Named, Hits, int]:
-        """Which requests match. Raises WhereInvalid, also for a column that is nowhere."""
-        named, hits, unread, looked = Named(), Hits(), 0, False
+    def _afterwards(self, receipt: Receipt, archive: ArchiveEraser) -> dict[str, Changed]:
+        """The files of the receipt as they are now, and those that took the place of others."""
+        files = {name: changed(one, after=sha256_of(self._home / name)) for name, one in receipt.files.items()}
+        new = [f"archive/{name}" for name in archive.written if (self._home / "archive" / name).exists()]
+        return files | {name: Changed("", sha256_of(self._home / name)) for name in new}
+
+    def _tidy(self, reach: Reach, archive: ArchiveEraser) -> None:
+        """Takes away what an erasure or a pass that was cut short left beside its work."""
+        for directory in {segment.path.parent for _, segment in reach.segments}:
+            for left in directory.glob(f"*{erase_segments.ASIDE}"):
+                left.unlink()
+        archive.sweep()
+
+    def _plan(self, segments: Segments, archive: ArchiveEraser, *, finishing: bool = False) -> Plan:
+        """Everything that the clause names. Raises WhereInvalid, also for a column that is nowhere."""
+        named, requests, unread, looked = Named(), {}, 0, False
         for writer, segment in segments:
             content = erase_segments.read(segment.path)
             unread += content.unread
             found = erase_segments.matching(content, writer, segment, self._matcher, self._order.model)
             looked = looked or any(isinstance(payload, Request) for _, payload in content.frames)
             if found:
-                hits[segment.path] = found
+                requests[segment.path] = found
             for record, rows in found.values():
                 named.add(record.request_id, rows)
-                named.requests += rows is None
                 named.rows += record.rows if rows is None else len(rows)
+        archived = archive.find(named)
         nowhere = [term.column for term in terms(self._matcher.clause) if term.column not in self._matcher.met]
-        if looked and nowhere:
+        if (looked or archive.looked) and nowhere and not finishing:
             raise WhereInvalid(f"column {nowhere[0]!r}", "a column that is in the log (dropped features are not)")
-        return named, hits, unread
+        counted = {segment.path: self._followers(segment.path, named) for _, segment in segments if named.ids}
+        followers = {path: n for path, n in counted.items() if n}
+        return Plan(named, requests, followers, archived, archive.followers(named.ids), unread)
 
     def _followers(self, path: Path, named: Named) -> int:
-        return len(erase_segments.replaced_followers(erase_segments.read(path), named.ids)) if named.ids else 0
+        return len(erase_segments.replaced_followers(erase_segments.read(path), named.ids))
 
-    def _counts(self, named: Named, followers: int) -> dict[str, int]:
-        return {"requests": len(named.ids), "rows": named.rows, "followers": followers}
-
-    def _begin(self, receipt: Receipt | None, mark: str, reach: Reach, named: Named, hits: Hits) -> Receipt:
+    def _begin(self, receipt: Receipt | None, mark: str, reach: Reach, plan: Plan) -> Receipt:
         """On disk before anything is changed."""
-        followers, paths = 0, set(hits)
-        for _, segment in reach.segments:
-            if more := self._followers(segment.path, named):
-                followers, paths = followers + more, paths | {segment.path}
-        paths |= {
-            path for _, segment in reach.segments for path in [segment.path.with_name(segment.path.name + ".torn")]
-        }
-        files = {str(path.relative_to(self._home)): Changed(sha256_of(path)) for path in sorted(paths) if path.exists()}
+        torn = {_torn(segment.path) for _, segment in reach.segments}
+        paths = sorted(path for path in plan.files(self._files.root) | torn if path.exists())
+        files = {str(path.relative_to(self._home)): Changed(sha256_of(path)) for path in paths}
         receipt = receipt or Receipt(uuid4().hex[:12], _now(), self._order.by, mark)
-        before, now = Counter(receipt.counts), Counter(self._counts(named, followers))
-        counts = dict(before + now if receipt.state == INCOMPLETE else before | now)  # begun: it counted these too
-        receipt = changed(receipt, state=BEGUN, counts=counts, files={**files, **receipt.files})
+        before, now = Counter(receipt.counts), Counter(plan.counts)
+        counts = before + now if receipt.state == INCOMPLETE else before | now  # begun: it counted these too
+        receipt = changed(
+            receipt, state=BEGUN, counts={name: counts[name] for name in now}, files={**files, **receipt.files}
+        )
         self._receipts.save(receipt)
         return receipt
 
-    def _erase(self, reach: Reach, named: Named, hits: Hits) -> None:
+    def _erase(self, reach: Reach, plan: Plan, archive: ArchiveEraser) -> None:
+        """Followers before requests, by which they are found."""
         for _, segment in reach.segments:
             content = erase_segments.read(segment.path)
-            if changes := erase_segments.replaced_followers(content, named.ids):
-                erase_segments.rewrite(segment.path, changes, content.damage)
+            if changes := erase_segments.replaced_followers(content, plan.named.ids):
+                erase_segments.rewrite(segment.path, changes, content.damage, self._disk)
                 self._step("followers")
+        archive.erase_followers(plan.archived_followers, plan.named.ids)
+        self._step("archived followers")
         for _, segment in reach.segments:
-            torn = segment.path.with_name(segment.path.name + ".torn")
-            torn.unlink(missing_ok=True)
+            self._disk.unlink(_torn(segment.path))
             content = erase_segments.read(segment.path)
-            changes = erase_segments.replaced_requests(content, hits.get(segment.path, {}))
-            if erase_segments.rewrite(segment.path, changes, content.damage):
+            changes = erase_segments.replaced_requests(content, plan.requests.get(segment.path, {}))
+            if erase_segments.rewrite(segment.path, changes, content.damage, self._disk):
                 self._step("requests")
+        archive.erase_requests(plan.archived)
+        self._step("archived requests")
 
     def _remains(self) -> tuple[str, ...]:
         """The files in which a value still stands that the clause names, where it names nothing but values."""
@@ -185,6 +248,10 @@ class Eraser:
             return ()
         files = (path for path in sorted(self._home.rglob("*")) if path.is_file())
         return tuple(str(path.relative_to(self._home)) for path in files if _holds(path, needles))
+
+
+def _torn(segment: Path) -> Path:
+    return segment.with_name(f"{segment.name}.torn")
 
 
 def _holds(path: Path, needles: Sequence[bytes]) -> bool:

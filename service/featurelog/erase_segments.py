@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.durable import sync_directory, write_durably
-from service.featurelog.columns import request_rows
+from models.disk import Disk
+from service.featurelog.columns import request_layout, request_rows
 from service.featurelog.erasing import without_record, without_rows
 from service.featurelog.errors import RecordInvalid
 from service.featurelog.files import SegmentFile
@@ -27,10 +27,9 @@ Rows = set[int] | None
 
 @dataclass(slots=True)
 class Named:
-    """What an erasure takes: requests by id, and how much was counted."""
+    """What an erasure takes: requests by id, and how many rows that is in segments."""
 
     ids: dict[str, Rows] = field(default_factory=dict)
-    requests: int = 0
     rows: int = 0
 
     def add(self, request_id: str, rows: Rows) -> None:
@@ -68,6 +67,8 @@ def matching(
 ) -> dict[int, tuple[Request, Rows]]:
     """The requests that match, by the offset of their frame, and which of their rows. Raises WhereInvalid."""
     schemas = {payload.id: payload for _, payload in content.frames if isinstance(payload, Schema)}
+    for schema in schemas.values():
+        matcher.declared(request_layout(schema).names)
     by_schema: dict[int, list[tuple[Frame, Request]]] = defaultdict(list)
     for frame, payload in content.frames:
         if isinstance(payload, Request) and model in (None, payload.model):
@@ -133,7 +134,7 @@ def replaced_requests(content: Content, hits: Mapping[int, tuple[Request, Rows]]
     return changes
 
 
-def rewrite(path: Path, changes: Mapping[int, bytes], blank: list[tuple[int, int]]) -> bool:
+def rewrite(path: Path, changes: Mapping[int, bytes], blank: list[tuple[int, int]], disk: Disk) -> bool:
     """The segment with these frames in place of what stood there, and zeros for `blank`; False where that is what it is."""
     before = path.read_bytes()
     data = bytearray(before)
@@ -144,10 +145,17 @@ def rewrite(path: Path, changes: Mapping[int, bytes], blank: list[tuple[int, int
     if data == before:
         return False
     aside = path.with_name(path.name + ASIDE)
-    write_durably(aside, bytes(data))
+    descriptor = disk.create(aside)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[disk.write(descriptor, view) :]
+        disk.fsync(descriptor)
+    finally:
+        disk.close(descriptor)
     status = path.stat()
     shutil.copymode(path, aside)
     os.utime(aside, ns=(status.st_atime_ns, status.st_mtime_ns))  # its age decides when it is let go
-    aside.rename(path)
-    sync_directory(path.parent)
+    disk.rename(aside, path)
+    disk.sync_directory(path.parent)
     return True

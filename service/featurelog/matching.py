@@ -5,7 +5,7 @@ Laws
 - Where a clause asks what a column cannot answer (an order of hashes, a text of a number) it is refused, not taken as false.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from models.contract import Privacy
 from service.featurelog.errors import WhereInvalid
 from service.featurelog.privacy import hashed
-from service.featurelog.where import Clause, Literal, Term, evaluate
+from service.featurelog.where import Clause, Literal, Term, evaluate, terms
 
 Mask = npt.NDArray[np.bool_]
 _OPERATORS = {"=": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
@@ -31,20 +31,28 @@ class Matcher:
         self.clause, self._key = clause, key
         self.met: set[str] = set()
 
-    def rows(self, table: pa.Table, private: Mapping[str, Privacy], **constants: str) -> Mask:
-        """Which rows; `constants` are columns of one value. Raises WhereInvalid."""
+    def declared(self, names: Iterable[str]) -> None:
+        """Rows that have these columns were looked for, whether or not some are there."""
+        folded = {name.casefold() for name in names}
+        self.met |= {term.column for term in terms(self.clause) if term.column.casefold() in folded}
+
+    def rows(self, table: pa.Table, private: Mapping[str, Privacy] | None, **constants: str) -> Mask:
+        """Which rows; `constants` are columns of one value. `private` None: it is not known which features are, so that a text
+        is compared both as it is and hashed. Raises WhereInvalid."""
         columns = {name.casefold(): name for name in table.column_names}
 
         def fulfils(term: Term) -> Mask:
             name = term.column if term.column in table.column_names else columns.get(term.column.casefold())
             if name is not None:
                 self.met.add(term.column)
-                return self._column(term, table[name], private.get(name.removeprefix("feature.")))
+                privacy = None if private is None else private.get(name.removeprefix("feature."), Privacy.KEEP)
+                return self._column(term, table[name], privacy)
             if term.column in constants:
                 self.met.add(term.column)
-                return self._column(term, pa.chunked_array([pa.repeat(constants[term.column], len(table))]), None)
-            nothing = term.op == "null" and not term.negated
-            return np.full(len(table), nothing and private.get(term.column) is not Privacy.DROP)
+                return self._column(
+                    term, pa.chunked_array([pa.repeat(constants[term.column], len(table))]), Privacy.KEEP
+                )
+            return np.zeros(len(table), dtype=np.bool_)
 
         found: Mask = evaluate(self.clause, fulfils)
         return found
@@ -59,6 +67,8 @@ class Matcher:
         answer: Mask
         if privacy is Privacy.HASH:
             literals = self._hashes(term)
+        elif privacy is None and pa.types.is_string(column.type) and term.op in ("=", "!=", "in"):
+            literals = (*self._hashes(term), *(literal for literal in literals if isinstance(literal, str)))
         answer = _compared(term, column, literals)
         found: Mask = there & (~answer if term.negated else answer)
         return found

@@ -7,7 +7,7 @@
 
 Laws
 - A clause that is not of this form is refused, with the place where it ends to be one.
-- A null fulfils `is null` and nothing else; so does a column that the rows do not have.
+- A null fulfils `is null` and nothing else; a column that the rows do not have fulfils nothing.
 """
 
 import re
