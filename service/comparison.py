@@ -159,19 +159,31 @@ class OutputComparison:
         shares = {"rows": self.rows, "equal": self.equal, "agreement": self.equal / self.rows if self.rows else None}
         if not self.is_number:
             return {"output": self.name, "kind": self.kind.value, **shares, "changes": dict(self.changes.most_common())}
-        quantiles = {f"p{round(100 * q)}": self.spread.quantile(q) for q in QUANTILES}
-        most = self.spread.largest if self.spread.n else None
-        difference = {**quantiles, "max": most}
-        return {"output": self.name, "kind": self.kind.value, **shares, "difference": difference, "unlike": self.unlike}
+        about = {**shares, **_difference(self.spread), "unlike": self.unlike}
+        return {"output": self.name, "kind": self.kind.value, **about}
 
 
 @dataclass(slots=True)
 class Segment:
-    """Rows that have something in common; `furthest` by output, of finite distances."""
+    """Rows that have something in common; equal classes and distances of numbers by output."""
 
     rows: int = 0
     equal: int = 0
-    furthest: dict[str, float] = field(default_factory=dict)
+    agreed: Counter[str] = field(default_factory=Counter)
+    spreads: dict[str, Spread] = field(default_factory=dict)
+
+    def add(self, output: OutputComparison, equal: Mask, far: Distances) -> None:
+        """The rows of this segment."""
+        self.agreed[output.name] += int(equal.sum())
+        if output.is_number:
+            self.spreads.setdefault(output.name, Spread()).add(far[np.isfinite(far)])
+
+    def as_json(self, name: str) -> dict[str, Any]:
+        outputs = {
+            output: {"agreement": n / self.rows, **_difference(self.spreads.get(output))}
+            for output, n in self.agreed.items()
+        }
+        return {"segment": name, "rows": self.rows, "equal": self.equal, "outputs": outputs}
 
 
 class Comparison:
@@ -199,19 +211,17 @@ class Comparison:
         self.rows += len(keys)
         self.equal += int(whole.sum())
         if segments is not None:
-            self._divide(np.asarray(segments, dtype=object), whole, far)
+            self._divide(np.asarray(segments, dtype=object), whole, equal, far)
 
-    def _divide(self, names: npt.NDArray[Any], whole: Mask, far: Sequence[Distances]) -> None:
+    def _divide(self, names: npt.NDArray[Any], whole: Mask, equal: Sequence[Mask], far: Sequence[Distances]) -> None:
         for name in dict.fromkeys(names.tolist()):
             known = name in self.segments or len(self.segments) < SEGMENTS_MAX
             segment = self.segments.setdefault(name if known else OTHER, Segment())
             here = names == name
             segment.rows += int(here.sum())
             segment.equal += int(whole[here].sum())
-            for output, distance in zip(self.outputs, far, strict=True):
-                finite = distance[here & np.isfinite(distance)]
-                if output.is_number and len(finite):
-                    segment.furthest[output.name] = max(segment.furthest.get(output.name, 0.0), float(finite.max()))
+            for output, mask, distance in zip(self.outputs, equal, far, strict=True):
+                segment.add(output, mask[here], distance[here])
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -219,14 +229,8 @@ class Comparison:
             "equal": self.equal,
             "outputs": [output.as_json() for output in self.outputs],
             "segments": [
-                {
-                    "segment": name,
-                    "rows": segment.rows,
-                    "equal": segment.equal,
-                    "agreement": segment.equal / segment.rows,
-                    "difference_max": segment.furthest,
-                }
-                for name, segment in sorted(self.segments.items(), key=lambda item: item[1].equal / item[1].rows)
+                segment.as_json(name)
+                for name, segment in sorted(self.segments.items(), key=lambda item: (-item[1].rows, item[0]))
             ],
             "worst": [
                 {
@@ -241,6 +245,14 @@ class Comparison:
                 for one in output.worst
             ],
         }
+
+
+def _difference(spread: Spread | None) -> dict[str, Any]:
+    """Of numbers; empty for classes."""
+    if spread is None:
+        return {}
+    quantiles = {f"p{round(100 * q)}": spread.quantile(q) for q in QUANTILES}
+    return {"difference": {**quantiles, "max": spread.largest if spread.n else None}}
 
 
 def _value(side: Values, place: int) -> Any:

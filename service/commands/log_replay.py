@@ -16,7 +16,7 @@ from models.manifest import BASELINE, CONTRACT
 from models.pool import Pool
 from models.registry import Registry
 from service.commands.log_export import conditions_of
-from service.commands.log_options import from_option, to_option
+from service.commands.log_options import from_option, to_option, while_listened_to
 from service.commands.log_query import ROWS_A_BATCH, asked_plainly
 from service.commands.output import (
     CANNOT,
@@ -169,6 +169,19 @@ def _tell(pin: Pin, done: list[Replayed], as_json: bool) -> None:
         for one in done
         if one.is_same and (one.comparison.rows != one.comparison.equal or one.not_replayed[Reason.RUN_FAILED])
     ]
+    with while_listened_to():
+        _print(pin, done, as_json)
+    if broken:
+        raise SystemExit(FOUND_FAULT)
+    if not any(one.comparison.rows for one in done):
+        click.echo(
+            f"plumbline: no recorded row of {pin.name} could be compared with {pin.ref}, expected at least one",
+            err=True,
+        )
+        raise SystemExit(CANNOT)
+
+
+def _print(pin: Pin, done: list[Replayed], as_json: bool) -> None:
     if as_json:
         report = {
             "model": pin.name,
@@ -180,14 +193,6 @@ def _tell(pin: Pin, done: list[Replayed], as_json: bool) -> None:
     else:
         for one in done:
             _tell_one(pin, one)
-    if broken:
-        raise SystemExit(FOUND_FAULT)
-    if not any(one.comparison.rows for one in done):
-        click.echo(
-            f"plumbline: no recorded row of {pin.name} could be compared with {pin.ref}, expected at least one",
-            err=True,
-        )
-        raise SystemExit(CANNOT)
 
 
 def _as_json(one: Replayed) -> dict[str, Any]:
@@ -220,11 +225,27 @@ def _tell_one(pin: Pin, one: Replayed) -> None:
     if told["rows"]:
         click.echo()
         say_rows([_output_row(output) for output in told["outputs"]], as_json=False)
-    for title, rows in (("segments", told["segments"]), ("worst rows", told["worst"])):
+    for title, rows in (
+        ("segments", [_segment_row(segment) for segment in told["segments"]]),
+        ("worst rows", [{name: _short(value) for name, value in row.items()} for row in told["worst"]]),
+    ):
         if rows:
             click.echo(f"\n{title}")
             say_rows(rows, as_json=False)
     click.echo()
+
+
+def _segment_row(segment: dict[str, Any]) -> dict[str, Any]:
+    """Of a class the share that agrees, of a number how far nine of ten rows lie apart at most."""
+    outputs = {
+        name: f"≤ {_short(one['difference']['p90'])}" if "difference" in one else f"{one['agreement']:.2%}"
+        for name, one in segment["outputs"].items()
+    }
+    return {"segment": segment["segment"], "rows": segment["rows"], **outputs}
+
+
+def _short(value: object) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _output_row(output: dict[str, Any]) -> dict[str, Any]:

@@ -118,6 +118,11 @@ def _joined(sources: list[Source]) -> Iterator[Source]:
         yield Source(*place, paths)
 
 
+def empty_file(schema: pa.Schema, held: ExitStack) -> str:
+    """An open Parquet file without rows. (An empty Arrow table would import pandas: a second.)"""
+    return _Writing(schema, held).close()
+
+
 class _Writing:
     """A temporary Parquet file that grows."""
 
