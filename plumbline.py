@@ -11,13 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import click
 import httpx
 
 from models.example import example_body
+from service.commands.lazy import LazyGroup
 from service.release import RELEASE
 
 COMMANDS = {
@@ -48,26 +48,7 @@ class GaveUp(Exception):
         return f"the {self.part} cannot run here, it said why above (exit code {self.code})"
 
 
-class FrontDoor(click.Group):
-    """A group whose members are looked up in COMMANDS."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["up", *COMMANDS]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return super().get_command(ctx, cmd_name)
-        module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [("up", "Service and monitor together."), *((name, text) for name, (_, text) in COMMANDS.items())]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
-
-
-@click.group(cls=FrontDoor)
+@click.group(cls=LazyGroup, members=COMMANDS)
 @click.version_option(RELEASE)
 def main() -> None:
     """Plumbline: model serving that knows when it drifts.

@@ -118,6 +118,14 @@ class Settings(BaseSettings):
         ge=0,
         description="space held back, so that on a full disk events and checkpoints can still be written; 0: none",
     )
+    archive_interval_s: float = Field(
+        60.0,
+        ge=0,
+        description="pause between looks for sealed segments, which a process of its own archives; 0: nobody looks",
+    )
+    archive_timeout_s: float = Field(
+        1800.0, gt=0, description="longest that one pass may take; then it is killed, and the next one goes on"
+    )
     healthy_tick_age_s: float = Field(30.0, gt=0, description="age of the last good tick above which /healthz says 503")
 
     @classmethod

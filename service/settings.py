@@ -178,6 +178,20 @@ class Settings(BaseSettings):
         description="Space that each worker holds back, so that on a full disk its ledger is still written; with less than "
         "that free, records are dropped and counted as no_space. 0: none.",
     )
+    log_raw_keep_h: float = Field(
+        default=24,
+        ge=0,
+        description="Hours that a log segment stays after it was archived and read by the monitor.",
+    )
+    log_raw_bytes_max: int = Field(
+        default=2 << 30,
+        ge=0,
+        description="Bytes of log segments above which archived ones go before that; 0: no limit. What is not archived stays.",
+    )
+    archive_keep_days: int = Field(default=0, ge=0, description="Days that the archive keeps; 0: for ever.")
+    archive_bytes_max: int = Field(
+        default=50 << 30, ge=0, description="Bytes of the archive above which its oldest files go; 0: no limit."
+    )
     on_log_failure: Literal["serve", "refuse"] = Field(
         default="serve",
         description="Log unwritable: answer and count the loss (serve), or answer 503 (refuse; not with log_durability "
@@ -200,6 +214,10 @@ class Settings(BaseSettings):
     @property
     def log_root(self) -> Path:
         return self.home / "log"
+
+    @property
+    def archive_root(self) -> Path:
+        return self.home / "archive"
 
     @property
     def workers_root(self) -> Path:

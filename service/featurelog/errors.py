@@ -36,3 +36,72 @@ class LogUnwritable(FeatureLogError):
 
     def __str__(self) -> str:
         return f"{self.place}: cannot be written ({self.reason}); the loss is counted as log_dropped"
+
+
+class ManifestInvalid(FeatureLogError):
+    """The archive's manifest cannot be understood: written by a newer version, or by hand."""
+
+    def __init__(self, place: str, found: str, expected: str) -> None:
+        super().__init__(place, found, expected)
+        self.place, self.found, self.expected = place, found, expected
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.found}, expected {self.expected}; nothing was archived and nothing was let go"
+
+
+class PassRunning(FeatureLogError):
+    """Another pass is at work in this archive."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: another pass is at work, expected one at a time; nothing was done"
+
+
+class ArchiveDamaged(FeatureLogError):
+    """A file of the archive is not what the manifest says."""
+
+    def __init__(self, place: str, found: str, expected: str) -> None:
+        super().__init__(place, found, expected)
+        self.place, self.found, self.expected = place, found, expected
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.found}, expected {self.expected}; it was left as it is"
+
+
+class ArchiveBusy(FeatureLogError):
+    """The archive changed under the reader each time it was read."""
+
+    def __init__(self, place: str, tries: int) -> None:
+        super().__init__(place, tries)
+        self.place, self.tries = place, tries
+
+    def __str__(self) -> str:
+        return f"{self.place}: changed {self.tries} times while it was read, expected a pass a minute; ask again"
+
+
+class SealedFileMissing(FeatureLogError):
+    """The archive's manifest names a file that is not there: rows are gone."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: not found, expected because the archive's manifest names it; nothing was read"
+
+
+class HotTooLarge(FeatureLogError):
+    """More of the log waits for the archiver than a query may copy."""
+
+    def __init__(self, place: str, found_bytes: int, most_bytes: int) -> None:
+        super().__init__(place, found_bytes, most_bytes)
+        self.place, self.found_bytes, self.most_bytes = place, found_bytes, most_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"{self.place}: {self.found_bytes} bytes are not in the archive yet, expected at most {self.most_bytes}; "
+            "nothing was read, run `plumbline log archive` first"
+        )

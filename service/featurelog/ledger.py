@@ -1,7 +1,7 @@
 """Does the log add up? Walks every segment and holds the records against the writers' own accounts (P3).
 
-Law: for every epoch, the records before an account are what the account says; what stands behind the newest account was
-written by a writer that died before the next one, and counts as it stands.
+Law: for every epoch, the records before an account, with those of segments that were let go, are what the account says; what
+stands behind the newest account was written by a writer that died before the next one, and counts as it stands.
 """
 
 from collections import Counter
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from service.featurelog.chunk import Chunk, Run
+from service.featurelog.floors import archive_of, load_manifest
 from service.featurelog.reader import LogReader
 from service.featurelog.record import Ledger, Outcome, Request
 
@@ -64,7 +65,7 @@ class Audit:
 
 def audit(root: Path) -> Audit:
     """Reads the whole log once; memory does not grow with it."""
-    accounts: dict[tuple[str, int], _Account] = {}
+    accounts = _let_go(root)
     gaps: list[str] = []
     corrupt: list[str] = []
     differences: list[str] = []
@@ -76,6 +77,15 @@ def audit(root: Path) -> Audit:
             records = "" if lost.records is None else f", {lost.records} records"
             (gaps if lost.reason in ("gap", "segment missing") else corrupt).append(where + records)
     return _sum(accounts, tuple(gaps), tuple(corrupt), tuple(differences))
+
+
+def _let_go(root: Path) -> dict[tuple[str, int], _Account]:
+    """What stood in segments that were archived and let go, and what their writers said last. Raises ManifestInvalid."""
+    found = {}
+    for name, archived in load_manifest(archive_of(root)).accounts.items():
+        writer, _, epoch = name.partition("/")
+        found[writer, int(epoch)] = _Account(Counter(archived.gone), archived.ledger, Counter(archived.gone))
+    return found
 
 
 def _chunks(root: Path) -> Iterator[Chunk]:

@@ -6,6 +6,7 @@ Laws
   sees the writers side by side, not one after the other.
 - Damage is a value (`Lost`), never an exception; an unfinished frame at the end of the newest segment is waited for.
 - Of a record that stands there twice after a failed fsync (FORMAT.md §2) one is handed out, also after damage and restarts.
+- Segments that retention let go are no hole to a reader that begins there; one that was on its way is told ("let go").
 """
 
 from bisect import bisect_right
@@ -17,8 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from service.featurelog.chunk import Chunk, Lost, Position, Positions, Run
-from service.featurelog.errors import RecordInvalid
+from service.featurelog.errors import FeatureLogError, RecordInvalid
 from service.featurelog.files import SegmentFile, list_segments, list_writers
+from service.featurelog.floors import floors
 from service.featurelog.framing import FRAME_BYTES, PAYLOAD_BYTES_MAX, Damage, Frame, scan
 from service.featurelog.record import Again, Head, Record, Schema, Seal, decode
 
@@ -58,9 +60,21 @@ class _Cursor:
 class LogReader:
     """Follows every writer directory under `root`; not thread-safe; opens files only while it reads them."""
 
-    def __init__(self, root: Path, positions: Positions | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        positions: Positions | None = None,
+        *,
+        until: Mapping[str, tuple[int, int]] | None = None,
+        seqs: Mapping[str, int] | None = None,
+    ) -> None:
+        """`until`: only these writers, each to the end of this sealed segment; may be raised between two reads. `seqs`: what is
+        expected at the positions, where they are the beginning of a segment.
+        """
         self._root = root
         self._start = dict(positions or {})
+        self._until = until
+        self._seqs = seqs or {}
         self._cursors: dict[str, _Cursor] = {}
 
     @property
@@ -68,6 +82,10 @@ class LogReader:
         """Where the next read starts; only what was handed out counts."""
         handed = {writer: cursor.handed for writer, cursor in self._cursors.items()}
         return {**self._start, **handed}
+
+    def next_seq(self, writer: str) -> int | None:
+        """What is expected behind all that was read of this writer; None where the numbering is not known."""
+        return self._cursors[writer].expected_seq if writer in self._cursors else None
 
     def lag_bytes(self) -> int:
         """Bytes in the log behind the positions: how far the reader is behind."""
@@ -97,9 +115,9 @@ class LogReader:
 
     def _discover(self) -> None:
         for writer, directory in list_writers(self._root):
-            if writer not in self._cursors:
+            if writer not in self._cursors and (self._until is None or writer in self._until):
                 position = self._start.get(writer, (0, 0, 0))
-                cursor = _Cursor(writer, directory, position, handed=position)
+                cursor = _Cursor(writer, directory, position, self._seqs.get(writer), handed=position)
                 self._cursors[writer] = cursor
                 _resume(cursor)
 
@@ -130,13 +148,35 @@ class LogReader:
         while not cursor.ready and cursor.more:
             segments = list_segments(cursor.directory)
             here = next((s for s in segments if s.key >= cursor.position[:2]), None)
-            if here is None:
+            if here is None or (self._until is not None and here.key > self._until[cursor.writer]):
                 cursor.more = False
                 return
             if here.key != cursor.position[:2]:
+                if self._past_floor(cursor, lost):
+                    continue
                 _enter(cursor, here, lost)
-            cursor.void_from = _void_from(cursor, segments, here)
-            self._read_segment(cursor, here, last=here is segments[-1], lost=lost)
+            try:
+                cursor.void_from = _void_from(cursor, segments, here)
+                self._read_segment(cursor, here, last=here is segments[-1] and self._until is None, lost=lost)
+            except FileNotFoundError:  # let go since it was listed
+                if not self._past_floor(cursor, lost):
+                    raise
+
+    def _past_floor(self, cursor: _Cursor, lost: list[Lost]) -> bool:
+        """Goes on behind what was archived and let go; only a reader that was before it on its way has missed something."""
+        try:
+            floor = floors(self._root).get(cursor.writer)
+        except (FeatureLogError, OSError):  # then what is missing is a hole
+            return False
+        epoch, number, _ = cursor.position
+        if floor is None or floor.begin <= (epoch, number):
+            return False
+        if epoch > 0:
+            lost.append(Lost(cursor.writer, epoch, number, None, "let go"))
+        if floor.begin[0] != epoch:
+            cursor.schemas = {}
+        cursor.position, cursor.expected_seq = (*floor.begin, 0), floor.seq
+        return True
 
     def _read_segment(self, cursor: _Cursor, segment: SegmentFile, *, last: bool, lost: list[Lost]) -> None:
         start = cursor.position[2]

@@ -1,0 +1,77 @@
+"""`plumbline log query "select …"`: SQL over sealed and hot data together."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import duckdb
+
+from service.commands.log_options import while_listened_to
+from service.commands.output import CANNOT, home_option, settings_of, speaks_plainly
+from service.commands.rows_output import FORMATS, write_rows
+from service.featurelog.view import MEMORY_BYTES, database, quoted_at
+
+ROWS_A_BATCH = 10_000
+WRONG_USE = 2
+_ANSWERING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)  # MULTI: pivot
+# What is wrong with the machine or the files, not with the question.
+_OURS = (duckdb.OutOfMemoryException, duckdb.IOException, duckdb.InternalException, duckdb.FatalException)
+
+
+@contextmanager
+def asked_plainly() -> Iterator[None]:
+    """DuckDB's own sentence, which names the place: exit code 2 where the question is wrong, 3 where it cannot be answered."""
+    try:
+        yield
+    except duckdb.Error as error:
+        click.echo(f"plumbline: {error}", err=True)
+        raise SystemExit(CANNOT if isinstance(error, _OURS) else WRONG_USE) from error
+
+
+def one_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
+    """Raises click.UsageError unless it is one question."""
+    statements = connection.extract_statements(quoted_at(sql))
+    if len(statements) != 1 or statements[0].type not in _ANSWERING:
+        kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
+        raise click.UsageError(f"SQL: {kinds}, expected one SELECT; the log is only read")
+    return connection.sql(statements[0].query)
+
+
+@click.command()
+@click.argument("sql")
+@click.option("--model", help="Only this model: its own columns and types.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="How the rows are written.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="To this file, whole or not at all.")
+@click.option(
+    "--memory-mb",
+    type=click.IntRange(min=64),
+    default=MEMORY_BYTES >> 20,
+    show_default=True,
+    help="Memory of the database; what does not fit goes to TMPDIR.",
+)
+@home_option
+@speaks_plainly
+def query(sql: str, model: str | None, form: str, out: Path | None, memory_mb: int, home: Path | None) -> None:
+    """SQL (DuckDB's) over what is archived and what is not yet, together.
+
+    Views: requests, shadows, feedback, labels (one a row), labelled (answered requests with their known label). One row an
+    instance; features and outputs are columns. The log is only read.
+
+    \b
+    plumbline log query "select version, avg(probability), count(*) from requests where model = 'payments' group by all"
+    plumbline log query "select * from labelled" --model payments --format parquet --out train.parquet
+    """
+    settings = settings_of(home)
+    with (
+        while_listened_to(),
+        asked_plainly(),
+        database(settings.home, model=model, memory_bytes=memory_mb << 20) as found,
+    ):
+        connection, snapshot = found
+        for hole in snapshot.lost:
+            click.echo(
+                f"plumbline: not readable: {hole.writer} epoch {hole.epoch} segment {hole.number}: {hole.reason}",
+                err=True,
+            )
+        write_rows(one_statement(connection, sql).to_arrow_reader(ROWS_A_BATCH), form, out)

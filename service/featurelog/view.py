@@ -1,0 +1,106 @@
+"""The log as SQL: views over a snapshot, in a database that is nowhere but in memory.
+
+Laws
+- A view has every row of the snapshot once; `requests`, `shadows` and `feedback` have the columns of the archive (FORMAT.md §7)
+  behind `model`, `version` and `date`, `labels` and `labelled` those of labels.py.
+- Whoever asks reads the log and nothing else: no other file, no network, no extension; no setting can be changed.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import pyarrow as pa
+
+from service.featurelog.columns import FEEDBACK, FEEDBACK_FIELDS, REQUEST_FIELDS, REQUESTS, SHADOW_FIELDS, SHADOWS
+from service.featurelog.labels import LABEL_COLUMNS, LABELS, labelled
+from service.featurelog.snapshot import Snapshot, Source, snapshot
+
+MEMORY_BYTES = 1 << 30  # of DuckDB's own buffers; what does not fit goes to TMPDIR
+_TABLES = ((REQUESTS, REQUEST_FIELDS), (SHADOWS, SHADOW_FIELDS), (FEEDBACK, FEEDBACK_FIELDS))
+
+
+@contextmanager
+def database(
+    home: Path, *, model: str | None = None, memory_bytes: int = MEMORY_BYTES
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Snapshot]]:
+    """The views over the log of this home, and what they stand on. Raises FeatureLogError."""
+    with (
+        snapshot(home / "log", home / "archive", model=model) as found,
+        TemporaryDirectory(prefix="plumbline-") as spill,
+        duckdb.connect(":memory:", config=_settings(memory_bytes, spill)) as connection,
+    ):
+        connection.execute("SET TimeZone = 'UTC'")
+        for table, fields in _TABLES:
+            connection.register(f"no_{table}", fields.empty_table())
+            connection.execute(f"CREATE VIEW {table} AS {_union(table, found.sources)}")
+        connection.execute(f"CREATE VIEW labels AS {LABELS}")
+        connection.execute(f"CREATE VIEW labelled AS {labelled(_kinds(connection))}")
+        paths = [path for source in found.sources for path in source.paths]
+        connection.execute(f"SET allowed_paths = [{', '.join(map(_text, paths))}]")
+        # The second: what an open file that was unlinked meanwhile has as its name; one that was not goes by its own.
+        connection.execute(f"SET allowed_directories = [{_text(spill)}, '/dev/fd']")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection, found
+
+
+def _settings(memory_bytes: int, spill: str) -> dict[str, str | bool]:
+    return {
+        "memory_limit": f"{memory_bytes}B",
+        "temp_directory": spill,
+        "python_enable_replacements": False,  # a variable of ours is no table of yours
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+
+
+def rows_of(source: Source) -> str:
+    """SELECT of one version's rows, with its own columns and types."""
+    folders = (
+        "" if source.table == FEEDBACK else f"{_text(source.model)} AS model, {_text(source.version)} AS version, "
+    )
+    paths = ", ".join(map(_text, source.paths))
+    read = f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
+    return f'SELECT {folders}"at"::DATE AS date, * FROM {read}'
+
+
+def _union(table: str, sources: Sequence[Source]) -> str:
+    """By name: a column that a version does not have is null there."""
+    folders = "" if table == FEEDBACK else "NULL::VARCHAR AS model, NULL::VARCHAR AS version, "
+    empty = f"SELECT {folders}NULL::DATE AS date, * FROM no_{table}"
+    return " UNION ALL BY NAME ".join([empty, *(rows_of(source) for source in sources if source.table == table)])
+
+
+def _kinds(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Which kinds of label occur."""
+    counts = connection.execute(
+        f"SELECT {', '.join(f'count({name})' for name in LABEL_COLUMNS)} FROM feedback"
+    ).fetchone()
+    return [name for name, n in zip(LABEL_COLUMNS, counts or (), strict=False) if n]
+
+
+def _text(value: str) -> str:
+    """A literal of SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def quoted_at(sql: str) -> str:
+    """`at` is a word of DuckDB's own language and a column of ours: wherever it stands alone it is the column."""
+    data = sql.encode()
+    starts = list(duckdb.tokenize(sql))  # in bytes
+    ends = [*(start for start, _ in starts), len(data)][1:]
+    words = [data[start:end].strip() for (start, _), end in zip(starts, ends, strict=True)]
+    out, done = b"", 0
+    for place, ((start, kind), word) in enumerate(zip(starts, words, strict=True)):
+        following = words[place + 1].lower() if place + 1 < len(words) else b""
+        if kind == duckdb.token_type.keyword and word.lower() == b"at" and following not in (b"(", b"time"):
+            out, done = out + data[done:start] + b'"at"', start + 2
+    return (out + data[done:]).decode()
+
+
+def arrow_batches(relation: duckdb.DuckDBPyRelation, rows: int) -> pa.RecordBatchReader:
+    """The result as it is computed."""
+    return relation.to_arrow_reader(rows)

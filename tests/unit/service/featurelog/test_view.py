@@ -1,0 +1,193 @@
+"""The log as SQL: every row once, hot or sealed, whatever the archiver does meanwhile; nothing but the log can be read."""
+
+import math
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from models.contract import Kind
+from service.featurelog import snapshot as snapshot_module
+from service.featurelog.columns import parts
+from service.featurelog.errors import HotTooLarge, SealedFileMissing
+from service.featurelog.reader import LogReader
+from service.featurelog.record import Schema, SchemaColumn
+from service.featurelog.view import database, quoted_at
+from tests.unit.service.featurelog.test_labels import asked, said
+from tests.unit.service.featurelog.writing import chunks, segment
+
+GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "featurelog-1"
+
+
+def archive(home: Path, records_max: int) -> int:
+    """Puts the next records into Parquet files that the manifest names, as a pass does; returns how many it took."""
+    root, path = home / "archive", home / "archive" / "manifest.json"
+    manifest = msgspec.json.decode(path.read_bytes()) if path.exists() else {"files": [], "position": {}}
+    reader = LogReader(home / "log", {name: tuple(place) for name, place in manifest["position"].items()})
+    runs = [run for chunk in chunks(reader) for run in chunk.runs][:records_max]
+    for run in runs:
+        for part in parts(run):
+            folder = f"{part.table}/model={part.model}/version={part.version}" if part.model else part.table
+            name = f"{folder}/date={part.date}/{len(manifest['files'])}.parquet"
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(part.rows, root / name)
+            manifest["files"].append({"path": name, "table": part.table})
+    manifest["position"] = reader.positions
+    path.with_suffix(".new").write_bytes(msgspec.json.encode(manifest))
+    path.with_suffix(".new").rename(path)
+    return sum(len(run.records) for run in runs)
+
+
+def ask(home: Path, sql: str, **given: Any) -> list[tuple[Any, ...]]:
+    with database(home, **given) as (connection, _):
+        return [tuple(row.values()) for row in connection.sql(quoted_at(sql)).to_arrow_table().to_pylist()]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    shutil.copytree(GOLDEN, tmp_path / "log")
+    return tmp_path
+
+
+def written(home: Path, epoch: int, ids: range) -> None:
+    """One more epoch of the writer."""
+    schema = Schema(0, "payments", "1", "sha256:1", (SchemaColumn("x", Kind.INT),), ())
+    segment(home / "log", [(0, schema), *((seq, asked(seq, f"n-{seq}", 2)) for seq in ids)], epoch=epoch)
+
+
+def test_hot_and_sealed_look_the_same(home: Path) -> None:
+    everything = "select * from requests order by writer, epoch, seq, row"
+    hot = [repr(row) for row in ask(home, everything)]
+    assert len(hot) == 16
+    assert archive(home, 1000) > 0
+    with database(home) as (_, found):
+        assert found.hot_rows == 0
+    assert [repr(row) for row in ask(home, everything)] == hot
+    assert ask(home, "select count(*) from labelled") == [(3,)]
+
+
+def test_a_row_is_seen_once_while_the_archiver_works(home: Path) -> None:
+    for epoch in range(3, 30):
+        written(home, epoch, range(20))
+    keys = "select count(*), count(distinct (writer, epoch, seq, row)) from requests"
+    (expected,) = ask(home, keys)
+    assert expected[0] == expected[1]
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            shutil.rmtree(home / "archive", ignore_errors=True)
+            archive(home, 1 << 30)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        seen = []
+        while len(seen) < 10:
+            try:
+                seen += ask(home, keys)
+            except (SealedFileMissing, snapshot_module.ArchiveBusy):
+                continue  # the thread takes whole archives away, which no archiver does
+    finally:
+        stop.set()
+        thread.join()
+    assert set(seen) == {expected}
+
+
+def test_what_is_read_stays_when_its_files_go(home: Path) -> None:
+    archive(home, 1000)
+    with database(home) as (connection, _):
+        shutil.rmtree(home / "archive")
+        shutil.rmtree(home / "log")
+        assert connection.execute("select count(*) from requests").fetchall() == [(16,)]
+
+
+def test_a_file_that_the_manifest_names_and_is_gone_is_told(home: Path) -> None:
+    archive(home, 1000)
+    gone = next((home / "archive").rglob("*.parquet"))
+    gone.unlink()
+    with pytest.raises(SealedFileMissing, match=gone.name), database(home):
+        pass
+
+
+def test_a_log_that_the_archiver_never_took_is_refused_not_copied(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot_module, "HOT_BYTES_MAX", 100)
+    with pytest.raises(HotTooLarge, match="plumbline log archive"), database(home):
+        pass
+
+
+def test_one_model_has_its_own_columns(home: Path) -> None:
+    with database(home, model="images") as (connection, _):
+        assert "amount" not in connection.sql("select * from requests").columns
+        assert connection.execute("select distinct model from requests").fetchall() == [("images",)]
+        assert connection.execute("select count(*) from feedback").fetchall() == [(4,)]
+
+
+def test_values_come_back_as_they_were(home: Path) -> None:
+    rows = ask(
+        home,
+        "select amount, count, \"returning\", city, score from requests where version = '1' and score is not null order by row",
+    )
+    assert rows[0] == (12.5, -3, True, "oslo", 0.25)
+    assert math.isnan(rows[1][0]) and rows[1][1] == 2**63 - 1 and rows[1][4] == math.inf
+    assert rows[2][:4] == (-math.inf, -(2**63), False, "Ålesund 🐟") and str(rows[2][4]) == "-0.0"
+
+
+def test_an_empty_home_has_empty_views(tmp_path: Path) -> None:
+    for view in ("requests", "shadows", "feedback", "labels", "labelled"):
+        assert (
+            ask(tmp_path, f"select * from {view} where at is null" if view != "labels" else "select * from labels")
+            == []
+        )
+
+
+def test_models_whose_columns_disagree_are_still_one_view(tmp_path: Path) -> None:
+    for number, kind in enumerate((Kind.INT, Kind.FLOAT, Kind.BOOL)):
+        schema = Schema(0, f"m{number}", "1", "sha256:1", (SchemaColumn("x", kind),), ())
+        segment(tmp_path / "log", [(0, schema), (0, asked(1, "a", 1))], epoch=number + 1)
+    assert [row[0] for row in ask(tmp_path, "select model from requests order by model")] == ["m0", "m1", "m2"]
+    assert ask(tmp_path, "select x from requests", model="m2") == [(False,)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from read_csv('/etc/passwd')",
+        "select * from read_text('/etc/passwd')",
+        "copy (select 1) to '/tmp/never.csv'",
+        "attach '/tmp/never.db'",
+        "install httpfs",
+        "set enable_external_access = true",
+        "set memory_limit = '100GB'",
+        "select * from '/etc/passwd'",
+    ],
+)
+def test_nothing_but_the_log_can_be_read_or_written(home: Path, sql: str) -> None:
+    with database(home) as (connection, _), pytest.raises(duckdb.Error):
+        connection.execute(sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "quoted"),
+    [
+        ("select at from r", 'select "at" from r'),
+        ("select max(AT), r.at from r where at > 3", 'select max("at"), r."at" from r where "at" > 3'),
+        ("select at at time zone 'UTC'", "select \"at\" at time zone 'UTC'"),
+        ("select 'at', \"at\" -- at\n, état, at", 'select \'at\', "at" -- at\n, état, "at"'),
+        ("select at", 'select "at"'),
+        ("select at,", 'select "at",'),
+    ],
+)
+def test_at_is_a_column(sql: str, quoted: str) -> None:
+    assert quoted_at(sql) == quoted
+
+
+def test_a_hole_in_hot_data_is_told(home: Path) -> None:
+    segment(home / "log", [(0, said(1, "a", 0, 1.0, 1)), (5, said(2, "b", 0, 1.0, 1))], epoch=9)
+    with database(home) as (_, found):
+        assert [hole.records for hole in found.lost if hole.reason == "gap"] == [4]
