@@ -71,7 +71,7 @@ def join(blocks: Sequence[Block | None], counts: Sequence[int], columns: Sequenc
 def _cells(blocks: Sequence[Block], columns: Sequence[SchemaColumn]) -> Cells:
     """Shape (rows, k)."""
     k = len(columns)
-    narrow = [is_narrow(block, columns) for block in blocks]
+    narrow = [len(block.cells) < block.n * k * CELL_BYTES for block in blocks]  # they are sound: of one of two sizes
     wide = _array([block for block, small in zip(blocks, narrow, strict=True) if not small], "<i8", k)
     if not any(narrow):
         return wide
