@@ -9,7 +9,7 @@ from models.pool import LoadedVersion
 from models.session import Session
 from models.tensors import Array
 from service.featurelog.record import Schema
-from service.rows import BlockPlan, InputPlan, Inputs, OutputPlan, PlainTensors, Table
+from service.rows import BlockPlan, InputPlan, Inputs, Matrix, OutputPlan, PlainTensors, Table, whole_tensor
 
 
 class ServedVersion:
@@ -21,17 +21,26 @@ class ServedVersion:
         "blocks",
         "codecs",
         "contract",
+        "floats",
         "header",
+        "numbers",
         "outputs",
         "pin",
         "schema",
         "session",
+        "whole",
     )
 
     def __init__(self, loaded: LoadedVersion) -> None:
         self.pin: Pin = loaded.pin
         self.contract: Contract = loaded.contract
         self.session: Session = loaded.session
+        self.floats = Matrix.fits(self.contract)
+        # so no value of a request is anything but a number, unless it is a fault
+        self.numbers = (
+            self.floats and self.contract.tabular and not any(column.nullable for column in self.contract.features)
+        )
+        self.whole = whole_tensor(self.contract)
         self.blocks = BlockPlan(loaded.contract.features)
         self._inputs = InputPlan(loaded.contract) if loaded.contract.tabular else None
         self.outputs = OutputPlan(loaded.contract, loaded.pin.ref)

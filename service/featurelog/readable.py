@@ -10,6 +10,7 @@ from models.contract import Kind
 from service.featurelog.chunk import Run
 from service.featurelog.record import Block, Feedback, Ledger, Request, Schema, SchemaColumn, Shadow
 
+_NARROW = "f"
 _FORMATS = {Kind.FLOAT: "d", Kind.INT: "q", Kind.BOOL: "q", Kind.STRING: "q"}
 
 
@@ -30,7 +31,9 @@ def readable(run: Run) -> Iterator[dict[str, Any]]:
 
 def rows(block: Block, columns: Sequence[SchemaColumn]) -> list[dict[str, Any]]:
     """The block's rows by column name; null is None, a code is its text."""
-    unpack = Struct("<" + "".join(_FORMATS[column.kind] for column in columns)).iter_unpack(block.cells)
+    kinds = [column.kind for column in columns]
+    formats = _NARROW * len(kinds) if block.narrow(kinds) else "".join(_FORMATS[kind] for kind in kinds)
+    unpack = Struct("<" + formats).iter_unpack(block.cells)
     text = {(row, place): value for row, place, value in block.text or ()}
     width = len(columns)
     return [

@@ -4,7 +4,7 @@ Law: decode(encode(r)) == r for every record, also with NaN, ±inf, null and any
 ignored.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -13,6 +13,7 @@ from models.contract import Kind
 from service.featurelog.errors import RecordInvalid
 
 FORMAT = 1
+CELL_BYTES, NARROW_CELL_BYTES = 8, 4  # narrow: numbers that the client sent as FP32 or FP16, without a loss
 MODEL_NAME_CHARS_MAX = 64  # a name that is not ours is the client's text: bounded before it is written
 
 
@@ -37,12 +38,17 @@ class SkewKind(StrEnum):
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """n rows as a matrix of 8-byte cells (FORMAT.md §4)."""
+    """n rows as a matrix of cells (FORMAT.md §4)."""
 
     n: int
     cells: bytes
     nulls: bytes | None = None
     text: list[tuple[int, int, str]] | None = None
+
+    def narrow(self, kinds: Sequence[Kind]) -> bool:
+        """Are the cells f32, by their length? Only floats are ever narrow; `kinds` of the columns."""
+        size = self.n * len(kinds) * NARROW_CELL_BYTES
+        return size > 0 and len(self.cells) == size and all(kind is Kind.FLOAT for kind in kinds)
 
 
 class Problem(msgspec.Struct, frozen=True, array_like=True, gc=False):
