@@ -17,7 +17,7 @@ from models.pool import Pool
 from models.registry import Registry
 from service.commands.log_export import conditions_of
 from service.commands.log_options import from_option, to_option, while_listened_to
-from service.commands.log_query import ROWS_A_BATCH, asked_plainly
+from service.commands.log_query import ROWS_A_BATCH, asked_plainly, tell_gaps
 from service.commands.output import (
     CANNOT,
     FOUND_FAULT,
@@ -83,6 +83,7 @@ def replay(
     served = ServedVersion(Pool(registry, threads=settings.model_threads).load(pin), NO_KEY)
     conditions, given = conditions_of(REQUESTS, from_us=from_us, to_us=to_us, where=where)
     with asked_plainly(), database(settings.home, model=model) as (connection, found):
+        tell_gaps(found, model)
         sources = [s for s in found.sources if s.table == REQUESTS and answered_by in (None, s.version)]
         if sample is not None:
             _choose(connection, sample, conditions, given)
