@@ -13,6 +13,7 @@ from service.commands.log_options import from_option, to_option, while_listened_
 from service.commands.log_query import ROWS_A_BATCH, asked_plainly
 from service.commands.output import home_option, settings_of, speaks_plainly
 from service.commands.rows_output import opened, write_rows
+from service.featurelog.floors import load_manifest
 from service.featurelog.reader import LogReader
 from service.featurelog.view import MEMORY_BYTES, database, quoted_at
 
@@ -52,11 +53,17 @@ def export(form: str, table: str | None, labelled: bool, out: Path | None, home:
     settings = settings_of(home)
     with while_listened_to(), asked_plainly():
         if table == RECORDS:
+            _say_what_is_gone(settings.archive_root)
             with opened(out) as file:
                 for line in _records(settings.log_root, Filter.of(**chosen)):
                     file.write(line + b"\n")
         else:
             write_table(settings.home, table, form, out, chosen)
+
+
+def _say_what_is_gone(archive_root: Path) -> None:
+    if gone := load_manifest(archive_root).let_go.segments:
+        click.echo(f"plumbline: {gone} segments were archived and let go; --table requests has their rows", err=True)
 
 
 def _records(root: Path, wanted: Filter) -> Iterator[bytes]:
