@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from monitoring.alert import Phase
 from monitoring.pulse import Pulse
-from monitoring.status import ArmStatus, CheckStatus, Status, VersionStatus
+from monitoring.status import ArchiveStatus, ArmStatus, CheckStatus, Status, VersionStatus
 
 PREFIX = "plumbline_monitor"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -66,6 +66,7 @@ class StatusCollector(Collector):
         yield from _alerts(versions)
         yield from _outbox(status)
         yield from _log(status)
+        yield from _archive(status.archive)
 
 
 def _newest(versions: Iterable[VersionStatus]) -> Iterable[VersionStatus]:
@@ -165,6 +166,47 @@ def _log(status: Status) -> Iterator[Metric]:
     yield _single(_counter("checkpoints", "Checkpoints written.", ()), loop.checkpoints)
     yield _single(_gauge("keys", "Versions × arms that are counted.", ()), loop.keys)
     yield _single(_gauge("state_bytes", "Bytes that the counts can grow to.", ()), loop.state_bytes)
+
+
+def _archive(archive: ArchiveStatus) -> Iterator[Metric]:
+    yield _single(_counter("archive_passes", "Passes of the archive, failed ones included.", ()), archive.passes)
+    failures = _counter("archive_failures", "Passes that failed; what was committed before stays.", ("reason",))
+    for reason, n in archive.failures.items():
+        failures.add_metric([reason], n)
+    yield failures
+    let_go = _counter("archive_let_go", "Log segments and archive files that retention took away.", ("what",))
+    let_go.add_metric(["segments"], archive.let_go_segments)
+    let_go.add_metric(["files"], archive.let_go_files)
+    yield let_go
+    for name, help_, n in (
+        ("archived_segments", "Log segments archived.", archive.segments),
+        ("archived_rows", "Rows archived.", archive.rows),
+        ("archived_raw_bytes", "Bytes of the log segments that were archived.", archive.segment_bytes),
+        ("archived_bytes", "Bytes that they are in the archive.", archive.file_bytes),
+        ("archive_lost_records", "Records found lost while archiving.", archive.lost_records),
+        ("archive_lost_holes", "Holes of unknown size found while archiving.", archive.lost_holes),
+        (
+            "archive_malformed_blocks",
+            "Tables of rows that contradict their schema: null in the archive.",
+            archive.malformed,
+        ),
+    ):
+        yield _single(_counter(name, help_, ()), n)
+    for name, help_, value in (
+        ("archive_pass_seconds", "What the last pass took.", archive.took_s),
+        ("archive_damaged_files", "Files of the archive that the last pass found damaged.", archive.damaged_files),
+        (
+            "archive_waiting_segments",
+            "Sealed log segments that are not archived.",
+            archive.waiting_segments,
+        ),
+        ("archive_waiting_bytes", "Bytes of them.", archive.waiting_bytes),
+    ):
+        yield _single(_gauge(name, help_, ()), value)
+    oldest = _gauge("archive_oldest_waiting_timestamp_seconds", "When the oldest of them was last written.", ())
+    if archive.oldest_waiting_s is not None:
+        oldest.add_metric([], archive.oldest_waiting_s)
+    yield oldest
 
 
 def _gauge(name: str, help_: str, labels: tuple[str, ...]) -> GaugeMetricFamily:

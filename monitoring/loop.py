@@ -23,7 +23,8 @@ from monitoring.pulse import Pulse
 from monitoring.references import References
 from monitoring.rules import Rules
 from monitoring.state import State
-from monitoring.status import LoopStatus, OutboxStatus, Status, log_of, unrouted_of, versions_of
+from monitoring.status import ArchiveStatus, LoopStatus, OutboxStatus, Status, log_of, unrouted_of, versions_of
+from service.featurelog.chunk import Positions
 
 STATUS_EVERY_S = 1.0  # a status is built for readers that look every few seconds
 
@@ -45,15 +46,18 @@ class Loop:
         checkpoint_interval_s: float,
         offer: Callable[[tuple[str, ...]], None],
         outbox_status: Callable[[], OutboxStatus],
+        archive_status: Callable[[], ArchiveStatus] = ArchiveStatus,
     ) -> None:
         self._intake, self._references, self._outbox, self._checkpoints = intake, references, outbox, checkpoints
         self._pulse, self._rules, self._checkpoint_interval_s = pulse, rules, checkpoint_interval_s
-        self._offer, self._outbox_status = offer, outbox_status
+        self._offer, self._outbox_status, self._archive_status = offer, outbox_status, archive_status
         self._state = State()
         self._saved_s = self._shown_s = float("-inf")
         self._unsaved = self._caught_up = False
         self._ticks = self._errors = self._saves = 0
         self._last_error = ""
+        self.saved_positions: Positions = {}
+        """Of the last checkpoint: what lies before them is never read again. Replaced whole, so any thread may look."""
 
     def start(self) -> None:
         """Takes up the last checkpoint, and offers what an earlier run left undelivered."""
@@ -102,7 +106,9 @@ class Loop:
         return self._unsaved and monotonic() - self._saved_s >= self._checkpoint_interval_s
 
     def _save(self) -> None:
-        self._checkpoints.save(self._intake.positions, self._state)
+        positions = self._intake.positions
+        self._checkpoints.save(positions, self._state)
+        self.saved_positions = positions
         self._saved_s, self._unsaved = monotonic(), False
         self._saves += 1
 
@@ -114,6 +120,7 @@ class Loop:
             structlog.get_logger().error("checkpoint_invalid", reason=str(error), kept=str(kept))
             positions, self._state = {}, State()
         self._intake.go_back(positions)
+        self.saved_positions = positions
         self._unsaved = False
 
     def _finish(self) -> None:
@@ -151,6 +158,7 @@ class Loop:
                 state_bytes_max=rules.state_bytes_max,
             ),
             rules=rules,
+            archive=self._archive_status(),
         )
 
 

@@ -113,6 +113,14 @@ class Settings(BaseSettings):
         1000, ge=1, description="undelivered events kept; beyond, new ones are refused and counted"
     )
     outbox_delivered_kept: int = Field(1000, ge=1, description="delivered events kept, so that none is sent again")
+    archive_interval_s: float = Field(
+        60.0,
+        ge=0,
+        description="pause between looks for sealed segments, which a process of its own archives; 0: nobody looks",
+    )
+    archive_timeout_s: float = Field(
+        1800.0, gt=0, description="longest that one pass may take; then it is killed, and the next one goes on"
+    )
     healthy_tick_age_s: float = Field(30.0, gt=0, description="age of the last good tick above which /healthz says 503")
 
     @classmethod

@@ -114,6 +114,32 @@ class LogStatus(msgspec.Struct, frozen=True):
     lost_holes: Mapping[str, int]
 
 
+class ArchiveStatus(msgspec.Struct, frozen=True):
+    """What the archive's passes did since the monitor started; `waiting_…`: sealed segments that are not archived yet, the
+    oldest of them last written at `oldest_waiting_s` since the Unix epoch.
+    """
+
+    passes: int = 0
+    failures: Mapping[str, int] = {}
+    last_error: str = ""
+    took_s: float = 0.0
+    segments: int = 0
+    segment_bytes: int = 0
+    records: int = 0
+    rows: int = 0
+    file_bytes: int = 0
+    lost_records: int = 0
+    lost_holes: int = 0
+    malformed: int = 0
+    merged_files: int = 0
+    let_go_segments: int = 0
+    let_go_files: int = 0
+    damaged_files: int = 0
+    waiting_segments: int = 0
+    waiting_bytes: int = 0
+    oldest_waiting_s: float | None = None
+
+
 class LoopStatus(msgspec.Struct, frozen=True):
     """How the loop itself fares; `keys` and `state_bytes` against their limits."""
 
@@ -136,6 +162,7 @@ class Status(msgspec.Struct, frozen=True):
     log: LogStatus
     loop: LoopStatus
     rules: Rules
+    archive: ArchiveStatus = ArchiveStatus()
 
 
 def versions_of(state: State, rules: Rules) -> tuple[VersionStatus, ...]:

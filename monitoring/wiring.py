@@ -16,6 +16,7 @@ import uvicorn
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from models.registry import Registry
+from monitoring.archivist import Archivist
 from monitoring.checkpoint import Checkpoints
 from monitoring.courier import Courier, CourierStatus
 from monitoring.delivery import Backoff
@@ -87,6 +88,12 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     def outbox_status() -> OutboxStatus:
         return _outbox_status(outbox, settings, courier.status if courier else CourierStatus())
 
+    archivist = Archivist(
+        home,
+        interval_s=settings.archive_interval_s,
+        timeout_s=settings.archive_timeout_s,
+        saved=lambda: loop.saved_positions,
+    )
     pulse = Pulse(_first_status(settings, outbox_status()), settings.healthy_tick_age_s)
     loop = Loop(
         intake=Intake(home / "log", {}, settings.records_max),
@@ -98,6 +105,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         checkpoint_interval_s=settings.checkpoint_interval_s,
         offer=offer,
         outbox_status=outbox_status,
+        archive_status=archivist.status,
     )
     server = _Server(
         uvicorn.Config(
@@ -107,17 +115,17 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     loop.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     carrying = None if courier is None else asyncio.create_task(courier.run())
-    for task in (serving, carrying):
-        if task is not None:
-            task.add_done_callback(
-                lambda _: stop.set()
-            )  # without its page or its courier the monitor ends, and says why
+    archiving = asyncio.create_task(archivist.run()) if settings.archive_interval_s else None
+    for task in (serving, carrying, archiving):
+        if task is not None:  # without its page, its courier or its archivist the monitor ends, and says why
+            task.add_done_callback(lambda _: stop.set())
     ready()
     await loop.run(stop, settings.poll_interval_s)
     server.should_exit = True
     await serving
-    if carrying is not None:
-        await _end(carrying)
+    for other in (archiving, carrying):
+        if other is not None:
+            await _end(other)
     if sender is not None:
         await sender.close()
 

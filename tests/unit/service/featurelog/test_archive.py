@@ -9,19 +9,15 @@ import pytest
 
 from models.disk import Disk
 from service.featurelog.archive_files import ArchiveFiles
-from service.featurelog.archive_plan import Keep
 from service.featurelog.errors import ManifestInvalid, PassRunning
 from service.featurelog.ledger import audit
 from service.featurelog.reader import LogReader
 from service.featurelog.sealed import waiting
-from service.featurelog.segments import Rotation
 from tests.unit.service.featurelog.archiving import (
     DAY_US,
     FOR_EVER,
     START_US,
-    EndingDisk,
     archive,
-    asked,
     manifest_of,
     on_disk,
     rows_in,
@@ -159,44 +155,7 @@ def test_what_is_not_ours_is_not_swept(tmp_path: Path) -> None:
     assert (folder / "notes.parquet").exists()
 
 
-# --- crashes ------------------------------------------------------------------------------------------------------
-
-
-def passes_ended_everywhere(home: Path, fresh: Path, keep: Keep) -> int:
-    """Ends a pass at each border in turn, takes up from there, and holds what is then against a pass that was left alone;
-    returns how many borders there are.
-    """
-    undisturbed = home / "undisturbed"
-    shutil.copytree(fresh, undisturbed)
-    archive(undisturbed, keep=keep)
-    expected, border = rows_in(undisturbed), 0
-    while True:
-        border += 1
-        for after in (False, True):
-            place = home / f"{border}{after}"
-            shutil.copytree(fresh, place)
-            ran_through = True
-            pid = os.fork()
-            if pid == 0:  # a real end of a process: no finally, no flush
-                archive(place, keep=keep, disk=EndingDisk(border, after=after))
-                os._exit(0)
-            ran_through = os.waitpid(pid, 0)[1] == 0
-            seen = rows_in(place)
-            assert len(seen) == len(set(seen)), f"border {border}, after {after}: rows twice before the next pass"
-            archive(place, keep=keep)
-            assert rows_in(place) == expected, f"border {border}, after {after}"
-            assert on_disk(place) == [file.path for file in manifest_of(place).files], f"border {border}, after {after}"
-            assert segments(place) == segments(undisturbed), f"border {border}, after {after}"
-            shutil.rmtree(place)
-            if ran_through:
-                return border - 1
-
-
-def test_a_pass_that_ends_at_any_border_loses_no_row_and_doubles_none(tmp_path: Path) -> None:
-    records = [asked(number, -1, at_us=START_US + number // 2 * DAY_US) for number in range(3)]
-    for some in (records[:2], records[2:]):  # two commits, of which the second closes a day
-        write(tmp_path / "fresh" / "log", some, rotation=Rotation(1, 1e9))
-    assert passes_ended_everywhere(tmp_path, tmp_path / "fresh", NOTHING_STAYS) > 30
+# --- disks (ends at every border: tests/promises/archive_faults.py) ---------------------------------------------------
 
 
 def test_a_full_disk_stops_the_pass_and_the_next_one_finishes_it(tmp_path: Path) -> None:
