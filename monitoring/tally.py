@@ -160,8 +160,9 @@ def _count_rejections(rejected: list[Request], reference: Reference, counts: Cou
         counts[end + Extra.ROWS_REJECTED] += max([request.rows, *(problem.rows for problem in problems)])
         for problem in problems:
             special, place = _PROBLEM_BIN.get(problem.kind), places.get(problem.column)
-            if special is not None and place is not None:
-                counts[reference.starts[place] + special] += problem.rows
+            if special is not None and (place is not None or problem.column):
+                if place is not None:  # a feature that is dropped is not watched
+                    counts[reference.starts[place] + special] += problem.rows
             elif problem.kind is SkewKind.UNKNOWN:
                 counts[end + Extra.UNKNOWN] += problem.rows
             else:

@@ -21,6 +21,7 @@ from service.batching import Batcher
 from service.catalogue import Catalogue
 from service.clock import Clock
 from service.drain import Drain
+from service.featurelog.key import deployment_key
 from service.featurelog.segments import Rotation
 from service.featurelog.writer import FeatureLog
 from service.http.admin import Admin
@@ -175,6 +176,7 @@ def _shared(settings: Settings, languages: Languages, log_class: type[FeatureLog
         pool=Pool(Registry(settings.registry_root), threads=settings.model_threads),
         wires=languages.wires,
         telemetry=telemetry,
+        privacy_key=deployment_key(settings.privacy_key_path, make=settings.privacy_key_file is None),
     )
     return _Shared(settings, telemetry, clock, log, routes, catalogue, Pressure())
 

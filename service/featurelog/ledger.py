@@ -13,7 +13,7 @@ from typing import Any
 from service.featurelog.chunk import Chunk, Run
 from service.featurelog.floors import archive_of, load_manifest
 from service.featurelog.reader import LogReader
-from service.featurelog.record import Ledger, Outcome, Request
+from service.featurelog.record import Erased, Ledger, Outcome, Request
 
 RECORDS_A_READ = 10_000
 
@@ -102,6 +102,8 @@ def _count(account: _Account, run: Run) -> list[str]:
     for seq, record in run.records:
         if isinstance(record, Request):
             account.counted[record.outcome] += 1
+        elif isinstance(record, Erased):
+            account.counted.update([record.outcome] if record.outcome else ())
         elif isinstance(record, Ledger):
             account.said, account.at_said = record, account.counted.copy()
             where = f"{run.writer} epoch {run.epoch} seq {seq}"

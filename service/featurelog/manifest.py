@@ -2,8 +2,8 @@
 
 Laws
 - decode(encode(m)) == m; equal manifests are equal bytes.
-- A step gives a new manifest and leaves the old one as it was; what is taken out of `files` or `kept` is added to `let_go`, or
-  replaced by a file with the same rows.
+- A step gives a new manifest and leaves the old one as it was; what is taken out of `files` or `kept` is added to `let_go` or
+  `erased`, or replaced by a file with the same rows.
 """
 
 from collections import Counter
@@ -130,6 +130,7 @@ class Manifest(msgspec.Struct, frozen=True):
     raw: Mapping[str, Raw] = {}
     accounts: Mapping[str, Account] = {}
     let_go: LetGo = LetGo()
+    erased: Mapping[str, int] = {}
 
     def encode(self) -> bytes:
         """Indented JSON, keys in order."""
@@ -170,6 +171,19 @@ class Manifest(msgspec.Struct, frozen=True):
         gone = {part.path for part in parts}
         kept = (file for file in self.files if file.path not in gone)
         return msgspec.structs.replace(self, files=_sorted((*kept, whole)))
+
+    def with_erased(self, files: Mapping[str, ArchiveFile | None]) -> "Manifest":
+        """Files, by path, as they are without rows that were erased; None where no row stays."""
+        kept = [files.get(file.path, file) for file in self.files]
+        gone = {file.path: files[file.path] for file in self.files if file.path in files}
+        rows = Counter(self.erased)
+        for file in self.files:
+            if file.path in gone:
+                left = gone[file.path]
+                rows[file.table] += file.rows - (left.rows if left else 0)
+        return msgspec.structs.replace(
+            self, files=_sorted(file for file in kept if file is not None), erased=dict(sorted(rows.items()))
+        )
 
     def without_files(self, files: Sequence[ArchiveFile]) -> "Manifest":
         """Files that retention takes away."""

@@ -26,7 +26,7 @@ import msgspec
 
 from models.durable import sync_directory
 from service.featurelog.errors import LogUnwritable
-from service.featurelog.files import list_segments, lock_first_free
+from service.featurelog.files import ROTATE, list_segments, lock_first_free
 from service.featurelog.framing import FRAME_BYTES, PAYLOAD_BYTES_MAX, frame
 from service.featurelog.record import FORMAT, Head, Ledger, Outcome, Record, Request, Schema, Seal, encode
 from service.featurelog.recovery import cut_torn_tail
@@ -244,6 +244,14 @@ class FeatureLog:
         except OSError as error:
             self.last_error = LogUnwritable(str(self.directory), error.strerror or str(error))
 
+    def _rotate_as_asked(self) -> None:
+        """Somebody wants what is written until now to be sealed; asked again where no new segment can be opened."""
+        before = self._number
+        self.flush()
+        self._rotate()
+        if self._number > before:
+            (self.directory / ROTATE).unlink(missing_ok=True)
+
     def _seal(self) -> None:
         """Says that the segment ends here; without it the next segment says so."""
         if self._fd < 0 or self._suspect:
@@ -264,6 +272,8 @@ class FeatureLog:
             await asyncio.sleep(self._interval_s)
             if abs(self._clock_us() - self._ledger_us) >= LEDGER_INTERVAL_US:  # a clock set back must not silence it
                 self.append_ledger()
+            if (self.directory / ROTATE).exists():
+                self._rotate_as_asked()
             if self._dirty:
                 self._dirty = False
                 await self.loop.run_in_executor(self._syncer, self._fsync)
