@@ -23,6 +23,7 @@ class Reason(StrEnum):
     NOTHING_TO_COMPARE = "nothing_to_compare"
     WITHOUT_VALUE = "without_value"
     OUT_OF_RANGE = "out_of_range"
+    ERASED = "erased"
     RUN_FAILED = "run_failed"
 
 
@@ -33,8 +34,9 @@ ABOUT: Mapping[Reason, str] = {
     Reason.NOT_AS_GIVEN: "hold a feature hashed or bucketed, not as it was given",
     Reason.OTHER_KIND: "hold a feature of another kind than the version takes",
     Reason.NOTHING_TO_COMPARE: "have no output that the version has too",
-    Reason.WITHOUT_VALUE: "are null where the version takes none: erased, or malformed",
+    Reason.WITHOUT_VALUE: "are null where the version takes none",
     Reason.OUT_OF_RANGE: "hold a whole number that the version's tensor cannot",
+    Reason.ERASED: "were erased from requests of which others are left",
     Reason.RUN_FAILED: "were refused by the runtime",
 }
 

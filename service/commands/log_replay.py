@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import duckdb
@@ -17,7 +17,7 @@ from models.pool import Pool
 from models.registry import Registry
 from service.commands.log_export import conditions_of
 from service.commands.log_options import from_option, to_option, while_listened_to
-from service.commands.log_query import ROWS_A_BATCH, asked_plainly
+from service.commands.log_query import ROWS_A_BATCH, asked_plainly, tell_gaps
 from service.commands.output import (
     CANNOT,
     FOUND_FAULT,
@@ -37,6 +37,20 @@ from service.replay_plan import ABOUT, Reason, Refused, plan
 from service.served import ServedVersion
 
 NO_KEY = b"no record is written here"  # a version that hashes features asks for a key; replay writes nothing
+
+
+# Rows that a request was asked and that are no longer there; its others still say how many there were.
+_ERASED = """SELECT coalesce(sum(asked - present), 0) FROM (
+    SELECT max("rows") AS asked, count(*) AS present FROM {rows}
+    WHERE outcome = 'answered' AND "row" >= 0 AND {where} GROUP BY writer, epoch, seq)"""
+
+
+class Chosen(NamedTuple):
+    """Conditions of SQL and their parameters; `whole`: they never divide a request."""
+
+    conditions: list[str]
+    given: list[Any]
+    whole: bool
 
 
 @click.command()
@@ -83,11 +97,16 @@ def replay(
     served = ServedVersion(Pool(registry, threads=settings.model_threads).load(pin), NO_KEY)
     conditions, given = conditions_of(REQUESTS, from_us=from_us, to_us=to_us, where=where)
     with asked_plainly(), database(settings.home, model=model) as (connection, found):
+        tell_gaps(found, model)
         sources = [s for s in found.sources if s.table == REQUESTS and answered_by in (None, s.version)]
         if sample is not None:
             _choose(connection, sample, conditions, given)
             conditions = [*conditions, "(writer, epoch, seq) IN (SELECT writer, epoch, seq FROM chosen)"]
-        done = list(_replayed(connection, registry, served, sources, (conditions, given), by))
+        done = list(
+            _replayed(
+                connection, registry, served, sources, Chosen(conditions, given, where is None and sample is None), by
+            )
+        )
     if by is not None and done and not any(one.comparison.segments for one in done if one.comparison.rows):
         raise click.UsageError(f"--by {by}: no such column among {model}'s, expected a feature")
     _tell(pin, done, as_json)
@@ -107,7 +126,7 @@ def _replayed(
     registry: Registry,
     served: ServedVersion,
     sources: list[Source],
-    chosen: tuple[list[str], list[Any]],
+    chosen: Chosen,
     by: str | None,
 ) -> Iterator[Replayed]:
     """One a recorded version and digest."""
@@ -115,18 +134,21 @@ def _replayed(
     bins = _bins(registry, served.pin, by)
     for source in sources:
         rows = f"({rows_of(source)})"
-        where = " AND ".join(["digest = ?", *chosen[0]])
+        where = " AND ".join(["digest = ?", *chosen.conditions])
         digests = connection.execute(
             f"SELECT DISTINCT digest FROM {rows} WHERE digest IS NOT NULL ORDER BY 1"
         ).fetchall()
         for (digest,) in digests:
-            given = [digest, *chosen[1]]
+            given = [digest, *chosen.given]
             found = Replayed(source.version, digest, digest == served.pin.digest, Comparison([]))
             counts = f"""SELECT coalesce(sum("rows") FILTER (outcome = 'answered' AND "row" < 0), 0),
                 count(*) FILTER (outcome != 'answered' AND "row" >= 0), count(*) FILTER (outcome = 'answered' AND "row" >= 0)
                 FROM {rows} WHERE {where}"""
             ((by_digest, unanswered, answered),) = connection.execute(counts, given).fetchall()
             found.not_replayed.update({Reason.BY_DIGEST_ONLY: int(by_digest), Reason.NO_ANSWER: unanswered})
+            if chosen.whole:
+                ((erased,),) = connection.execute(_ERASED.format(rows=rows, where=where), given).fetchall()
+                found.not_replayed[Reason.ERASED] = int(erased)
             columns = connection.sql(f"FROM {rows}").columns
             way = plan(served.contract, _contract(registry, source, digest, served), columns)
             if isinstance(way, Refused):

@@ -107,6 +107,14 @@ def test_a_pivot_and_a_description_are_questions(say: Say) -> None:
     assert "answered" in say("query", "pivot (select version, outcome from requests) on outcome using count(*)").output
 
 
+def test_what_an_answer_does_not_hold_is_told(tmp_path: Path, say: Say) -> None:
+    assert "no row of a model 'paiments'" in say("query", "select 1", "--model", "paiments").stderr
+    assert "no row" not in say("query", "select 1", "--model", "payments").stderr
+    segment(tmp_path / "log", [(0, said(1, "a", 0, 1.0, 1)), (5, said(2, "b", 0, 1.0, 1))], epoch=9)
+    for words in (("query", "select 1"), ("labels",), ("export", "--table", "feedback")):
+        assert "not readable: w0 epoch 9 segment 0: gap, 4 records" in say(*words).stderr
+
+
 # --- export -------------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from struct import pack
 from typing import Any
 
 import msgspec
@@ -11,8 +12,10 @@ from click.testing import CliRunner, Result
 
 from models.contract import Column, Contract, Kind, Tensor
 from service.commands.log import log
+from service.featurelog.record import Block, Outcome, PartRequest, Schema, SchemaColumn
 from tests.onnx_models import install, mixed, mixed_contract, proto
 from tests.unit.service.featurelog.test_view import archive
+from tests.unit.service.featurelog.writing import segment
 from tests.unit.service.serving import ROW, Service, furnish, route, serving
 
 Say = Callable[..., Result]
@@ -168,6 +171,18 @@ def test_inputs_that_cannot_be_asked_again_are_counted_by_reason(tmp_path: Path,
     }
     (images,) = told(say("--model", "image", "--version", "1", "--json", code=3))["recorded"]
     assert images["not_replayed"] == {"by_digest_only": 2}
+
+
+def test_rows_that_were_erased_from_a_request_are_counted(tmp_path: Path, say: Say) -> None:
+    pin = install(tmp_path, "nearly", "1", *proto_of_nearly())
+    column = (SchemaColumn("x", Kind.FLOAT),)
+    schema = Schema(0, "nearly", "1", pin.digest, column, (SchemaColumn("y", Kind.FLOAT),))
+    left = Block(1, pack("<d", 3.0))
+    about = (Outcome.ANSWERED, 200, "", "v1", 0, "nearly", "stable", 0, 1, 3, 0, 0, 0)
+    part = PartRequest(1, "r", *about, left, left, erased=(0, 2))
+    segment(tmp_path / "log", [(0, schema), (0, part)])
+    (found,) = told(say("--model", "nearly", "--version", "1", "--json", code=1))["recorded"]
+    assert (found["rows"], found["not_replayed"], found["worst"][0]["row"]) == (1, {"erased": 2}, 1)
 
 
 def test_a_version_that_is_not_pinned_and_a_column_that_is_none_are_told(tmp_path: Path, say: Say) -> None:
