@@ -167,6 +167,17 @@ class Settings(BaseSettings):
     log_fsync_interval_s: float = Field(
         default=0.5, gt=0, le=1, description="Longest time that a record stays without fsync."
     )
+    log_durability: Durability = Field(
+        default=Durability.PROCESS,
+        description="What an answer waits for: its record is written and survives kill -9 (process), is fsynced and survives "
+        "power loss (disk), or is handed over and written within 100 ms (relaxed: kill -9 of the worker takes what waits).",
+    )
+    log_reserve_bytes: int = Field(
+        default=1 << 20,
+        ge=0,
+        description="Space that each worker holds back, so that on a full disk its ledger is still written; with less than "
+        "that free, records are dropped and counted as no_space. 0: none.",
+    )
     log_raw_keep_h: float = Field(
         default=24,
         ge=0,
@@ -180,17 +191,6 @@ class Settings(BaseSettings):
     archive_keep_days: int = Field(default=0, ge=0, description="Days that the archive keeps; 0: for ever.")
     archive_bytes_max: int = Field(
         default=50 << 30, ge=0, description="Bytes of the archive above which its oldest files go; 0: no limit."
-    )
-    log_durability: Durability = Field(
-        default=Durability.PROCESS,
-        description="What an answer waits for: its record is written and survives kill -9 (process), is fsynced and survives "
-        "power loss (disk), or is handed over and written within 100 ms (relaxed: kill -9 of the worker takes what waits).",
-    )
-    log_reserve_bytes: int = Field(
-        default=1 << 20,
-        ge=0,
-        description="Space that each worker holds back, so that on a full disk its ledger is still written; with less than "
-        "that free, records are dropped and counted as no_space. 0: none.",
     )
     on_log_failure: Literal["serve", "refuse"] = Field(
         default="serve",

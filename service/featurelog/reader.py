@@ -5,8 +5,8 @@ Laws
 - Between writers records come in event-time order as far as every writer with unread data reaches, so a reader that catches up
   sees the writers side by side, not one after the other.
 - Damage is a value (`Lost`), never an exception; an unfinished frame at the end of the newest segment is waited for.
-- Segments that retention let go are no hole to a reader that begins there; one that was on its way is told ("let go").
 - Of a record that stands there twice after a failed fsync (FORMAT.md §2) one is handed out, also after damage and restarts.
+- Segments that retention let go are no hole to a reader that begins there; one that was on its way is told ("let go").
 """
 
 from bisect import bisect_right
