@@ -1,5 +1,6 @@
 """From a file that somebody brings to a registered version: inspect, derive, describe, install."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -7,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from models.contract import Contract
+from models.contract import Contract, Privacy
 from models.derive import derive
 from models.errors import ArtifactMissing
 from models.inspect import inspect
 from models.manifest import BASELINE, CARD, CONTRACT, MODEL
+from models.private import kept_back
 from models.registry import Registry
 from models.session import Session
 from models.tabular import read_table
@@ -34,8 +36,9 @@ def add(
     data: Path | None = None,
     label: str | None = None,
     time: str | None = None,
+    privacy: Mapping[str, Privacy] | None = None,
 ) -> Added:
-    """Registers a graph with the contract and baseline that it and its training data imply.
+    """Registers a graph with the contract and baseline that it and its training data imply; `privacy`: by feature.
 
     Raises ArtifactMissing, ArtifactRefused, ContractInvalid; then nothing was registered.
     """
@@ -45,6 +48,7 @@ def add(
     inspect(graph, ref)
     frame = read_table(data) if data is not None else None
     contract, baseline = derive(Session(graph, ref=ref), ref, frame, label=label, time=time)
+    contract, baseline = kept_back(contract, baseline, privacy or {})
     files = {MODEL: graph, CONTRACT: contract.encode(), CARD: _card(model, data, label)}
     if baseline is not None:
         files[BASELINE] = baseline.encode()

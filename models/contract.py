@@ -9,6 +9,7 @@ Laws
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
+from math import isfinite
 from typing import Self
 
 import msgspec
@@ -30,11 +31,21 @@ class Kind(StrEnum):
     STRING = "string"
 
 
+class Privacy(StrEnum):
+    """What becomes of a feature's values before they are written anywhere (service/featurelog/privacy.py)."""
+
+    KEEP = "keep"
+    DROP = "drop"
+    HASH = "hash"
+    BUCKET = "bucket"
+
+
 class Column(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One named feature or output.
 
     `low` and `high` are the training range (outside it a value is answered and counted, never refused);
     `categories` are the training values of a string column, sorted, or None for free text.
+    `edges` are the inner edges of a bucketed number's bins, ascending, None elsewhere: bin i holds edges[i-1] <= x < edges[i].
     """
 
     name: str
@@ -43,6 +54,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     low: float | None = None
     high: float | None = None
     categories: tuple[str, ...] | None = None
+    privacy: Privacy = Privacy.KEEP
+    edges: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.low is not None and self.high is not None and not self.low <= self.high:
@@ -56,6 +69,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 raise ContractInvalid(
                     f"column {self.name!r}", "categories out of order", "each once, sorted: codes depend on it"
                 )
+        _buckets_are_declared(self)
 
 
 class Tensor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,6 +105,8 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __post_init__(self) -> None:
         _columns_lie_in_tensors("input", self.features, self.inputs)
         _columns_lie_in_tensors("output", self.output_columns, self.outputs)
+        if odd := [column.name for column in self.output_columns if column.privacy is not Privacy.KEEP]:
+            raise ContractInvalid(f"output column {odd[0]!r}", "a privacy", "none: privacy is of features")
         if not self.inputs or not self.outputs:
             raise ContractInvalid("contract", "no tensor", "at least one input and one output")
 
@@ -112,6 +128,19 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise ContractInvalid(
                 "contract.json", str(error), "a contract as `plumbline models add` writes it"
             ) from error
+
+
+def _buckets_are_declared(column: Column) -> None:
+    bucketed = column.privacy is Privacy.BUCKET and column.kind is not Kind.STRING
+    if bucketed and not column.edges:
+        found = "no edges" if column.edges is None else "no edge"
+        raise ContractInvalid(f"column {column.name!r}", f"privacy bucket, {found}", "edges of its bins")
+    if column.edges is not None and (
+        not bucketed or list(column.edges) != sorted(set(column.edges)) or not all(map(isfinite, column.edges))
+    ):
+        raise ContractInvalid(
+            f"column {column.name!r}", f"edges {list(column.edges)[:4]}", "ascending, finite, of a bucketed number"
+        )
 
 
 def _columns_lie_in_tensors(side: str, columns: Sequence[Column], tensors: Sequence[Tensor]) -> None:

@@ -3,21 +3,23 @@
 Laws
 - The layout follows from schema and baseline alone, so every monitor lays out a digest alike and vectors of a digest
   add.
+- A feature that is dropped before it is written has no column: it is not watched, and no verdict speaks of it.
 - A baseline that does not describe the schema's columns is no baseline: those columns are counted, never judged.
 
 A vector is every feature's bins, then every output's bins (models.baseline: specials first), then `Extra`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from models.baseline import SPECIALS, Baseline, ColumnBaseline, Special
-from models.contract import Kind
+from models.contract import Kind, Privacy
 from service.featurelog.record import Schema, SchemaColumn
 
 Counts = npt.NDArray[np.int64]
@@ -50,7 +52,8 @@ class Reference:
     @classmethod
     def of(cls, schema: Schema, baseline: Baseline | None) -> Self:
         """Lays out the schema's columns; a side that the baseline does not describe gets references without rows."""
-        features = _side(schema.features, baseline.features if baseline else ())
+        private = schema.private or {}
+        features = _side(schema.features, _logged(schema.features, baseline.features if baseline else (), private))
         outputs = _side(schema.outputs, baseline.outputs if baseline else ())
         return cls.laid_out(features, outputs)
 
@@ -97,6 +100,31 @@ def _side(columns: Sequence[SchemaColumn], references: Sequence[ColumnBaseline])
     if described == [(c.name, c.kind, c.categories) for c in columns]:
         return tuple(references)
     return tuple(_without_rows(column) for column in columns)
+
+
+def _logged(
+    columns: Sequence[SchemaColumn], references: Sequence[ColumnBaseline], private: Mapping[str, Privacy]
+) -> list[ColumnBaseline]:
+    """The references of what is in the log: without dropped features, and of hashed ones what a hash still tells."""
+    declared = {column.name: column for column in columns}
+    kept = [reference for reference in references if private.get(reference.name) is not Privacy.DROP]
+    return [
+        _hashed(reference, declared[reference.name])
+        if private.get(reference.name) is Privacy.HASH and reference.name in declared
+        else reference
+        for reference in kept
+    ]
+
+
+def _hashed(reference: ColumnBaseline, column: SchemaColumn) -> ColumnBaseline:
+    """Categories by their hashes, at the same places; of a number only whether it was there."""
+    if reference.kind is Kind.STRING:
+        alike = len(reference.categories or ()) == len(column.categories or ())
+        return replace(reference, categories=column.categories) if alike else reference
+    counts = [0] * SPECIALS
+    counts[Special.NULL] = reference.counts[Special.NULL]
+    counts[Special.UNSEEN] = reference.n - counts[Special.NULL]
+    return ColumnBaseline(name=reference.name, kind=Kind.STRING, counts=tuple(counts))
 
 
 def _without_rows(column: SchemaColumn) -> ColumnBaseline:

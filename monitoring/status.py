@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from models.contract import Privacy
 from monitoring.alert import Alert, Phase
 from monitoring.judge import Check, Finding
 from monitoring.rules import Rules
@@ -16,7 +17,7 @@ from monitoring.tally import OUTCOMES, Traffic
 from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples
 from monitoring.window import MINUTE_S
 from service.featurelog.chunk import Positions
-from service.featurelog.record import Outcome
+from service.featurelog.record import Outcome, Schema
 
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -70,7 +71,9 @@ class AlertStatus(msgspec.Struct, frozen=True):
 
 
 class VersionStatus(msgspec.Struct, frozen=True):
-    """Everything about one model version; `judged_s` is the end of the last judged minute."""
+    """Everything about one model version; `judged_s` is the end of the last judged minute, `not_watched` are the features
+    that are dropped before they are written.
+    """
 
     model: str
     version: str
@@ -81,6 +84,7 @@ class VersionStatus(msgspec.Struct, frozen=True):
     standing: str | None
     drift: tuple[CheckStatus, ...]
     skew: tuple[CheckStatus, ...]
+    not_watched: tuple[str, ...] = ()
 
 
 class OutboxStatus(msgspec.Struct, frozen=True):
@@ -202,7 +206,13 @@ def _version(state: State, version: Version, rules: Rules) -> VersionStatus:
         standing=_standing(judged),
         drift=tuple(check for check in checks if check.check == "drift"),
         skew=tuple(check for check in checks if check.check != "drift"),
+        not_watched=_dropped(state.schemas.get(version.digest)),
     )
+
+
+def _dropped(schema: Schema | None) -> tuple[str, ...]:
+    private = {} if schema is None or schema.private is None else schema.private
+    return tuple(name for name, word in private.items() if word is Privacy.DROP)
 
 
 def _standing(judged: Judged | None) -> str | None:

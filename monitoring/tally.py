@@ -18,11 +18,10 @@ from models.baseline import Special, bin_codes, bin_numbers
 from models.contract import Kind
 from monitoring.reference import Extra, Reference
 from monitoring.sketch import BUCKETS, sketch
-from service.featurelog.record import Block, Outcome, Request, Shadow, SkewKind
+from service.featurelog.record import CELL_BYTES, Block, Outcome, Request, Shadow, SkewKind
 
 Counts = npt.NDArray[np.int64]
 OUTCOMES = tuple(Outcome)
-CELL_BYTES = 8
 
 
 class Traffic(IntEnum):
@@ -107,8 +106,12 @@ def _count_blocks(blocks: list[Block], reference: Reference, columns: range, cou
     """Adds the bins of all rows to `counts`; returns how many rows were counted and how many blocks contradict the
     schema.
     """
-    k = len(columns)
-    sound = [b for b in blocks if len(b.cells) == b.n * k * CELL_BYTES and (b.nulls is None or len(b.nulls) == b.n * k)]
+    k, kinds = len(columns), [reference.columns[column].kind for column in columns]
+    sound = [
+        block
+        for block in (_widened(block, kinds) for block in blocks)
+        if len(block.cells) == block.n * k * CELL_BYTES and (block.nulls is None or len(block.nulls) == block.n * k)
+    ]
     n = sum(block.n for block in sound)
     if n and k:
         # One array for all blocks, turned so that a column is contiguous: 1 row a record costs what 1 000 rows do.
@@ -119,6 +122,13 @@ def _count_blocks(blocks: list[Block], reference: Reference, columns: range, cou
             start, end = reference.starts[column], reference.starts[column + 1]
             counts[start:end] += np.bincount(index, minlength=end - start)
     return n, len(blocks) - len(sound)
+
+
+def _widened(block: Block, kinds: Sequence[Kind]) -> Block:
+    """With cells of 8 bytes where they are narrow."""
+    if not block.narrow(kinds):
+        return block
+    return Block(block.n, np.frombuffer(block.cells, "<f4").astype("<f8").tobytes())
 
 
 def _nulls(blocks: list[Block], n: int, k: int) -> npt.NDArray[np.bool_] | None:
@@ -150,8 +160,9 @@ def _count_rejections(rejected: list[Request], reference: Reference, counts: Cou
         counts[end + Extra.ROWS_REJECTED] += max([request.rows, *(problem.rows for problem in problems)])
         for problem in problems:
             special, place = _PROBLEM_BIN.get(problem.kind), places.get(problem.column)
-            if special is not None and place is not None:
-                counts[reference.starts[place] + special] += problem.rows
+            if special is not None and (place is not None or problem.column):
+                if place is not None:  # a feature that is dropped is not watched
+                    counts[reference.starts[place] + special] += problem.rows
             elif problem.kind is SkewKind.UNKNOWN:
                 counts[end + Extra.UNKNOWN] += problem.rows
             else:

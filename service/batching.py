@@ -12,7 +12,6 @@ Laws
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from time import monotonic_ns
 from weakref import WeakKeyDictionary
 
@@ -22,6 +21,7 @@ from service.batch_plan import BatchRules, Cost, Release, Wait, portion, release
 from service.caller import Caller
 from service.errors import ClientGone, DeadlineExceeded, Overloaded, RuntimeFailed
 from service.joined import Joined, Joint, Tensors
+from service.run_thread import RunThread, Told
 from service.served import ServedVersion
 from service.telemetry import Batches, Telemetry
 
@@ -34,7 +34,7 @@ JOINING_COSTS_US = 10.0
 # is kept waiting for work that is there, and not for a clock.
 TURNS_BETWEEN_RUNS = 16
 
-_Ended = Callable[["asyncio.Future[Joined]"], None]
+_Start = Callable[[Callable[[], Joined], Told[Joined]], bool]  # False: there is no thread any more
 
 
 class Batcher:
@@ -44,8 +44,7 @@ class Batcher:
         self._rules, self._telemetry = rules, telemetry
         # A version that is no longer served takes with it what was learnt of it.
         self._queues: WeakKeyDictionary[ServedVersion, _Queue] = WeakKeyDictionary()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="run")
-        self._closed = False
+        self._thread = RunThread[Joined]("run")
 
     async def run(
         self, version: ServedVersion, inputs: Tensors, rows: int, deadline_ns: int, caller: Caller | None = None
@@ -58,7 +57,8 @@ class Batcher:
         if queue is None:
             batches = self._telemetry.batches(version.pin.name, version.pin.version)
             joint = Joint(version.contract)
-            queue = self._queues[version] = _Queue(rules=self._rules, joint=joint, batches=batches, start=self._start)
+            start = self._thread.submit
+            queue = self._queues[version] = _Queue(rules=self._rules, joint=joint, batches=batches, start=start)
         if rows <= queue.open_rows:
             return queue.run_at_once(version, inputs, rows, deadline_ns)
         return await queue.add(version, inputs, rows, deadline_ns, caller)
@@ -70,22 +70,13 @@ class Batcher:
 
     def close(self) -> None:
         """Ends the thread after its run, without waiting for it; what waits then is run on the event loop."""
-        self._closed = True
-        self._thread.shutdown(wait=False)  # a run that was cut off may take for ever, and the log is still to be sealed
-
-    def _start(self, batch: Batch, ended: _Ended) -> bool:
-        """Begins the run in the thread; False when there is no thread any more."""
-        if not self._closed:
-            asyncio.get_running_loop().run_in_executor(self._thread, batch.run).add_done_callback(ended)
-        return not self._closed
+        self._thread.close()
 
 
 class _Queue:
     """What waits for one version, and what its runs cost."""
 
-    def __init__(
-        self, *, rules: BatchRules, joint: Joint, batches: Batches, start: Callable[[Batch, _Ended], bool]
-    ) -> None:
+    def __init__(self, *, rules: BatchRules, joint: Joint, batches: Batches, start: _Start) -> None:
         self._rules, self._joint, self._batches, self._start = rules, joint, batches, start
         self._loop = asyncio.get_running_loop()
         self._cost = Cost()
@@ -239,7 +230,7 @@ class _Queue:
     def _run(self, batch: Batch, released: Release) -> None:
         self._running = batch
         self._batches.add(batch.rows, released)
-        if batch.rows > self._inline_rows and self._start(batch, self._ended):
+        if batch.rows > self._inline_rows and self._start(batch.run, self._ended):
             expected_us = self._cost.estimate_us(batch.rows)
             self._ends_ns = monotonic_ns() + (int(expected_us * 1000) if self._cost.runs else 0)
             return
@@ -250,14 +241,15 @@ class _Queue:
             self._settle(batch, ran)
             self._look_soon()
 
-    def _ended(self, run: "asyncio.Future[Joined]") -> None:
+    def _ended(self, ran: Joined | None, defect: BaseException | None) -> None:
         """A run in the thread ended."""
         batch = self._running
         assert batch is not None
-        self._settle(batch, None if run.exception() else run.result())
+        self._settle(batch, ran)
         self._soon = True
         self._look_after(TURNS_BETWEEN_RUNS, batch.rows)
-        run.result()  # raises a defect, for the loop's own handler
+        if defect is not None:
+            raise defect  # for the loop's own handler
 
     def _look_after(self, turns: int, enough: int) -> None:
         """A look after so many turns, or as soon as so many rows wait."""

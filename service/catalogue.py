@@ -64,10 +64,17 @@ class Catalogue:
     """Keeps `current` in step with `routes.toml` and the lock file."""
 
     def __init__(
-        self, *, routes: RoutesFile, lock_file: LockFile, pool: Pool, wires: Sequence[Wire], telemetry: Telemetry
+        self,
+        *,
+        routes: RoutesFile,
+        lock_file: LockFile,
+        pool: Pool,
+        wires: Sequence[Wire],
+        telemetry: Telemetry,
+        privacy_key: bytes = b"",
     ) -> None:
         self._routes, self._lock_file, self._pool = routes, lock_file, pool
-        self._wires, self._telemetry = tuple(wires), telemetry
+        self._wires, self._telemetry, self._privacy_key = tuple(wires), telemetry, privacy_key
         self._served: dict[str, ServedVersion] = {}
         self._stamps: tuple[Stamp, ...] | None = None
         self.current = Snapshot()
@@ -125,7 +132,7 @@ class Catalogue:
         loaded = self._pool.load(pin)
         known = self._served.get(pin.ref)
         if known is None or known.pin != pin:
-            known = ServedVersion(loaded)
+            known = ServedVersion(loaded, self._privacy_key)
             known.codecs = {wire.name: wire.compile(known) for wire in self._wires}
         return known
 

@@ -7,15 +7,13 @@ start another in the place of one that was sent away.
 
 import asyncio
 import signal
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import TimeoutError as NoAnswer
 from typing import Any, TypeVar
 
 import structlog
 
 ANSWER_WITHIN_S = 10.0  # spawning a worker takes milliseconds; a supervisor that does not answer so long has stopped
-LOOK_EVERY_S = 0.1
 WORKER_NUMBERS_MAX = 1024  # circus numbers workers up to twice this; four times the most that can be set
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -58,8 +56,7 @@ class Crew:
     def stop(self, number: int) -> None:
         """No new connections, and this signal to every worker. Returns when all have ended."""
         self._ask(lambda: self._stop(number))
-        while self._farewells:
-            time.sleep(LOOK_EVERY_S)
+        self._wait(self._all_gone(), self.kill_after_s + ANSWER_WITHIN_S)
         self._server.stop()
 
     def hurry(self, within_s: float) -> None:
@@ -101,6 +98,9 @@ class Crew:
         for process in self._alive():
             self._send_away(process.pid, number)
 
+    async def _all_gone(self) -> None:
+        await asyncio.gather(*self._farewells.values(), return_exceptions=True)
+
     def _signal_leaving(self, number: int) -> None:
         for process in self._alive():
             if process.pid in self._farewells:
@@ -110,7 +110,11 @@ class Crew:
         async def inside() -> T:
             return function()
 
+        return self._wait(inside(), ANSWER_WITHIN_S)
+
+    def _wait(self, coroutine: Coroutine[Any, Any, T], within_s: float) -> T:
+        """Its result from the supervisor's loop; signals are taken meanwhile."""
         try:
-            return asyncio.run_coroutine_threadsafe(inside(), self._arbiter.loop.asyncio_loop).result(ANSWER_WITHIN_S)
+            return asyncio.run_coroutine_threadsafe(coroutine, self._arbiter.loop.asyncio_loop).result(within_s)
         except NoAnswer as error:
             raise SupervisorGone from error

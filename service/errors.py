@@ -11,7 +11,7 @@ from service.featurelog.record import Outcome, Problem
 
 FOUND_CHARS_MAX = 200  # of what a parser says, which may quote the client
 NAME_CHARS_MAX = 64
-FAULTS_MAX = 20  # enough to see the pattern; an answer with 10 000 details helps nobody
+FAULTS_MAX = 20  # as InvalidInput tells clients; enough to see the pattern, 10 000 details help nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class MalformedBody(Rejected):
 
 
 class InvalidInput(Rejected):
-    """The body does not meet the model's contract; the first FAULTS_MAX faults are told."""
+    """The body does not meet the model's contract; the first 20 faults are told."""
 
     code = "invalid_input"
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
-import structlog
 from msgspec.structs import replace
 
 from models.errors import RunFailed
@@ -45,8 +44,8 @@ from service.rows import Inputs, Matrix, PlainTensors, Table
 from service.served import ServedVersion
 from service.shadow import Offer, Shadows
 from service.telemetry import Telemetry
+from service.unexpected import tell
 
-_log = structlog.get_logger()
 # Of the counters, into memory that all workers share: every tick instead costs 12 % of throughput, every 10 ms still 3 %.
 PUBLISH_EVERY_S = 0.025
 Headers = list[tuple[bytes, bytes]]
@@ -119,8 +118,9 @@ class Predictor:
             self._featurelog.append_request(record)
             self._count(ask, record)
             raise
-        except Exception:  # the request edge: counted as failed, logged with the id
-            _log.exception("predict.failed", request_id=ask.request_id, model=ask.model[:MODEL_NAME_CHARS_MAX])
+        except Exception as error:  # the request edge: counted as failed, logged with the id
+            model = ask.model[:MODEL_NAME_CHARS_MAX]
+            tell("predict.failed", error, ask.served, request_id=ask.request_id, model=model)
             return await self.settle_error(ask, Internal())
         if not await self._settle(ask, Outcome.ANSWERED, 200, "") and self._limits.refuse_unlogged:
             return error_answer(LogUnavailable(), ask.request_id, _headers(ask))
@@ -296,7 +296,8 @@ def _asked(served: ServedVersion, inputs: Inputs) -> tuple[Block | None, list[Te
         return served.blocks.block(inputs.rows), []
     if isinstance(inputs, Matrix):
         return served.blocks.matrix(inputs.values), []
-    return None, [_note(name, array) for name, array in inputs.arrays.items()]
+    hidden = served.hidden
+    return None, [_hidden(name, a) if name in hidden else _note(name, a) for name, a in inputs.arrays.items()]
 
 
 def _wide(served: ServedVersion, outputs: Sequence[Array]) -> list[TensorNote]:
@@ -304,9 +305,17 @@ def _wide(served: ServedVersion, outputs: Sequence[Array]) -> list[TensorNote]:
     return [_note(plan.names[place], outputs[place]) for place in plan.wide]
 
 
+def _hidden(name: str, array: Array) -> TensorNote:
+    """A tensor that holds a private feature: a hash or a mean of few values would tell them."""
+    return TensorNote(name, _datatype(array), array.shape, "", None, None)
+
+
+def _datatype(array: Array) -> str:
+    return np.dtype(array.dtype).name if array.dtype != object else "bytes"
+
+
 def _note(name: str, array: Array) -> TensorNote:
     numbers = array.dtype != object
     data = array.tobytes() if numbers else repr(array.tolist()).encode()
     moments = (float(array.mean()), float(array.std())) if numbers and array.size else (None, None)
-    datatype = np.dtype(array.dtype).name if numbers else "bytes"
-    return TensorNote(name, datatype, array.shape, sha256(data).hexdigest(), *moments)
+    return TensorNote(name, _datatype(array), array.shape, sha256(data).hexdigest(), *moments)

@@ -8,8 +8,9 @@ from models.lock import Pin
 from models.pool import LoadedVersion
 from models.session import Session
 from models.tensors import Array
+from service.featurelog.privacy import PrivateBlocks, private_features, private_tensors
 from service.featurelog.record import Schema
-from service.rows import BlockPlan, InputPlan, Inputs, OutputPlan, PlainTensors, Table
+from service.rows import BlockPlan, InputPlan, Inputs, Matrix, OutputPlan, PlainTensors, Table, whole_tensor
 
 
 class ServedVersion:
@@ -21,22 +22,37 @@ class ServedVersion:
         "blocks",
         "codecs",
         "contract",
+        "floats",
         "header",
+        "hidden",
+        "numbers",
         "outputs",
         "pin",
         "schema",
         "session",
+        "whole",
     )
 
-    def __init__(self, loaded: LoadedVersion) -> None:
+    def __init__(self, loaded: LoadedVersion, privacy_key: bytes = b"") -> None:
+        """`privacy_key`: of the deployment, where a feature is hashed. Raises ContractInvalid when it is missing."""
         self.pin: Pin = loaded.pin
         self.contract: Contract = loaded.contract
         self.session: Session = loaded.session
-        self.blocks = BlockPlan(loaded.contract.features)
+        self.floats = Matrix.fits(self.contract)
+        # so no value of a request is anything but a number, unless it is a fault
+        self.numbers = (
+            self.floats and self.contract.tabular and not any(column.nullable for column in self.contract.features)
+        )
+        self.whole = whole_tensor(self.contract)
+        private = private_features(self.contract.features)
+        self.blocks: BlockPlan | PrivateBlocks = (
+            BlockPlan(self.contract.features) if private is None else PrivateBlocks(self.contract.features, privacy_key)
+        )
+        self.hidden = private_tensors(self.contract)
         self._inputs = InputPlan(loaded.contract) if loaded.contract.tabular else None
         self.outputs = OutputPlan(loaded.contract, loaded.pin.ref)
         self.schema = Schema(
-            0, self.pin.name, self.pin.version, self.pin.digest, self.blocks.schema(), self.outputs.schema
+            0, self.pin.name, self.pin.version, self.pin.digest, self.blocks.schema(), self.outputs.schema, private
         )
         self.header = self.pin.version.encode()
         self.codecs: Mapping[str, Any] = {}

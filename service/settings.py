@@ -197,6 +197,11 @@ class Settings(BaseSettings):
         description="Log unwritable: answer and count the loss (serve), or answer 503 (refuse; not with log_durability "
         "relaxed, whose answers have left by then).",
     )
+    privacy_key_file: Path | None = Field(
+        default=None,
+        description="File of the key under which hashed features are written; absent: `<home>/keys/privacy.key`, made at the "
+        "first start, readable by its owner alone. With another key a value has another hash.",
+    )
     event_time_header: str = Field(
         default="",
         description="Header that gives a request's event time in µs since 1970, for replaying history; empty: the wall clock.",
@@ -214,6 +219,10 @@ class Settings(BaseSettings):
     @property
     def log_root(self) -> Path:
         return self.home / "log"
+
+    @property
+    def privacy_key_path(self) -> Path:
+        return self.privacy_key_file or self.home / "keys" / "privacy.key"
 
     @property
     def archive_root(self) -> Path:

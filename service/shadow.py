@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import monotonic_ns
 
-import structlog
-
 from models.errors import RunFailed
 from service.featurelog.record import Outcome
 from service.featurelog.record import Shadow as ShadowRecord
@@ -20,8 +18,7 @@ from service.featurelog.writer import FeatureLog
 from service.rows import Inputs, PlainTensors, Table
 from service.served import ServedVersion
 from service.telemetry import Telemetry
-
-_log = structlog.get_logger()
+from service.unexpected import tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +64,10 @@ class Shadows:
                     record = await loop.run_in_executor(self._thread, _answer, offer, schema_id)
                     self._featurelog.append(record)
                     self._count(offer, "run" if record.outcome is Outcome.ANSWERED else "failed")
-                except Exception:  # the border of a shadow task: a defect here must not end the loop
+                except Exception as error:  # the border of a shadow task: a defect here must not end the loop
                     self._count(offer, "failed")
-                    _log.exception("shadow.failed", request_id=offer.request_id, version=offer.version.pin.ref)
+                    ref = offer.version.pin.ref
+                    tell("shadow.failed", error, offer.version, request_id=offer.request_id, version=ref)
             self._woken.clear()
 
     def close(self) -> None:

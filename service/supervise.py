@@ -19,12 +19,14 @@ from msgspec.structs import replace
 from service.app import Plumbline
 from service.crew import Crew, SupervisorGone
 from service.drain import FLUSH_S, NEW_CONNECTION_S
+from service.looking import look_until
 from service.presence import Presence, Reload, ServiceSign, worker_signs
 from service.rolling import ReloadFailed, Rolling
 from service.settings import Settings, read_settings
 from service.wiring import configure_logging
 
 LOOK_EVERY_S = 0.5
+START_WITHIN_S = 60.0  # of BentoML's supervisor; it forks its workers within a second, and does not wait for them
 # Workers whose supervisor was killed let go of it within half a second, or when they have started.
 ADDRESS_WITHIN_S = 5.0
 SEAL_S = 5.0  # for the last fsync of the log on a slow disk
@@ -47,6 +49,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # set after BentoML's own handler, which would stop it in the middle of a look
         signal.signal(number, lambda number, _: supervisor.told(number))
+    _log.info("supervisor.listening", workers=settings.workers)
     try:
         return supervisor.run()
     finally:
@@ -54,11 +57,18 @@ def main() -> int:
 
 
 class Supervisor:
-    """One look at a time, none in flight when it is told to stop, and no stop before its own start is over."""
+    """Tells the crew what to do, one thing at a time.
+
+    Laws
+    - One look at a time, none in flight when it is told to stop, and no stop before BentoML's own start is over (a second).
+    - Told to stop a second time, it leaves nobody behind who has not ended within HURRY_S; in that start, nobody at all.
+    - A reload takes no time to leave from the workers that it replaces: the longer of the old and the new settings holds.
+    """
 
     def __init__(self, crew: Crew, settings: Settings) -> None:
         self._crew = crew
-        self._stop, self._reload = threading.Event(), threading.Event()
+        self._stop, self._reload, self._hurried = threading.Event(), threading.Event(), threading.Event()
+        self._leaving = False
         self._stop_signal = signal.SIGTERM
         self._on_terminal = os.isatty(0)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -72,7 +82,9 @@ class Supervisor:
         if number == signal.SIGHUP and not (self._on_terminal and not os.isatty(0)):
             self._reload.set()
         elif self._stop.is_set():
-            self._crew.hurry(HURRY_S)
+            self._hurried.set()
+            if self._leaving:
+                self._crew.hurry(HURRY_S)
         else:
             self._stop_signal = signal.SIGTERM if number == signal.SIGTERM else signal.SIGINT
             self._stop.set()
@@ -80,15 +92,16 @@ class Supervisor:
     def run(self) -> int:
         """Until told to stop. The exit code."""
         try:
-            while not self._crew.look():  # BentoML's own start; it cannot be stopped in the middle
-                time.sleep(LOOK_EVERY_S)
+            if not look_until(lambda: self._crew.look() or None, START_WITHIN_S):  # it cannot be stopped in the middle
+                raise SupervisorGone
             while not self._stop.wait(LOOK_EVERY_S):
                 self._announce()
                 self._crew.look()
                 if self._reload.is_set():
                     self._replace_workers()
                     self._announce()
-            self._crew.stop(self._stop_signal)
+            self._leaving = True  # from here on a signal finds somebody to hurry
+            self._crew.stop(signal.SIGKILL if self._hurried.is_set() else self._stop_signal)
         except SupervisorGone as error:
             _log.error("supervisor.gone", reason=str(error))
             return CANNOT
@@ -104,8 +117,8 @@ class Supervisor:
         begun_ns, replaced, failed = time.monotonic_ns(), 0, ""
         try:
             settings = read_settings()  # also for the new workers: what they could not read is found out here
-            leave_s_max = _leave_s_max(settings)
-            self._crew.kill_after_s = leave_s_max
+            after_s = _leave_s_max(settings)
+            self._crew.kill_after_s = leave_s_max = max(self._crew.kill_after_s, after_s)
             replaced = Rolling(
                 workers=self._crew,
                 signs=lambda: worker_signs(settings.workers_root),
@@ -114,6 +127,7 @@ class Supervisor:
                 start_s_max=settings.start_s_max,
                 leave_s_max=leave_s_max,
             ).replace_all()
+            self._crew.kill_after_s = after_s  # those who had longer have gone
         except ReloadFailed as error:
             replaced, failed = error.replaced, str(error)
         except ValueError as error:  # pydantic's and tomllib's
@@ -141,18 +155,21 @@ def _leave_s_max(settings: Settings) -> float:
 
 def _unbindable(settings: Settings) -> str | None:
     """Why the address cannot be taken: BentoML's supervisor would not say, and not end."""
-    end_s = time.monotonic() + ADDRESS_WITHIN_S
-    while True:
+    reason = ""
+
+    def bound() -> bool | None:
+        nonlocal reason
         try:
             family, *_, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
             with socket.socket(family, socket.SOCK_STREAM) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
-                return None
+                return True
         except OSError as error:
-            if time.monotonic() >= end_s:
-                return error.strerror or str(error)
-        time.sleep(LOOK_EVERY_S / 5)
+            reason = error.strerror or str(error)
+            return None
+
+    return None if look_until(bound, ADDRESS_WITHIN_S) else reason
 
 
 if __name__ == "__main__":

@@ -120,7 +120,8 @@ class Telemetry:
         )
         self._connections = Counter(
             "plumbline_connections_ended",
-            "Connections refused or given up, by reason: a timeout, keep_alive, linger, or the error code that was answered.",
+            "Connections refused or given up, by reason: a timeout, keep_alive, linger, the error code that was answered, or "
+            "answer_unsent: its client had gone, or did not read until the end of the grace.",
             ("reason",),
             registry=own,
         )

@@ -92,12 +92,12 @@ def family(pid: int) -> list[psutil.Process]:
 def _wait_until_ready(name: str, process: subprocess.Popen[bytes], url: str, output: Path) -> None:
     end = time.monotonic() + READY_DEADLINE_S
     while time.monotonic() < end:
-        if process.poll() is not None:
-            raise SystemUnfit(name, f"exit code {process.returncode}", "a server", output.read_text(errors="replace"))
         with suppress(httpx.HTTPError):
             if httpx.get(url, timeout=2, trust_env=False).status_code == 200:
                 return
-        time.sleep(LOOK_AGAIN_S)
+        with suppress(subprocess.TimeoutExpired):
+            code = process.wait(LOOK_AGAIN_S)
+            raise SystemUnfit(name, f"exit code {code}", "a server", output.read_text(errors="replace"))
     raise SystemUnfit(name, f"not ready in {READY_DEADLINE_S} s", f"200 from {url}", output.read_text(errors="replace"))
 
 

@@ -17,6 +17,7 @@ MEMBERS = {
         "Recorded inputs through a version, compared with what was answered.",
     ),
     "archive": ("service.commands.log_archive:archive", "Sealed segments become Parquet; what is too old goes."),
+    "erase": ("service.commands.log_erase:erase", "What is said of a person goes, with a receipt."),
     "verify": ("service.commands.log_verify:verify", "Check every frame and the ledger."),
 }
 

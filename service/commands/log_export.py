@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from service.commands.log_filter import Filter, filter_options
 from service.commands.log_options import from_option, to_option, while_listened_to
-from service.commands.log_query import ROWS_A_BATCH, asked_plainly
+from service.commands.log_query import ROWS_A_BATCH, asked_plainly, tell_gaps
 from service.commands.output import home_option, settings_of, speaks_plainly
 from service.commands.rows_output import opened, write_rows
+from service.featurelog.floors import load_manifest
 from service.featurelog.reader import LogReader
 from service.featurelog.view import MEMORY_BYTES, database, quoted_at
 
@@ -52,11 +53,17 @@ def export(form: str, table: str | None, labelled: bool, out: Path | None, home:
     settings = settings_of(home)
     with while_listened_to(), asked_plainly():
         if table == RECORDS:
+            _say_what_is_gone(settings.archive_root)
             with opened(out) as file:
                 for line in _records(settings.log_root, Filter.of(**chosen)):
                     file.write(line + b"\n")
         else:
             write_table(settings.home, table, form, out, chosen)
+
+
+def _say_what_is_gone(archive_root: Path) -> None:
+    if gone := load_manifest(archive_root).let_go.segments:
+        click.echo(f"plumbline: {gone} segments were archived and let go; --table requests has their rows", err=True)
 
 
 def _records(root: Path, wanted: Filter) -> Iterator[bytes]:
@@ -73,7 +80,8 @@ def _records(root: Path, wanted: Filter) -> Iterator[bytes]:
 def write_table(home: Path, table: str, form: str, out: Path | None, chosen: dict[str, Any]) -> None:
     """The rows of a view that fulfil every condition."""
     conditions, given = conditions_of(table, **chosen)
-    with database(home, model=chosen["model"], memory_bytes=MEMORY_BYTES) as (connection, _):
+    with database(home, model=chosen["model"], memory_bytes=MEMORY_BYTES) as (connection, found):
+        tell_gaps(found, chosen["model"])
         sql = f"SELECT * FROM {table} WHERE {' AND '.join(['true', *conditions])}"
         rows: pa.RecordBatchReader = connection.sql(sql, params=given).to_arrow_reader(ROWS_A_BATCH)
         write_rows(rows, form, out)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from service.commands.log_options import from_option, model_option, to_option
-from service.commands.log_query import asked_plainly
+from service.commands.log_query import asked_plainly, tell_gaps
 from service.commands.output import home_option, json_option, say, say_rows, settings_of, speaks_plainly
 from service.featurelog.labels import BY_VERSION, TOTALS, LabelReport, VersionLabels, report
 from service.featurelog.view import database
@@ -34,7 +34,8 @@ def labels(model: str | None, from_us: int | None, to_us: int | None, home: Path
     \b
     plumbline log labels --from -30d
     """
-    with asked_plainly(), database(settings_of(home).home) as (connection, _):
+    with asked_plainly(), database(settings_of(home).home) as (connection, snapshot):
+        tell_gaps(snapshot)
         where, given = _chosen(model, from_us, to_us)
         versions = connection.execute(BY_VERSION.format(where=where), given).fetchall()
         found = report(connection.execute(TOTALS).fetchall(), versions)

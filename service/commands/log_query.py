@@ -10,6 +10,7 @@ import duckdb
 from service.commands.log_options import while_listened_to
 from service.commands.output import CANNOT, home_option, settings_of, speaks_plainly
 from service.commands.rows_output import FORMATS, write_rows
+from service.featurelog.snapshot import Snapshot
 from service.featurelog.view import MEMORY_BYTES, database, quoted_at
 
 ROWS_A_BATCH = 10_000
@@ -27,6 +28,16 @@ def asked_plainly() -> Iterator[None]:
     except duckdb.Error as error:
         click.echo(f"plumbline: {error}", err=True)
         raise SystemExit(CANNOT if isinstance(error, _OURS) else WRONG_USE) from error
+
+
+def tell_gaps(found: Snapshot, model: str | None = None) -> None:
+    """On stderr: what the answer does not hold, and a model that the log does not know."""
+    for hole in found.lost:
+        records = "" if hole.records is None else f", {hole.records} records"
+        where = f"{hole.writer} epoch {hole.epoch} segment {hole.number}"
+        click.echo(f"plumbline: not readable: {where}: {hole.reason}{records}", err=True)
+    if model is not None and not any(source.model == model for source in found.sources):
+        click.echo(f"plumbline: the log has no row of a model {model!r}", err=True)
 
 
 def one_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
@@ -69,9 +80,5 @@ def query(sql: str, model: str | None, form: str, out: Path | None, memory_mb: i
         database(settings.home, model=model, memory_bytes=memory_mb << 20) as found,
     ):
         connection, snapshot = found
-        for hole in snapshot.lost:
-            click.echo(
-                f"plumbline: not readable: {hole.writer} epoch {hole.epoch} segment {hole.number}: {hole.reason}",
-                err=True,
-            )
+        tell_gaps(snapshot, model)
         write_rows(one_statement(connection, sql).to_arrow_reader(ROWS_A_BATCH), form, out)

@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from models.add import add as add_version
+from models.contract import Privacy
 from models.errors import ArtifactMissing, LockInvalid, ModelError
 from models.lock import NAME, Pin
 from models.lock_file import LockFile
@@ -26,6 +27,17 @@ def _next_version(lock_file: LockFile, name: str) -> str:
     return str(max(numbers, default=0) + 1)
 
 
+def _privacies(given: tuple[str, ...]) -> dict[str, Privacy]:
+    """`FEATURE=WORD` each; a name may hold an equals sign, a word does not."""
+    found: dict[str, Privacy] = {}
+    for one in given:
+        name, _, word = one.rpartition("=")
+        if not name or word not in set(Privacy):
+            raise click.BadParameter(f"found {one!r}, expected FEATURE=WORD with one of {', '.join(Privacy)}")
+        found[name] = Privacy(word)
+    return found
+
+
 @models.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="Name under which it is served.")
@@ -35,6 +47,14 @@ def _next_version(lock_file: LockFile, name: str) -> str:
 )
 @click.option("--label", help="Column of the data that is the label, not a feature.")
 @click.option("--time", help="Column of the data that is the time, from which natural variation is learnt.")
+@click.option(
+    "--privacy",
+    "private",
+    multiple=True,
+    callback=lambda _context, _option, given: _privacies(given),
+    metavar="FEATURE=WORD",
+    help="What is written of a feature: keep, drop, hash or bucket; may be given many times.",
+)
 @click.option("--no-pin", is_flag=True, help="Only register; pin later.")
 @home_option
 @json_option
@@ -46,6 +66,7 @@ def add(
     data: Path | None,
     label: str | None,
     time: str | None,
+    private: dict[str, Privacy],
     no_pin: bool,
     home: Path | None,
     as_json: bool,
@@ -54,6 +75,7 @@ def add(
 
     \b
     plumbline models add model.onnx --name rides --data train.csv --label cnt
+    plumbline models add model.onnx --name loans --data loans.csv --privacy customer_id=hash --privacy income=bucket
     """
     settings = settings_of(home)
     lock_file = LockFile(settings.lock_path)
@@ -62,7 +84,7 @@ def add(
         if not NAME.fullmatch(value):
             raise LockInvalid(what, repr(value), f"lower-case letters, digits, - _ . ({NAME.pattern})")
     registry = Registry(settings.registry_root)
-    added = add_version(registry, model, f"{name}:{version}", data=data, label=label, time=time)
+    added = add_version(registry, model, f"{name}:{version}", data=data, label=label, time=time, privacy=private)
     pin = Pin(name=name, version=version, digest=added.digest, source=f"file:{registry.place(added.digest).absolute()}")
     routed = False
     if not no_pin:
@@ -174,6 +196,7 @@ def show(name: str, version: str | None, home: Path | None, as_json: bool) -> No
                 "feature": column.name,
                 "kind": column.kind.value,
                 "nullable": "yes" if column.nullable else "",
+                "privacy": "" if column.privacy is Privacy.KEEP else column.privacy.value,
                 "training range": _range(column.low, column.high, column.categories),
             }
             for column in contract.features

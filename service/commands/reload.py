@@ -9,10 +9,9 @@ import click
 import msgspec
 
 from service.commands.output import CANNOT, home_option, json_option, say, settings_of, speaks_plainly
+from service.looking import look_until
 from service.presence import Reload, ServiceSign, read_sign
 from service.settings import Settings
-
-LOOK_EVERY_S = 0.1
 
 
 class NotReloaded(OSError):
@@ -45,13 +44,15 @@ def _reload(settings: Settings) -> Reload:
     service = _service(settings)
     os.kill(service.pid, signal.SIGHUP)
     per_worker_s = settings.start_s_max + settings.drain_s + settings.grace_s
-    end_ns = asked_ns + int((service.workers + 1) * per_worker_s * 2e9)  # a reload that runs already is ended first
-    while time.monotonic_ns() < end_ns:
+    within_s = (service.workers + 1) * per_worker_s * 2  # a reload that runs already is ended first
+
+    def ended() -> Reload | None:
         reload = _service(settings).reload
-        if reload is not None and reload.begun_ns >= asked_ns:
-            return reload
-        time.sleep(LOOK_EVERY_S)
-    raise NotReloaded(f"reload: process {service.pid} has not ended it within {(end_ns - asked_ns) / 1e9:g} s")
+        return reload if reload is not None and reload.begun_ns >= asked_ns else None
+
+    if (reload := look_until(ended, within_s)) is None:
+        raise NotReloaded(f"reload: process {service.pid} has not ended it within {within_s:g} s")
+    return reload
 
 
 def _service(settings: Settings) -> ServiceSign:

@@ -25,7 +25,7 @@ from service.featurelog.errors import ArchiveDamaged
 from service.featurelog.files import list_segments, list_writers
 from service.featurelog.manifest import Account, ArchivedSegment, ArchiveFile, Batch, Manifest
 from service.featurelog.reader import LogReader
-from service.featurelog.record import Feedback, Ledger, Request, Shadow
+from service.featurelog.record import Erased, Feedback, Ledger, PartShadow, Request, Shadow
 from service.featurelog.sealed import sealed_of, segments_of
 
 RECORDS_A_READ = 8192
@@ -193,8 +193,8 @@ def _account(chunk: Chunk, malformed: int, added: Counter[str]) -> Account:
     ledgers = [record for record in records if isinstance(record, Ledger)]
     kinds = Counter(type(record) for record in records)
     return Account(
-        requests=Counter(record.outcome.value for record in records if isinstance(record, Request)),
-        shadows=kinds[Shadow],
+        requests=Counter(str(r.outcome) for r in records if isinstance(r, Request | Erased) and r.outcome),
+        shadows=kinds[Shadow] + kinds[PartShadow],
         feedback=kinds[Feedback],
         ledgers=len(ledgers),
         rows=added,

@@ -4,6 +4,7 @@ Laws
 - Every request, shadow and feedback record becomes at least one row, every instance of a request exactly one; a record without
   valid rows is one row with row = −1 and null values. `(writer, epoch, seq, row)` is the key of a row for ever.
 - The same records give the same tables, whatever they are read together with.
+- Rows of a record of which others were erased keep their numbers.
 - A value is what the record holds: NaN, ±inf, −0.0 and null stay apart, a code is its text.
 """
 
@@ -16,7 +17,17 @@ import pyarrow as pa
 from models.contract import Kind
 from service.featurelog.cells import Joined, is_sound, join
 from service.featurelog.chunk import Run
-from service.featurelog.record import Block, Feedback, Request, Schema, SchemaColumn, Shadow
+from service.featurelog.record import (
+    Block,
+    Feedback,
+    PartRequest,
+    PartShadow,
+    Request,
+    Schema,
+    SchemaColumn,
+    Shadow,
+    row_numbers,
+)
 
 REQUESTS, SHADOWS, FEEDBACK = "requests", "shadows", "feedback"
 NOBODY = "__none__"  # in place of a model or a version that no schema names: a client's text makes no directories
@@ -292,7 +303,12 @@ def _identity(
     writer: str, epoch: int, records: Sequence[tuple[int, Request | Shadow]], spread: _Spread, counts: Sequence[int]
 ) -> list[pa.Array]:
     ids = spread.texts([record.request_id for _, record in records])
-    return [ids, spread.row_numbers(counts), *_origin(writer, epoch, records, spread)]
+    numbers = spread.row_numbers(counts)
+    if any(isinstance(record, PartRequest | PartShadow) for _, record in records):
+        items = zip((record for _, record in records), counts, strict=True)
+        each = [number for record, n in items for number in (row_numbers(record, n) if n else (-1,))]
+        numbers = pa.array(each, pa.int32())
+    return [ids, numbers, *_origin(writer, epoch, records, spread)]
 
 
 def _origin(

@@ -105,3 +105,47 @@ class HotTooLarge(FeatureLogError):
             f"{self.place}: {self.found_bytes} bytes are not in the archive yet, expected at most {self.most_bytes}; "
             "nothing was read, run `plumbline log archive` first"
         )
+
+
+class KeyInvalid(FeatureLogError):
+    """The key under which personal values are hashed cannot be used. An operator must put it in its place."""
+
+    def __init__(self, place: str, found: str) -> None:
+        super().__init__(place, found)
+        self.place, self.found = place, found
+
+    def __str__(self) -> str:
+        return f"{self.place}: found {self.found}, expected a file of at least 16 bytes with the privacy key; nothing is served"
+
+
+class WhereInvalid(FeatureLogError):
+    """The clause that says which rows are meant cannot be answered. Who wrote it must mend it."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(found, expected)
+        self.found, self.expected = found, expected
+
+    def __str__(self) -> str:
+        return f"--where: found {self.found}, expected {self.expected}; nothing was changed"
+
+
+class ErasureImpossible(FeatureLogError):
+    """What marks the erased rows is longer than what they leave: a row of one 32-bit number far behind in a request."""
+
+    def __init__(self, seq: int, size: int, needed: int) -> None:
+        super().__init__(seq, size, needed)
+        self.seq, self.size, self.needed = seq, size, needed
+
+    def __str__(self) -> str:
+        return f"record {self.seq}: {self.size} bytes, expected room for {self.needed}; its rows are not erased"
+
+
+class ErasureBusy(FeatureLogError):
+    """Another erasure, or a pass of the archive, is at work."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: held by another erasure or a pass of the archive; nothing was changed, try again"

@@ -8,6 +8,8 @@ from pathlib import Path
 from service.featurelog.errors import DirectoryBusy
 from service.featurelog.segments import is_writer_name, parse_segment_name
 
+ROTATE = "rotate"  # in a writer's directory: its writer is asked to begin a new segment (FORMAT.md §8)
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentFile:

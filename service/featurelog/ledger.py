@@ -15,7 +15,7 @@ from service.featurelog.counters import Counts, counts_of
 from service.featurelog.epochs import epochs_of
 from service.featurelog.floors import archive_of, load_manifest
 from service.featurelog.reader import LogReader
-from service.featurelog.record import Ledger, Outcome, Request
+from service.featurelog.record import Erased, Ledger, Outcome, Request
 
 RECORDS_A_READ = 10_000
 
@@ -120,6 +120,8 @@ def _count(account: _Account, run: Run) -> list[str]:
     for seq, record in run.records:
         if isinstance(record, Request):
             account.counted[record.outcome] += 1
+        elif isinstance(record, Erased):
+            account.counted.update([record.outcome] if record.outcome else ())
         elif isinstance(record, Ledger):
             account.said, account.at_said = record, account.counted.copy()
             where = f"{run.writer} epoch {run.epoch} seq {seq}"

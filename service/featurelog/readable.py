@@ -8,8 +8,9 @@ import msgspec
 
 from models.contract import Kind
 from service.featurelog.chunk import Run
-from service.featurelog.record import Block, Feedback, Ledger, Request, Schema, SchemaColumn, Shadow
+from service.featurelog.record import Block, Erased, Feedback, Ledger, Request, Schema, SchemaColumn, Shadow
 
+_NARROW = "f"
 _FORMATS = {Kind.FLOAT: "d", Kind.INT: "q", Kind.BOOL: "q", Kind.STRING: "q"}
 
 
@@ -24,13 +25,20 @@ def readable(run: Run) -> Iterator[dict[str, Any]]:
                 yield {"type": "shadow", **identity, **_shadow(record, run.schemas.get(record.schema))}
             case Feedback():
                 yield {"type": "feedback", **identity, **msgspec.structs.asdict(record)}
+            case Erased():
+                about = {"at_us": record.at_us, "outcome": record.outcome, "rows": record.rows}
+                yield {"type": "erased", **identity, **about}
             case Ledger():
                 yield {"type": "ledger", **identity, **msgspec.structs.asdict(record)}
 
 
 def rows(block: Block, columns: Sequence[SchemaColumn]) -> list[dict[str, Any]]:
     """The block's rows by column name; null is None, a code is its text."""
-    unpack = Struct("<" + "".join(_FORMATS[column.kind] for column in columns)).iter_unpack(block.cells)
+    if not columns:
+        return [{} for _ in range(block.n)]
+    kinds = [column.kind for column in columns]
+    formats = _NARROW * len(kinds) if block.narrow(kinds) else "".join(_FORMATS[kind] for kind in kinds)
+    unpack = Struct("<" + formats).iter_unpack(block.cells)
     text = {(row, place): value for row, place, value in block.text or ()}
     width = len(columns)
     return [
@@ -57,6 +65,7 @@ def _value(column: SchemaColumn, cell: Any, text: str | None) -> Any:
 def _request(record: Request, schema: Schema | None) -> Mapping[str, Any]:
     fields = msgspec.structs.asdict(record)
     fields.pop("schema")
+    fields.pop("pad", None)
     fields["version"] = schema.version if schema else None
     fields["digest"] = schema.digest if schema else None
     fields["features"] = rows(record.features, schema.features) if record.features and schema else None
@@ -69,6 +78,7 @@ def _request(record: Request, schema: Schema | None) -> Mapping[str, Any]:
 def _shadow(record: Shadow, schema: Schema | None) -> Mapping[str, Any]:
     fields = msgspec.structs.asdict(record)
     fields.pop("schema")
+    fields.pop("pad", None)
     fields["model"] = schema.model if schema else None
     fields["version"] = schema.version if schema else None
     fields["outputs"] = rows(record.outputs, schema.outputs) if record.outputs and schema else None

@@ -4,15 +4,16 @@ Law: decode(encode(r)) == r for every record, also with NaN, ±inf, null and any
 ignored.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
 
-from models.contract import Kind
+from models.contract import Kind, Privacy
 from service.featurelog.errors import RecordInvalid
 
 FORMAT = 1
+CELL_BYTES, NARROW_CELL_BYTES = 8, 4  # narrow: numbers that the client sent as FP32 or FP16, without a loss
 MODEL_NAME_CHARS_MAX = 64  # a name that is not ours is the client's text: bounded before it is written
 
 
@@ -37,12 +38,17 @@ class SkewKind(StrEnum):
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """n rows as a matrix of 8-byte cells (FORMAT.md §4)."""
+    """n rows as a matrix of cells (FORMAT.md §4)."""
 
     n: int
     cells: bytes
     nulls: bytes | None = None
     text: list[tuple[int, int, str]] | None = None
+
+    def narrow(self, kinds: Sequence[Kind]) -> bool:
+        """Are the cells f32, by their length? Only floats are ever narrow; `kinds` of the columns."""
+        size = self.n * len(kinds) * NARROW_CELL_BYTES
+        return size > 0 and len(self.cells) == size and all(kind is Kind.FLOAT for kind in kinds)
 
 
 class Problem(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -91,6 +97,18 @@ class Schema(msgspec.Struct, frozen=True, array_like=True, tag="schema"):
     digest: str
     features: tuple[SchemaColumn, ...]
     outputs: tuple[SchemaColumn, ...]
+    private: Mapping[str, Privacy] | None = None
+
+
+class _OpenSchema(msgspec.Struct, frozen=True, array_like=True, tag="schema"):
+    """A Schema of which nothing is private, as it is written."""
+
+    id: int
+    model: str
+    version: str
+    digest: str
+    features: tuple[SchemaColumn, ...]
+    outputs: tuple[SchemaColumn, ...]
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True, tag="request", gc=False):
@@ -130,6 +148,29 @@ class Shadow(msgspec.Struct, frozen=True, array_like=True, tag="shadow", gc=Fals
     outputs: Block | None = None
 
 
+class PartRequest(Request, frozen=True, array_like=True, tag="part", gc=False):
+    """A request of which some rows were erased (FORMAT.md §8); the blocks hold the others."""
+
+    erased: tuple[int, ...] = ()
+    pad: bytes | None = None
+
+
+class PartShadow(Shadow, frozen=True, array_like=True, tag="spart", gc=False):
+    """A shadow's answer of which some rows were erased."""
+
+    erased: tuple[int, ...] = ()
+    pad: bytes | None = None
+
+
+class Erased(msgspec.Struct, frozen=True, array_like=True, tag="erased", gc=False):
+    """What stands in the place of a record that was erased whole; `outcome` is "" unless it was a request's."""
+
+    at_us: int
+    outcome: str
+    rows: int
+    pad: bytes | None = None
+
+
 class Feedback(msgspec.Struct, frozen=True, array_like=True, tag="feedback", gc=False):
     """A label that became known later; `label` null means the outcome is known to be unknowable."""
 
@@ -155,8 +196,8 @@ class Seal(msgspec.Struct, frozen=True, array_like=True, tag="seal"):
     last_seq: int
 
 
-Record = Request | Shadow | Feedback | Ledger
-Payload = Head | Again | Schema | Request | Shadow | Feedback | Ledger | Seal
+Record = Request | Shadow | Feedback | Ledger | Erased
+Payload = Head | Again | Schema | Request | PartRequest | Shadow | PartShadow | Feedback | Ledger | Erased | Seal
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Payload] = msgspec.msgpack.Decoder(Payload)
@@ -164,7 +205,17 @@ _decoder: msgspec.msgpack.Decoder[Payload] = msgspec.msgpack.Decoder(Payload)
 
 def encode(payload: Payload) -> bytes:
     """The MessagePack bytes of a payload."""
+    if payload.__class__ is Schema and payload.private is None:
+        return _encoder.encode(_OpenSchema(*(getattr(payload, name) for name in _OpenSchema.__struct_fields__)))
     return _encoder.encode(payload)
+
+
+def row_numbers(record: Request | Shadow, n: int) -> Sequence[int]:
+    """The numbers that the n rows of the record's blocks have in the request: 0, 1, … without those that were erased."""
+    if not isinstance(record, PartRequest | PartShadow):
+        return range(n)
+    gone = set(record.erased)
+    return [number for number in range(n + len(gone)) if number not in gone]
 
 
 def decode(data: bytes | memoryview) -> Payload:

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from service.featurelog.chunk import Lost, Positions
+from service.featurelog.chunk import Lost
 from service.featurelog.columns import REQUESTS, SHADOWS, parts
 from service.featurelog.errors import ArchiveBusy, HotTooLarge, SealedFileMissing
+from service.featurelog.floors import load_manifest
+from service.featurelog.manifest import Manifest
 from service.featurelog.reader import LogReader
 
 TRIES = 10  # each loses against a pass of the archiver, which come a minute apart
@@ -31,33 +32,6 @@ ROW_GROUP_ROWS = 1 << 16
 WAITING_BYTES_MAX = 64 << 20  # of Arrow tables that wait to be written, over all versions
 HOT_BYTES_MAX = 16 << 30  # raw; as Parquet about a quarter of that in TMPDIR
 _SPARE_DESCRIPTORS = 256  # DuckDB opens what it reads once more, a few at a time
-
-
-class _File(msgspec.Struct, frozen=True):
-    path: str
-    table: str
-
-
-class _Account(msgspec.Struct, frozen=True):
-    next_seq: int = 0
-
-
-class _Manifest(msgspec.Struct, frozen=True):
-    files: tuple[_File, ...] = ()
-    position: Positions = {}
-    accounts: dict[str, _Account] = {}
-
-    def seqs(self) -> dict[str, int]:
-        """By writer, what is expected at its position: a record that is repeated behind it is in the archive."""
-        names = {writer: f"{writer}/{epoch}" for writer, (epoch, _, _) in self.position.items()}
-        return {writer: self.accounts[name].next_seq for writer, name in names.items() if name in self.accounts}
-
-
-def read_manifest(archive_root: Path) -> _Manifest:
-    try:
-        return msgspec.json.decode((archive_root / "manifest.json").read_bytes(), type=_Manifest)
-    except FileNotFoundError:
-        return _Manifest()
 
 
 class Source(NamedTuple):
@@ -80,21 +54,24 @@ class Snapshot:
 
 @contextmanager
 def snapshot(log_root: Path, archive_root: Path, *, model: str | None = None) -> Iterator[Snapshot]:
-    """Of one model, or of all. Raises ArchiveBusy when the archive never held still, SealedFileMissing, HotTooLarge."""
+    """Of one model, or of all.
+
+    Raises ArchiveBusy when the archive never held still, SealedFileMissing, ManifestInvalid, HotTooLarge.
+    """
     for _ in range(TRIES):
-        manifest = read_manifest(archive_root)
+        manifest = load_manifest(archive_root)
         with ExitStack() as held:
             try:
                 sealed = _sealed(archive_root, manifest, model, held)
             except FileNotFoundError as error:
-                if read_manifest(archive_root) == manifest:
+                if load_manifest(archive_root) == manifest:
                     raise SealedFileMissing(str(error.filename)) from error
                 continue
             hot = _Hot(held, model)
             lost = hot.read(log_root, manifest)
             if (
                 any(hole.reason in ("segment missing", "let go") for hole in lost)
-                and read_manifest(archive_root) != manifest
+                and load_manifest(archive_root) != manifest
             ):
                 continue
             yield Snapshot(tuple(_joined([*sealed, *hot.sources()])), tuple(lost), hot.rows)
@@ -102,7 +79,7 @@ def snapshot(log_root: Path, archive_root: Path, *, model: str | None = None) ->
     raise ArchiveBusy(str(archive_root), TRIES)
 
 
-def _sealed(root: Path, manifest: _Manifest, model: str | None, held: ExitStack) -> list[Source]:
+def _sealed(root: Path, manifest: Manifest, model: str | None, held: ExitStack) -> list[Source]:
     wanted = [file for file in manifest.files if model is None or _folder(file.path)[0] in ("", model)]
     _allow_descriptors(len(wanted))
     return [Source(file.table, *_folder(file.path), (_open(root / file.path, held),)) for file in wanted]
@@ -141,6 +118,11 @@ def _joined(sources: list[Source]) -> Iterator[Source]:
         yield Source(*place, paths)
 
 
+def empty_file(schema: pa.Schema, held: ExitStack) -> str:
+    """An open Parquet file without rows. (An empty Arrow table would import pandas: a second.)"""
+    return _Writing(schema, held).close()
+
+
 class _Writing:
     """A temporary Parquet file that grows."""
 
@@ -177,9 +159,11 @@ class _Hot:
         self._writing: dict[tuple[str, str, str, pa.Schema], _Writing] = {}
         self.rows = 0
 
-    def read(self, root: Path, manifest: _Manifest) -> list[Lost]:
+    def read(self, root: Path, manifest: Manifest) -> list[Lost]:
         """Up to where the log ended when its last bytes were read; returns what was lost."""
-        reader = LogReader(root, manifest.position, seqs=manifest.seqs())
+        seqs = {writer: manifest.expected_seq(writer) for writer in manifest.position}
+        known = {writer: seq for writer, seq in seqs.items() if seq is not None}
+        reader = LogReader(root, dict(manifest.position), seqs=known)
         if (size := reader.lag_bytes()) > HOT_BYTES_MAX:
             raise HotTooLarge(str(root), size, HOT_BYTES_MAX)
         lost: list[Lost] = []

@@ -7,7 +7,7 @@ Laws
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from service.featurelog.columns import FEEDBACK, FEEDBACK_FIELDS, REQUEST_FIELDS, REQUESTS, SHADOW_FIELDS, SHADOWS
 from service.featurelog.labels import LABEL_COLUMNS, LABELS, labelled
-from service.featurelog.snapshot import Snapshot, Source, snapshot
+from service.featurelog.snapshot import Snapshot, Source, empty_file, snapshot
 
 MEMORY_BYTES = 1 << 30  # of DuckDB's own buffers; what does not fit goes to TMPDIR
 _TABLES = ((REQUESTS, REQUEST_FIELDS), (SHADOWS, SHADOW_FIELDS), (FEEDBACK, FEEDBACK_FIELDS))
@@ -28,17 +28,18 @@ def database(
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Snapshot]]:
     """The views over the log of this home, and what they stand on. Raises FeatureLogError."""
     with (
+        ExitStack() as held,
         snapshot(home / "log", home / "archive", model=model) as found,
         TemporaryDirectory(prefix="plumbline-") as spill,
         duckdb.connect(":memory:", config=_settings(memory_bytes, spill)) as connection,
     ):
         connection.execute("SET TimeZone = 'UTC'")
-        for table, fields in _TABLES:
-            connection.register(f"no_{table}", fields.empty_table())
-            connection.execute(f"CREATE VIEW {table} AS {_union(table, found.sources)}")
+        empty = [Source(table, "", "", (empty_file(fields, held),)) for table, fields in _TABLES]
+        for base in empty:
+            connection.execute(f"CREATE VIEW {base.table} AS {_union(base, found.sources)}")
         connection.execute(f"CREATE VIEW labels AS {LABELS}")
         connection.execute(f"CREATE VIEW labelled AS {labelled(_kinds(connection))}")
-        paths = [path for source in found.sources for path in source.paths]
+        paths = [path for source in (*empty, *found.sources) for path in source.paths]
         connection.execute(f"SET allowed_paths = [{', '.join(map(_text, paths))}]")
         # The second: what an open file that was unlinked meanwhile has as its name; one that was not goes by its own.
         connection.execute(f"SET allowed_directories = [{_text(spill)}, '/dev/fd']")
@@ -67,19 +68,17 @@ def rows_of(source: Source) -> str:
     return f'SELECT {folders}"at"::DATE AS date, * FROM {read}'
 
 
-def _union(table: str, sources: Sequence[Source]) -> str:
-    """By name: a column that a version does not have is null there."""
-    folders = "" if table == FEEDBACK else "NULL::VARCHAR AS model, NULL::VARCHAR AS version, "
-    empty = f"SELECT {folders}NULL::DATE AS date, * FROM no_{table}"
-    return " UNION ALL BY NAME ".join([empty, *(rows_of(source) for source in sources if source.table == table)])
+def _union(base: Source, sources: Sequence[Source]) -> str:
+    """By name: a column that a version does not have is null there. `base` has the columns that all have, and no row."""
+    alike = (source for source in sources if source.table == base.table)
+    return " UNION ALL BY NAME ".join([rows_of(base), *map(rows_of, alike)])
 
 
 def _kinds(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Which kinds of label occur."""
-    counts = connection.execute(
-        f"SELECT {', '.join(f'count({name})' for name in LABEL_COLUMNS)} FROM feedback"
-    ).fetchone()
-    return [name for name, n in zip(LABEL_COLUMNS, counts or (), strict=False) if n]
+    counted = ", ".join(f"count({name})" for name in LABEL_COLUMNS)
+    (counts,) = connection.execute(f"SELECT {counted} FROM feedback").fetchall()
+    return [name for name, n in zip(LABEL_COLUMNS, counts, strict=True) if n]
 
 
 def _text(value: str) -> str:

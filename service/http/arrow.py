@@ -28,7 +28,7 @@ from service.errors import (
 )
 from service.featurelog.record import Problem, SkewKind
 from service.http.answer import ARROW, Answer, Headers
-from service.http.arrow_columns import columns_of, misfit
+from service.http.arrow_columns import columns_of, misfit, validate
 from service.http.arrow_frames import held
 from service.http.v1_columns import pointer
 from service.http.wire import Decoded
@@ -65,7 +65,7 @@ class Arrow:
         with _reading(), pa.ipc.open_stream(body, options=_READING) as reader:
             _check_schema(version, reader.schema, rows)
             table = reader.read_all()
-            table.validate(full=True)
+            validate(table)
             return Decoded(_inputs(version, table, self._max_bytes))
 
     def _weighed(self, body: bytes) -> int:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from models.contract import Column, Contract, Kind
 from models.tensors import Array
-from service.errors import BodyTooLarge
+from service.http.arrow_dictionaries import Dictionaries
 from service.rows import INT_HIGH, INT_LOW, STRING_CHARS_MAX, Matrix, int_bounds
 
 _EXPECTED = {
@@ -43,6 +43,14 @@ def _is_text(found: pa.DataType) -> bool:
     return bool(pa.types.is_string(found) or pa.types.is_large_string(found))
 
 
+def validate(table: pa.Table) -> None:
+    """All but what dictionaries stand for, which is validated where it is looked up. Raises what pyarrow raises."""
+    table.validate()
+    for column in table.columns:
+        if not pa.types.is_dictionary(column.type):
+            column.validate(full=True)
+
+
 def columns_of(contract: Contract, table: pa.Table, max_bytes: int) -> Matrix | list[Values]:
     """In the contract's order; a Matrix where all is numbers and sound. Raises BodyTooLarge."""
     order = [table.column(column.name) for column in contract.features]
@@ -51,11 +59,9 @@ def columns_of(contract: Contract, table: pa.Table, max_bytes: int) -> Matrix | 
         if not np.isnan(matrix).any():
             return Matrix(matrix)
     bounds = int_bounds(contract)
-    used, columns = 0, []
+    dictionaries, columns = Dictionaries(max_bytes), []
     for feature, column in zip(contract.features, order, strict=True):
-        texts: list[Any] | None = None
-        if pa.types.is_dictionary(column.type):
-            texts, used = _looked_up(column, used, max_bytes)
+        texts = dictionaries.texts(column) if pa.types.is_dictionary(column.type) else None
         columns.append(_values(feature, column, texts, bounds.get(feature.name, (INT_LOW, INT_HIGH))))
     return columns
 
@@ -83,16 +89,3 @@ def _numbers(column: pa.ChunkedArray) -> Array:
     """Without nulls; not by `to_numpy`, which imports pandas."""
     chunks = [np.from_dlpack(chunk) for chunk in column.chunks]
     return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
-
-
-def _looked_up(column: pa.ChunkedArray, used: int, limit: int) -> tuple[list[Any], int]:
-    """What a dictionary stands for, each text held once, and how many characters the rows have by now."""
-    texts: list[Any] = []
-    for chunk in column.chunks:
-        words = chunk.dictionary.to_pylist()
-        found = [None if index is None else words[index] for index in chunk.indices.to_pylist()]
-        used += sum(len(text) for text in found if text is not None)
-        if used > limit:  # the log and the graph would hold each of them
-            raise BodyTooLarge(limit)
-        texts += found
-    return texts, used

@@ -88,17 +88,20 @@ class Pairs(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The header of a record batch, or of the values of a dictionary."""
+    """The header of a record batch, or of the values of a dictionary; `adds`: to those that it had, which are copied."""
 
     length: int
     nodes: Pairs
     buffers: Pairs
     compressed: bool
+    dictionary: int = 0
+    adds: bool = False
 
 
 def held(stream: bytes) -> Held:
     """Raises ValueError with what was found and expected."""
     rows = held_bytes = pairs = 0
+    dictionaries: dict[int, int] = {}  # their bytes
     try:
         for number, message in enumerate(_messages(stream)):
             if (message.kind == _SCHEMA) != (number == 0):
@@ -110,8 +113,13 @@ def held(stream: bytes) -> Held:
                 pairs += batch.nodes.n + batch.buffers.n
                 if pairs > PAIRS_MAX:
                     raise ValueError(f"more than {PAIRS_MAX} nodes and buffers, expected larger batches")
-                rows += batch.length if message.kind == _RECORDS else 0
-                held_bytes += _size(stream, message, batch)
+                size = _size(stream, message, batch)
+                if message.kind == _RECORDS:
+                    rows += batch.length
+                else:
+                    size += dictionaries.get(batch.dictionary, 0) if batch.adds else 0
+                    dictionaries[batch.dictionary] = size
+                held_bytes += size
     except struct.error as error:
         raise ValueError("truncated, or a place outside its message") from error
     return Held(rows, held_bytes)
@@ -149,10 +157,14 @@ def _message(stream: bytes, at: int, body: int) -> Message:
 
 
 def _batch(message: Message) -> Batch:
-    table = message.header.table(1) if message.kind == _DICTIONARY else message.header
+    header = message.header
+    table = header.table(1) if message.kind == _DICTIONARY else header
     if table is None:
         raise ValueError("a dictionary without values")
-    return Batch(table.integer(0, _i64), table.pairs(1), table.pairs(2), table.place(3) is not None)
+    batch = Batch(table.integer(0, _i64), table.pairs(1), table.pairs(2), table.place(3) is not None)
+    if message.kind == _DICTIONARY:
+        batch = batch._replace(dictionary=header.integer(0, _i64), adds=header.integer(2, _u8) != 0)
+    return batch
 
 
 def _size(stream: bytes, message: Message, batch: Batch) -> int:

@@ -1,4 +1,4 @@
-"""`GET /openapi.json` and `GET /docs`: what the service port answers, for programs and for people."""
+"""`GET /openapi.json`, `GET /docs` and `GET /`: what the service port answers, for programs and for people."""
 
 import msgspec
 
@@ -9,9 +9,12 @@ from service.http.openapi import document
 from service.http.paths import Target, Verb
 from service.http.shapes import schemas
 
+_RANGES_MAX = 16  # of an Accept header; browsers name theirs first
+_POLICY = (b"content-security-policy", POLICY.encode())
+
 
 class Documents:
-    """Both are made once and kept as bytes."""
+    """All are made once and kept as bytes."""
 
     def __init__(self, release: str) -> None:
         made = document(release, schemas())
@@ -19,7 +22,7 @@ class Documents:
 
     def handlers(self) -> dict[Verb, Handler]:
         """One handler a verb."""
-        return {Verb.OPENAPI: self.openapi, Verb.DOCS: self.docs}
+        return {Verb.OPENAPI: self.openapi, Verb.DOCS: self.docs, Verb.ROOT: self.root}
 
     async def openapi(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
         """The OpenAPI 3.1 document."""
@@ -27,4 +30,17 @@ class Documents:
 
     async def docs(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
         """The page; the policy lets a browser load nothing for it, from here or from elsewhere."""
-        return Answer(200, self._page, [(b"content-security-policy", POLICY.encode())], HTML)
+        return Answer(200, self._page, [_POLICY], HTML)
+
+    async def root(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """The page for whoever names HTML as what it accepts; for all others that the service is alive, as KServe's V1 asks."""
+        told = [_POLICY, (b"vary", b"accept")]
+        return (
+            Answer(200, self._page, told, HTML) if _reads_pages(headers) else Answer(200, b'{"status":"alive"}', told)
+        )
+
+
+def _reads_pages(headers: Headers) -> bool:
+    accepted = b",".join(value for name, value in headers if name == b"accept").lower()
+    ranges = accepted.split(b",", _RANGES_MAX)[:_RANGES_MAX]
+    return any(one.partition(b";")[0].strip() == b"text/html" for one in ranges)

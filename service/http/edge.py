@@ -3,6 +3,8 @@
 Laws
 - Every request under our paths gets exactly one answer of one shape, whatever fails (one of the three broad `except` is here).
 - No more than `max_body_bytes` of a body is ever held.
+- An answer whose record is written stands: cut off while it is packed, it goes out as it is (`cycle.py` says what becomes of it
+  then).
 """
 
 import asyncio
@@ -80,11 +82,20 @@ class Edge:
             else:
                 answer = await self._control(target, scope, headers, request_id, receive)
             if len(answer.body) > self._compress_above_bytes and (coding := accepted(headers)) is not None:
-                answer = await asyncio.to_thread(packed, answer, coding)  # it is long: other answers do not wait for it
+                answer = await self._packed(answer, coding)
         except Exception:  # the request edge: every request is answered
             _log.exception("edge.failed", request_id=request_id, route=target.verb)
             answer = error_answer(Internal(), request_id, [(b"x-request-id", request_id.encode())])
         await _send(send, answer)
+
+    async def _packed(self, answer: Answer, coding: bytes) -> Answer:
+        """In a thread: it is long, and other answers do not wait for it."""
+        try:
+            return await asyncio.to_thread(packed, answer, coding)
+        except asyncio.CancelledError:
+            if not self._predictor.cutting:
+                raise
+            return answer
 
     def request_id(self, headers: Headers) -> str:
         """The client's own id where it sent a valid one, else one that no other process gives."""

@@ -152,6 +152,12 @@ OPERATIONS: Mapping[Verb, Operation] = {
     Verb.METRICS: Operation("operation", "Metrics of all workers, for Prometheus", media=(TEXT,)),
     Verb.OPENAPI: Operation("operation", "This document"),
     Verb.DOCS: Operation("operation", "This document as a page", media=(HTML,)),
+    Verb.ROOT: Operation(
+        "operation",
+        "Does the process answer? As KServe's V1 asks; a browser gets the page of /docs",
+        ("Alive",),
+        media=(JSON, HTML),
+    ),
     Verb.NATIVE_SCHEMA: Operation("operation", "The API in BentoML's words, for its own client", ours=False),
     Verb.ADMIN_ROUTES: Operation("admin", "The routes document", ("AdminRoutes",), errors=_ADMIN, secured=True),
     Verb.ADMIN_VERSIONS: Operation("admin", "Loaded versions", ("AdminVersions",), errors=_ADMIN, secured=True),

@@ -38,6 +38,7 @@ class Verb(StrEnum):
     ADMIN_VERSIONS = "admin_versions"
     OPENAPI = "openapi"
     DOCS = "docs"
+    ROOT = "root"
     UNKNOWN = "unknown"
 
 
@@ -66,11 +67,11 @@ _FIXED = {
     "/admin/versions": Target(Verb.ADMIN_VERSIONS, "GET"),
     "/openapi.json": Target(Verb.OPENAPI, "GET"),
     "/docs": Target(Verb.DOCS, "GET"),
-    "/": Target(Verb.DOCS, "GET"),
+    "/": Target(Verb.ROOT, "GET"),
 }
 BENTOML: Mapping[str, Target] = {"/schema.json": Target(Verb.NATIVE_SCHEMA, "GET")}
 """What BentoML's app still answers: its own client asks for this before it calls."""
-_ALIASES = frozenset({"/v2/", "/"})  # answered, but not told twice
+_ALIASES = frozenset({"/v2/"})  # answered, but not told twice
 _V2_VERBS = {
     "infer": (Verb.V2_INFER, "POST"),
     "ready": (Verb.V2_MODEL_READY, "GET"),

@@ -7,7 +7,9 @@ Laws
   out of order: requests that came before it are answered first, and then the connection just closes.
 - No byte of a body is taken for a request.
 - Nothing is kept of a head beyond its limits but one read of the socket (256 KiB, uvloop's); of a body, before its application
-  reads it, no more than uvicorn's 64 KiB and one read; of its trailers, which have a head's limits, nothing (RFC 9110 §6.5.1).
+  reads it, no more than PART_BYTES and one read, of which what is above uvicorn's 64 KiB counts as unfinished; of its trailers,
+  which have a head's limits, nothing (RFC 9110 §6.5.1).
+- An application is not woken for less of a body than PART_BYTES or the whole.
 - Nothing that a connection sends makes a timer: the guard looks at all of them in turn.
 """
 
@@ -34,6 +36,7 @@ FOUND_CHARS_MAX = 64
 _HEAD = Stage.HEAD  # looking up a member costs 40 ns in Python 3.11; where it is used runs for every header or read
 PIPELINE_FULL = "pipeline_full"
 FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+PART_BYTES = 1 << 20  # a body of 82 kB in one part instead of two takes 0.1 ms less, of 2: no pause, no second turn
 LINGERING_FACTOR = (
     2  # of max_connections: so many may be open while those refused are told so; more are cut off unheard
 )
@@ -212,15 +215,18 @@ class Connection(HttpToolsProtocol):
             self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body; reading stops while its application has not taken what is there."""
+        """A piece of the body; reading stops while its application has not taken a part that is there."""
         self.moved_bytes += len(body)
-        cycle = self.cycle
+        cycle: Any = self.cycle
         if cycle.response_complete:
             return
         cycle.body += body
-        if len(cycle.body) > HIGH_WATER_LIMIT:
+        if len(cycle.body) <= HIGH_WATER_LIMIT:
+            return
+        cycle.hold_arrived()
+        if len(cycle.body) > PART_BYTES:
             self.flow.pause_reading()
-        cycle.message_event.set()
+            cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """The request is whole."""

@@ -78,6 +78,12 @@ class Live(msgspec.Struct, forbid_unknown_fields=True):
     live: Literal[True]
 
 
+class Alive(msgspec.Struct, forbid_unknown_fields=True):
+    """KServe's V1 word for it."""
+
+    status: Literal["alive"]
+
+
 class LogState(msgspec.Struct, forbid_unknown_fields=True):
     writer: str
     epoch: Count
@@ -242,7 +248,7 @@ class Error(msgspec.Struct, forbid_unknown_fields=True):
 
 _TYPES = (
     *(V1Rows, V1Columns, NativeRows, Predictions, Outputs, Body, InferAnswer, Label, Accepted),
-    *(Live, Ready, ServerMetadata, ModelMetadata, ModelReady, ModelConfig, ModelStats, IndexEntry, ModelStatus),
+    *(Live, Alive, Ready, ServerMetadata, ModelMetadata, ModelReady, ModelConfig, ModelStats, IndexEntry, ModelStatus),
     *(AdminRoutes, AdminVersions, Error),
 )
 

@@ -25,6 +25,7 @@ CONTENT_TYPE = b"application/octet-stream"
 _EXPECTED = "JSON of Inference-Header-Content-Length bytes, then the tensors' data"
 _DIGITS_MAX = 18  # more is larger than any body, and int() would take long over it
 _length = Struct("<I")
+_LITTLE = {name: np.dtype(kind).newbyteorder("<") for name, kind in DTYPES.items() if name != "BYTES"}
 
 Flat = list[Any] | Array
 """The values of one tensor in row-major order: a list of what JSON gives, or an array of one dimension."""
@@ -62,13 +63,14 @@ def flat(data: memoryview, datatype: str, shape: Sequence[int]) -> Flat:
     """The values of one tensor; an array for numbers and booleans. Raises ValueError with what was found and expected."""
     if datatype == "BYTES":
         return _texts(data, prod(shape))
-    dtype = np.dtype(DTYPES[datatype]).newbyteorder("<")
+    dtype = _LITTLE[datatype]
     expected = prod(shape) * dtype.itemsize
     if len(data) != expected:
         raise ValueError(f"{len(data)} bytes, expected {expected} for {datatype} of shape {list(shape)}")
     if datatype == "BOOL" and (np.frombuffer(data, np.uint8) > 1).any():
         raise ValueError("a byte that is neither 0 nor 1, expected BOOL")
-    return np.require(np.frombuffer(data, dtype), requirements="A")  # the JSON before it may end at an odd place
+    array: Array = np.frombuffer(data, dtype)
+    return array if array.flags.aligned else array.copy()  # the JSON before it may end at an odd place
 
 
 def _texts(data: memoryview, count: int) -> list[Any]:
@@ -93,7 +95,7 @@ def _texts(data: memoryview, count: int) -> list[Any]:
 def packed(array: Array, datatype: str) -> bytes:
     """The data of an output tensor."""
     if datatype != "BYTES":
-        return np.ascontiguousarray(array, np.dtype(DTYPES[datatype]).newbyteorder("<")).tobytes()
+        return np.ascontiguousarray(array, _LITTLE[datatype]).tobytes()
     parts: list[bytes] = []
     for value in array.ravel().tolist():
         text = value.encode() if isinstance(value, str) else bytes(value)

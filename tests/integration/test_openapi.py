@@ -111,10 +111,13 @@ def test_every_example_of_the_document_works_as_it_stands(service: tuple[Process
         assert answer.is_success, f"{asked}: {answer.text}"
 
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
 def test_the_page_comes_with_the_policy_that_keeps_it_apart(service: tuple[Process, str]) -> None:
     _, url = service
     for path in ("/docs", "/"):
-        answer = httpx.get(f"{url}{path}", trust_env=False)
+        answer = httpx.get(f"{url}{path}", headers={"accept": BROWSER}, trust_env=False)
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
         assert "POST</b> <code>/v2/models/{model}/infer" in answer.text

@@ -52,7 +52,7 @@ def test_kserves_client_asks_v1_and_v2(address: str) -> None:
     script = LOCKS / "ask_kserve.py"
     found = json.loads(told(python, script, f"http://{address}", "payments", given=json.dumps(rows)))
     expected = by_v1(address, "payments", rows)
-    assert found["v1"]["ready"] is True
+    assert (found["v1"]["live"], found["v1"]["ready"]) == (True, True)
     assert {name: [row[name] for row in found["v1"]["predictions"]] for name in expected} == plain(expected)
     for answer in (found["v2"], found["v2_binary"]):
         assert (answer["server"], answer["models"]) == ([True, True], [True, False])

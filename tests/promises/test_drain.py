@@ -189,6 +189,28 @@ def test_a_second_signal_ends_the_drain_at_once(tmp_path: Path) -> None:
     _sealed_and_whole(place)
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_two_signals_during_the_start_end_everything_at_once_and_leave_nobody_behind(
+    tmp_path: Path, begun: bool
+) -> None:
+    command = plumbline("serve", "--home", home(tmp_path), "--port", free_port(), "--workers", 2)
+    with Process(command, env=environment(PLUMBLINE_GRACE_S=str(LONG_S))) as service:
+        service.wait_until(lambda: "supervisor.listening" in service.output(), SOON_S, "it hears signals")
+        if begun:
+            service.wait_until(lambda: len(workers_of(service)) == 2, SOON_S, "the workers begin")
+        started = set(service.descendants())
+        service.signal(signal.SIGINT)
+        service.signal(signal.SIGINT)
+
+        def ended() -> bool:
+            started.update(service.descendants())
+            return not service.alive()
+
+        wait_until(ended, SOON_S, "the end")
+        assert service.returncode == 0
+        assert [pid for pid in started if running(pid)] == []
+
+
 def test_a_request_in_flight_is_finished(tmp_path: Path) -> None:
     place = _with_a_slow_model(tmp_path)
     with _slow(place, PLUMBLINE_GRACE_S=str(LONG_S)) as (service, url):

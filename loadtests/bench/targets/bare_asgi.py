@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnxruntime as ort
+from asgi import answer, read
 
 FEATURES = tuple(f"f{i}" for i in range(20))
 Row = msgspec.defstruct("Row", [(name, float) for name in FEATURES])
@@ -33,30 +34,14 @@ async def predict(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         return
     if scope["method"] == "GET":
-        await _answer(send, b"{}")
+        await answer(send, b"{}")
         return
     body = await read(receive)
     rows = [_cells(row) for row in _named(body).instances] if scope["path"] == "/named" else _listed(body).instances
     probabilities = _run(["probabilities"], {"input": np.array(rows, np.float32)})[0]
-    await _answer(send, _encode({"predictions": probabilities.tolist()}))
+    await answer(send, _encode({"predictions": probabilities.tolist()}))
 
 
 async def empty(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "http":
-        await _answer(send, b"{}")
-
-
-async def read(receive: Any) -> bytes:
-    body = b""
-    more = True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body
-
-
-async def _answer(send: Any, body: bytes) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        await answer(send, b"{}")

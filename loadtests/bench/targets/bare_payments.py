@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnxruntime as ort
+from asgi import answer, read
 
 
 class Payment(msgspec.Struct):
@@ -33,8 +34,8 @@ _run = ort.InferenceSession(os.environ["BENCH_MODEL"], _options, providers=["CPU
 async def predict(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         return
-    body = b"" if scope["method"] == "GET" else await _read(receive)
-    await _answer(send, _predicted(body) if body else b"{}")
+    body = b"" if scope["method"] == "GET" else await read(receive)
+    await answer(send, _predicted(body) if body else b"{}")
 
 
 def _predicted(body: bytes) -> bytes:
@@ -43,19 +44,3 @@ def _predicted(body: bytes) -> bytes:
     categorical = np.array([row[5:] for row in rows], object)
     probabilities = _run(["probabilities"], {"numeric": numeric, "categorical": categorical})[0]
     return _encode({"predictions": probabilities.tolist()})
-
-
-async def _read(receive: Any) -> bytes:
-    body = b""
-    more = True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body
-
-
-async def _answer(send: Any, body: bytes) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

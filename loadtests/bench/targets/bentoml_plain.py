@@ -6,22 +6,12 @@ from operator import attrgetter
 import bentoml
 import numpy as np
 import onnxruntime as ort
-from pydantic import BaseModel, create_model
+from payment_row import Payment
+from pydantic import create_model
 
 FEATURES = tuple(f"f{i}" for i in range(20))
 Row = create_model("Row", **dict.fromkeys(FEATURES, (float, ...)))
 cells = attrgetter(*FEATURES)
-
-
-class Payment(BaseModel):
-    amount: float
-    customer_age: int | None
-    account_age_days: int
-    payments_last_24h: int
-    minutes_since_last: float | None
-    merchant_category: str
-    country: str
-    channel: str
 
 
 def _session() -> ort.InferenceSession:

@@ -5,23 +5,13 @@ import os
 import numpy as np
 import onnxruntime as ort
 from fastapi import FastAPI
+from payment_row import Payment
 from pydantic import BaseModel
 
 options = ort.SessionOptions()
 options.intra_op_num_threads = 1
 session = ort.InferenceSession(os.environ["BENCH_MODEL"], options, providers=["CPUExecutionProvider"])
 app = FastAPI()
-
-
-class Payment(BaseModel):
-    amount: float
-    customer_age: int | None
-    account_age_days: int
-    payments_last_24h: int
-    minutes_since_last: float | None
-    merchant_category: str
-    country: str
-    channel: str
 
 
 class Payments(BaseModel):

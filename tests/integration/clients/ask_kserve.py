@@ -29,6 +29,7 @@ def columns(rows: list[dict[str, Any]], *, binary: bool) -> list[InferInput]:
 async def by_v1(url: str, model: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     client = InferenceRESTClient(RESTConfig(protocol="v1"))
     return {
+        "live": await client.is_server_live(url),
         "ready": await client.is_model_ready(url, model),
         "predictions": (await client.infer(url, {"instances": rows}, model_name=model))["predictions"],
     }

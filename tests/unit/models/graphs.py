@@ -3,18 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from onnx import ModelProto, NodeProto, TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 from models.session import Session
+from tests.onnx_models import proto
 
-TYPES = {
-    "FP32": TensorProto.FLOAT,
-    "FP64": TensorProto.DOUBLE,
-    "INT32": TensorProto.INT32,
-    "INT64": TensorProto.INT64,
-    "BOOL": TensorProto.BOOL,
-    "BYTES": TensorProto.STRING,
-}
 Shape = Sequence[int | str]
 
 
@@ -33,15 +26,7 @@ def session(
     constants: Sequence[TensorProto] = (),
 ) -> Session:
     """A session of these nodes."""
-    declare = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        list(nodes),
-        "test",
-        [declare(name, TYPES[datatype], shape) for name, (datatype, shape) in inputs.items()],
-        [declare(name, TYPES[datatype], shape) for name, (datatype, shape) in outputs.items()],
-        list(constants),
-    )
-    model: ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = proto(nodes, inputs, outputs, constants)
     if columns is not None:
         helper.set_model_props(model, {"plumbline.columns": columns})
     return Session(model.SerializeToString(), ref="test:1")

@@ -5,7 +5,8 @@ import msgspec
 import pytest
 
 from models.add import add
-from models.contract import Contract
+from models.baseline import Baseline
+from models.contract import Contract, Privacy
 from models.errors import ArtifactMissing, ArtifactRefused, ContractInvalid
 from models.manifest import BASELINE, CARD, CONTRACT, MODEL
 from models.pool import Pool
@@ -71,4 +72,27 @@ def test_data_that_does_not_fit_and_files_that_are_not_there_register_nothing(
         add(registry, tmp_path / "model.onnx", "m:1", data=tmp_path / "train.csv", label="nothing")
     with pytest.raises(ArtifactMissing):
         add(registry, tmp_path / "nothing.onnx", "m:1")
+    assert not registry.root.exists()
+
+
+def test_what_is_private_is_declared_with_the_edges_it_needs(tmp_path: Path, registry: Registry) -> None:
+    privacy = {"age": Privacy.BUCKET, "city": Privacy.DROP}
+    added = add(registry, tmp_path / "model.onnx", "m:1", data=tmp_path / "train.csv", label="label", privacy=privacy)
+    age, city = added.contract.features
+    assert (age.privacy, age.edges) == (Privacy.BUCKET, (2.5,))
+    assert (city.privacy, city.categories) == (Privacy.DROP, None)
+    baseline = Baseline.decode(registry.read_files(added.digest, "m:1")[BASELINE])
+    assert baseline.features[1].categories is None
+    assert baseline.features[1].n == 0
+
+
+@pytest.mark.parametrize(
+    ("privacy", "found"),
+    [({"agee": Privacy.DROP}, "no feature 'agee'"), ({"age": Privacy.BUCKET}, "no training data")],
+)
+def test_a_privacy_that_cannot_be_kept_is_refused(
+    tmp_path: Path, registry: Registry, privacy: dict[str, Privacy], found: str
+) -> None:
+    with pytest.raises(ContractInvalid, match=found):
+        add(registry, tmp_path / "model.onnx", "m:1", privacy=privacy)
     assert not registry.root.exists()

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from models.baseline import SPECIALS, Special
-from monitoring.reference import Extra
+from monitoring.reference import Extra, Reference
 from monitoring.tally import OUTCOMES, Traffic, tally_requests, tally_shadows
 from service.featurelog.record import Block, Outcome, Problem, Request, Shadow, SkewKind
 from tests.unit.monitoring.made import CITIES, START_US, Rows, model, refused, request
@@ -88,7 +89,22 @@ def test_faults_of_rejected_rows_are_bins_of_the_column_at_fault() -> None:
     assert extras == {Extra.ROWS_ANSWERED: 0, Extra.ROWS_REJECTED: 3, Extra.UNKNOWN: 3, Extra.SHAPE: 1}
 
 
-@pytest.mark.parametrize("cells", [b"", bytes(8), bytes(8 * 4 + 1)])
+@given(st.lists(st.lists(st.floats(width=32, allow_nan=False), min_size=3, max_size=3), min_size=1, max_size=5))
+def test_narrow_cells_count_as_the_wide_ones_beside_them(values: list[list[float]]) -> None:
+    asked = request(START_US, Rows(np.array(values), np.zeros(len(values), np.int64), np.zeros(len(values))))
+    numbers = Reference.laid_out(REFERENCE.columns[:CITY])
+    blocks = [Block(len(values), np.array(values, dtype).tobytes()) for dtype in ("<f4", "<f8")]
+    narrow, known, both = (
+        tally_requests([replace(asked, features=block, outputs=None) for block in some], numbers)
+        for some in (blocks[:1], blocks[1:], blocks)
+    )
+    assert narrow.malformed == known.malformed == both.malformed == 0
+    assert narrow.columns is not None and known.columns is not None and both.columns is not None
+    assert narrow.columns.tolist() == known.columns.tolist()
+    assert both.columns.tolist() == (2 * known.columns).tolist()
+
+
+@pytest.mark.parametrize("cells", [b"", bytes(8), bytes(4 * 4), bytes(8 * 4 + 1)])
 def test_a_block_that_contradicts_its_schema_is_counted_and_not_read(cells: bytes) -> None:
     broken = Request(
         **{f: getattr(request(START_US, made_rows([([0.0] * 3, 0, 0.5)])), f) for f in Request.__struct_fields__}

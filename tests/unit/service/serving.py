@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +118,19 @@ async def serving(home: Path, **given: Any) -> AsyncIterator[Service]:
     finally:
         await worker.stop()
         gc.unfreeze()  # the worker froze what this whole test process held
+
+
+Test = Callable[[Service], Awaitable[None]]
+
+
+def run(home: Path, test: Test, **given: Any) -> None:
+    """The test with a worker on this home; `given`: settings."""
+
+    async def inside() -> None:
+        async with serving(home, **given) as service:
+            await test(service)
+
+    asyncio.run(inside())
 
 
 async def until(condition: Any, what: str, deadline_s: float = 10.0) -> None:

@@ -18,7 +18,7 @@ async def _app(scope: object, receive: object, send: object) -> None:
 
 
 async def _turns_to_accept(clients: int, *, wanted: bool) -> int:
-    config = uvicorn.Config(_app, lifespan="off", log_level="critical", backlog=2 * clients)
+    config = uvicorn.Config(_app, lifespan="off", http="httptools", log_level="critical", backlog=2 * clients)
     server = uvicorn.Server(config)
     with closing(socket.socket()) as listening:
         listening.bind(("127.0.0.1", 0))
@@ -26,7 +26,7 @@ async def _turns_to_accept(clients: int, *, wanted: bool) -> int:
         await accept_many(server, lambda: wanted)
         peers = [socket.create_connection(listening.getsockname()) for _ in range(clients)]
         turns = 0
-        while len(server.server_state.connections) < clients:
+        while len(server.server_state.connections) < clients and turns < 10 * clients:
             await asyncio.sleep(0)
             turns += 1
         for peer in peers:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -20,19 +19,9 @@ from service.featurelog.record import Shadow as ShadowRecord
 from tests.onnx_models import echo, install, mixed, mixed_contract, proto
 from tests.unit.service.featurelog.test_writer import file_size_limit
 from tests.unit.service.featurelog.writing import chunks
-from tests.unit.service.serving import ROW, Service, furnish, route, serving, until
+from tests.unit.service.serving import ROW, Service, furnish, route, run, until
 
 V2_TYPES = {"amount": "FP64", "ratio": "FP64", "count": "INT64", "flag": "BOOL", "city": "BYTES"}
-
-Test = Callable[[Service], Awaitable[None]]
-
-
-def run(home: Path, test: Test, **given: Any) -> None:
-    async def inside() -> None:
-        async with serving(home, **given) as service:
-            await test(service)
-
-    asyncio.run(inside())
 
 
 def changed(**cells: Any) -> dict[str, Any]:

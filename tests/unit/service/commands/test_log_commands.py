@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -19,8 +20,10 @@ from click.testing import CliRunner, Result
 
 from models.contract import Kind
 from service.commands.log import log
+from service.featurelog.files import lock_directory
 from service.featurelog.record import Schema, SchemaColumn
 from tests.unit.service.featurelog.test_labels import asked, said
+from tests.unit.service.featurelog.test_view import archive
 from tests.unit.service.featurelog.writing import request, segment, write
 
 GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "featurelog-1"
@@ -104,6 +107,14 @@ def test_a_pivot_and_a_description_are_questions(say: Say) -> None:
     assert "answered" in say("query", "pivot (select version, outcome from requests) on outcome using count(*)").output
 
 
+def test_what_an_answer_does_not_hold_is_told(tmp_path: Path, say: Say) -> None:
+    assert "no row of a model 'paiments'" in say("query", "select 1", "--model", "paiments").stderr
+    assert "no row" not in say("query", "select 1", "--model", "payments").stderr
+    segment(tmp_path / "log", [(0, said(1, "a", 0, 1.0, 1)), (5, said(2, "b", 0, 1.0, 1))], epoch=9)
+    for words in (("query", "select 1"), ("labels",), ("export", "--table", "feedback")):
+        assert "not readable: w0 epoch 9 segment 0: gap, 4 records" in say(*words).stderr
+
+
 # --- export -------------------------------------------------------------------------------------------------------
 
 
@@ -127,6 +138,17 @@ def test_rows_and_records_are_chosen_by_time_version_and_condition(say: Say) -> 
     condition = ("--where", "amount > 10 and outcome = 'shed'")
     assert {row["request_id"] for row in lines(say("export", "--table", "requests", *condition))} == {"id-3"}
     assert [row["request_id"] for row in lines(say("export", *condition))] == ["id-3"]
+
+
+def test_records_that_are_only_in_the_archive_any_more_are_not_silently_left_out(tmp_path: Path, say: Say) -> None:
+    before = [msgspec.json.encode(row) for row in lines(say("export", "--table", "requests"))]
+    archive(tmp_path)
+    write(tmp_path / "log", [request(1)])
+    archive(tmp_path)
+    found = say("export")
+    assert "were archived and let go; --table requests has their rows" in found.stderr
+    after = [msgspec.json.encode(row) for row in lines(say("export", "--table", "requests"))]
+    assert set(before) < set(after) and len(after) == len(before) + 1
 
 
 @pytest.mark.parametrize(
@@ -212,9 +234,9 @@ def test_following_goes_on_across_rotations_and_with_new_writers_and_ends_with_c
         assert next_id(process.stdout) == "r1"
         write(tmp_path / "log", [request(2)])
         assert next_id(process.stdout) == "r2"
-        (tmp_path / "other").mkdir()
-        write(tmp_path / "other", [request(3)])
-        (tmp_path / "other" / "w0").rename(tmp_path / "log" / "w1")
+        held = lock_directory(tmp_path / "log" / "w0")
+        write(tmp_path / "log", [request(3)])  # by the writer of the next directory
+        os.close(held)
         assert next_id(process.stdout) == "r3"
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.contract import Kind
+from models.contract import Kind, Privacy
 from service.featurelog.errors import RecordInvalid
 from service.featurelog.record import (
     Block,
@@ -14,6 +14,7 @@ from service.featurelog.record import (
     Head,
     Ledger,
     Outcome,
+    PartRequest,
     Payload,
     Problem,
     Request,
@@ -25,6 +26,7 @@ from service.featurelog.record import (
     TensorNote,
     decode,
     encode,
+    row_numbers,
 )
 
 INTS = st.integers(-(2**63), 2**63 - 1)
@@ -108,3 +110,18 @@ def test_bytes_that_are_no_payload_are_refused_with_a_sentence(junk: bytes) -> N
 def test_any_bytes_decode_or_are_refused(junk: bytes) -> None:
     with contextlib.suppress(RecordInvalid):
         decode(junk)
+
+
+def test_rows_of_a_record_keep_their_numbers_when_others_were_erased() -> None:
+    part = PartRequest(1, "r", Outcome.ANSWERED, 200, "", "v1", 0, "m", "stable", 1, 1, 5, 0, 0, 0, erased=(0, 3))
+    assert decode(encode(part)) == part
+    assert isinstance(part, Request)
+    assert list(row_numbers(part, 3)) == [1, 2, 4]
+
+
+def test_a_schema_without_private_features_is_written_as_it_always_was() -> None:
+    schema = Schema(0, "m", "1", "sha256:0", (), ())
+    assert len(msgspec.msgpack.decode(encode(schema))) == 7
+    private = msgspec.structs.replace(schema, private={"name": Privacy.DROP})
+    assert decode(encode(private)) == private
+    assert decode(encode(schema)) == schema

@@ -37,6 +37,21 @@ def answered(body: bytes) -> pa.Table:
     return found
 
 
+def in_batches(words: Sequence[str], numbers: Sequence[int], *, growing: bool = False) -> bytes:
+    """A batch of one row for each number: of the city's word by that number; `growing`: each batch sends one word more."""
+    schema = pa.schema(
+        [(name, pa.dictionary(pa.int32(), pa.string()) if name == "city" else TYPES[name]) for name in TYPES]
+    )
+    sink, whole = pa.BufferOutputStream(), pa.array(words, pa.string())
+    with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(emit_dictionary_deltas=growing)) as writer:
+        for more, number in enumerate(numbers):
+            known = pa.array([*words, *map(str, range(more))], pa.string()) if growing else whole
+            city = pa.DictionaryArray.from_arrays(pa.array([number], pa.int32()), known, safe=False)
+            columns = [city if name == "city" else table(ROWS[:1]).column(name).chunk(0) for name in TYPES]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+    return bytes(sink.getvalue().to_pybytes())
+
+
 def changed(name: str, values: list[Any], datatype: pa.DataType | None = None) -> pa.Table:
     """The usual rows with one column replaced."""
     given = table()

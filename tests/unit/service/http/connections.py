@@ -81,14 +81,14 @@ class Worker:
         self.counted: Counter[str] = Counter()
         self.guard = Guard(patience=PATIENCE, bounds=BOUNDS, count=lambda reason: self.counted.update([reason]))
         self._config = uvicorn.Config(self, log_config=None, interface="asgi3", access_log=False)
-        self._state = ServerState()
+        self.state = ServerState()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._app(scope, receive, send)
 
     def connect(self) -> tuple[Connection, Sink]:
         """One more connection."""
-        connection, sink = Connection(self._config, self._state, {}), Sink()
+        connection, sink = Connection(self._config, self.state, {}), Sink()
         sink.connection = connection
         connection.connection_made(sink)
         return connection, sink

@@ -18,7 +18,7 @@ from service.http.v1 import V1
 from service.rows import STRING_CHARS_MAX, Matrix, Table
 from service.served import ServedVersion
 from tests.onnx_models import echo, install
-from tests.unit.service.http.arrow_streams import ROWS, answered, changed, floats_contract, stream, table
+from tests.unit.service.http.arrow_streams import ROWS, answered, changed, floats_contract, in_batches, stream, table
 from tests.unit.service.serving import furnish, route, served
 
 MAX_BYTES = 100_000
@@ -35,11 +35,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install(place, "floats", "1", echo({"x": ("FP32", ["N", 2])}), floats_contract())
     route(place, "floats", stable="1")
     return place
-
-
-@pytest.fixture(scope="module")
-def mixed(home: Path) -> ServedVersion:
-    return served(home)
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +194,12 @@ def test_a_dictionary_that_stands_for_more_text_than_a_body_may_hold_is_refused(
     assert len(body) < MAX_BYTES / 5
     with pytest.raises(BodyTooLarge):
         WIRE.decode(mixed, body)
+
+
+@pytest.mark.parametrize("number", [-1, 2, 2**31 - 1])
+def test_a_number_that_names_no_word_is_malformed(mixed: ServedVersion, number: int) -> None:
+    with pytest.raises(MalformedBody, match=f"word {number} of a dictionary of 2"):
+        WIRE.decode(mixed, in_batches(["oslo", "rome"], [0, number]))
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff" * 8, b"\xff\xff\xff\xff\x00\x00\x00\x00", b"ARROW1\x00\x00" * 9])

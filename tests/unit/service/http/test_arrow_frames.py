@@ -19,7 +19,7 @@ from service.http.wire import Decoded
 from service.rows import Table
 from tests.onnx_models import echo, install
 from tests.processes import ROOT, environment
-from tests.unit.service.http.arrow_streams import ROWS, floats_contract, stream, table
+from tests.unit.service.http.arrow_streams import ROWS, floats_contract, in_batches, stream, table
 from tests.unit.service.serving import furnish, served
 
 DAMAGED = 4_000
@@ -33,6 +33,15 @@ def test_rows_and_bytes_are_told_by_the_frames_alone(n: int, options: dict[str, 
     rows, size = held(stream(sent, batch=100, **options))
     assert rows == 2 * n
     assert size >= sent.nbytes
+
+
+def test_a_dictionary_that_grows_holds_all_of_it_anew_each_time() -> None:
+    words, steps = ["w" * 100] * 1_000, 50
+    body = in_batches(words, [0] * steps, growing=True)
+    told, before = held(body), pa.total_allocated_bytes()
+    read = pa.ipc.open_stream(body).read_all()
+    assert told.rows == read.num_rows == steps
+    assert told.held_bytes >= pa.total_allocated_bytes() - before > steps * len(words) * 100 > 10 * len(body)
 
 
 def test_more_messages_than_may_be_are_refused() -> None:

@@ -73,3 +73,10 @@ def test_what_stands_in_the_document_is_text_and_never_markup() -> None:
     made = document("<b>1</b>", {"<i>": {"title": "<script>"}})
     html = page(made)
     assert "<b>1</b>" not in html and "<i>" not in html and "<script>" not in html
+
+
+def test_every_operation_is_in_the_contents_and_lists_are_lists(html: str, reader: Reader) -> None:
+    for methods in document("1.2.3", schemas())["paths"].values():
+        for operation in methods.values():
+            assert reader.links.count(f"#{operation['operationId']}") == 1
+    assert "<li>" in html and "- <code>" not in html

@@ -4,10 +4,10 @@ import asyncio
 import gzip
 import itertools
 import re
+import threading
 import zlib
-from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,18 +21,9 @@ from service.http.languages import Languages
 from service.http.paths import Target, Verb
 from service.http.v1 import V1
 from service.predict import Ask
-from tests.unit.service.serving import ROW, Message, Service, serving
+from tests.unit.service.serving import ROW, Message, Service, run, until
 
 LIMIT = 1000
-Test = Callable[[Service], Awaitable[None]]
-
-
-def run(home: Path, test: Test, **given: Any) -> None:
-    async def inside() -> None:
-        async with serving(home, **given) as service:
-            await test(service)
-
-    asyncio.run(inside())
 
 
 def chunk(data: bytes, more: bool) -> Message:
@@ -255,3 +246,23 @@ def test_a_request_whose_body_is_still_on_the_way_when_the_service_ends_is_recor
         assert [record.code for record in service.requests()] == ["cut_off"]
 
     run(tmp_path, test)
+
+
+def test_an_answer_on_record_that_is_cut_off_while_it_is_packed_goes_out_as_it_is(tmp_path: Path) -> None:
+    async def test(service: Service) -> None:
+        freed, busy = threading.Event(), ThreadPoolExecutor(1)
+        asyncio.get_running_loop().set_default_executor(busy)
+        busy.submit(freed.wait)  # so that packing does not begin
+        try:
+            asked = asyncio.create_task(service.predict(ROW, headers=[(b"accept-encoding", b"gzip")]))
+            await until(service.requests, "it is on record")
+            service.worker.predictor.cut_off()
+            asked.cancel()
+            reply = await asked
+        finally:
+            freed.set()
+        assert (reply.status, "content-encoding" in reply.headers) == (200, False)
+        assert len(reply.json["predictions"]) == 1
+        assert [record.status for record in service.requests()] == [200]
+
+    run(tmp_path, test, compress_above_bytes=0)

@@ -1,23 +1,10 @@
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from service.featurelog.record import Feedback
 from tests.unit.service.featurelog.test_writer import file_size_limit
-from tests.unit.service.serving import Reply, Service, serving
-
-Test = Callable[[Service], Awaitable[None]]
-
-
-def run(home: Path, test: Test, **given: Any) -> None:
-    async def inside() -> None:
-        async with serving(home, **given) as service:
-            await test(service)
-
-    asyncio.run(inside())
+from tests.unit.service.serving import Reply, Service, run
 
 
 async def send(service: Service, body: object) -> Reply:

@@ -33,7 +33,7 @@ ROUTES = [
     ("/admin/routes", Target(Verb.ADMIN_ROUTES, "GET")),
     ("/openapi.json", Target(Verb.OPENAPI, "GET")),
     ("/docs", Target(Verb.DOCS, "GET")),
-    ("/", Target(Verb.DOCS, "GET")),
+    ("/", Target(Verb.ROOT, "GET")),
 ]
 UNKNOWN = [
     "/v1/",

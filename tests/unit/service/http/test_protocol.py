@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from service.app import Plumbline
 from service.errors import RequestError
 from service.http.edge import read_body
 from service.http.errors import error_answer
-from service.http.protocol import Connection
+from service.http.protocol import PART_BYTES, Connection
 from tests.unit.service.http.connections import BOUNDS, App, Sink, Worker, answers, settled
 
 # What we override or call, as it is today: when uvicorn changes one of these, read its code again.
@@ -88,7 +89,7 @@ def test_an_application_is_told_what_uvicorn_would_tell_it() -> None:
 
     async def test(worker: Worker) -> None:
         for kind in (Connection, HttpToolsProtocol):
-            connection = kind(worker._config, worker._state, {"a": 1})
+            connection = kind(worker._config, worker.state, {"a": 1})
             connection.connection_made(Sink())
             connection.data_received(b"POST /a%20b/c?d=e HTTP/1.0\r\nX-Y: Z\r\ncontent-length: 2\r\n\r\nok")
             await settled()
@@ -196,15 +197,77 @@ def test_one_connection_too_many_is_told_so_and_two_many_are_cut() -> None:
 
 def test_a_body_that_nobody_reads_does_not_pile_up() -> None:
     async def test(worker: Worker) -> None:
+        worker.guard.bounds = replace(BOUNDS, max_unfinished_bytes=1 << 30)
         connection, sink = worker.connect()
         connection.data_received(HEAD + b"content-length: 100000000\r\n\r\n")
         sent = 0
         while not sink.paused:
             connection.data_received(b"x" * READ_BYTES)
             sent += READ_BYTES
-        assert sent <= HIGH_WATER_LIMIT + READ_BYTES
+            assert sent <= PART_BYTES + READ_BYTES
+            assert worker.guard.unfinished_bytes >= sent - HIGH_WATER_LIMIT
+        connection.connection_lost(None)
+        assert worker.guard.unfinished_bytes == 0
 
     drive(test, never)
+
+
+def test_what_has_come_of_bodies_counts_before_anybody_reads_it() -> None:
+    async def test(worker: Worker) -> None:
+        first, _ = worker.connect()
+        second, refused = worker.connect()
+        for connection in (first, second):
+            connection.data_received(HEAD + b"content-length: 300000\r\n\r\n" + b"x" * 256_000)
+        assert worker.guard.unfinished_bytes == 256_000
+        assert worker.counted == {"too_many_unfinished_bytes": 1}
+        await settled()
+        assert read(refused) == [(503, "too_many_unfinished_bytes")]
+
+    drive(test)
+
+
+def test_an_answer_to_a_body_that_nobody_read_gives_back_what_it_held() -> None:
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        connection.data_received(HEAD + b"content-length: 300000\r\n\r\n" + b"x" * 256_000)
+        assert worker.guard.unfinished_bytes == 256_000
+        await settled()
+        assert read(sink) == [(200, "")]
+        assert worker.guard.unfinished_bytes == 0
+        connection.data_received(b"x" * 44_000 + GET)
+        await settled()
+        assert read(sink) == [(200, "")] * 2
+        assert worker.guard.unfinished_bytes == 0
+
+    drive(test, hasty)
+
+
+@pytest.mark.parametrize(("size", "parts"), [(1_000, 1), (100_000, 1), (PART_BYTES, 1), (3 * PART_BYTES, 3)])
+def test_a_body_comes_whole_or_in_large_parts(size: int, parts: int) -> None:
+    taken: list[int] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        more = True
+        while more:
+            message = await receive()
+            taken.append(len(message["body"]))
+            more = message["more_body"]
+        await hasty(scope, receive, send)
+
+    async def test(worker: Worker) -> None:
+        worker.guard.bounds = replace(BOUNDS, max_unfinished_bytes=1 << 30)
+        connection, sink = worker.connect()
+        connection.data_received(HEAD + b"content-length: %d\r\n\r\n" % size)
+        for begin in range(0, size, READ_BYTES):
+            await settled()
+            connection.data_received(b"x" * min(READ_BYTES, size - begin))
+        await settled()
+        assert read(sink) == [(200, "")]
+        assert sum(taken) == size
+        assert len(taken) <= parts
+        assert worker.guard.unfinished_bytes == 0
+
+    drive(test, application)
 
 
 def test_unfinished_bodies_together_have_a_limit_and_give_back_what_they_held() -> None:
@@ -471,3 +534,40 @@ def test_a_request_that_is_answered_gets_no_second_answer_for_what_is_wrong_with
         assert sink.ended
 
     drive(test, hasty)
+
+
+@pytest.mark.parametrize(("status", "counted"), [(200, {"answer_unsent": 1}), (499, {})])
+def test_an_answer_whose_client_has_gone_is_counted_unless_it_is_a_refusal(
+    status: int, counted: dict[str, int]
+) -> None:
+    ready = asyncio.Event()
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        await ready.wait()
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        connection.data_received(GET)
+        await settled()
+        connection.connection_lost(None)
+        ready.set()
+        await settled()
+        assert (sink.written, worker.counted) == (b"", counted)
+
+    drive(test, late)
+
+
+def test_an_answer_that_is_not_taken_until_the_end_of_the_grace_is_counted_and_no_500_is_said_in_its_place() -> None:
+    async def test(worker: Worker) -> None:
+        connection, sink = worker.connect()
+        connection.pause_writing()
+        connection.data_received(GET)
+        await settled()
+        (task,) = worker.state.tasks
+        task.cancel()
+        await settled()
+        assert (sink.written, sink.closed, worker.counted) == (b"", True, {"answer_unsent": 1})
+
+    drive(test)

@@ -1,6 +1,5 @@
 """What V1 takes and refuses; every refusal with status, place and expectation."""
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,26 +14,9 @@ from service.http.v1 import V1, native_model
 from service.rows import PlainTensors, Table
 from service.served import ServedVersion
 from service.validation import examine
-from tests.unit.service.serving import ROW, furnish, served
+from tests.unit.service.serving import ROW
 
 WIRE = V1()
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place: Path = tmp_path_factory.mktemp("home")
-    furnish(place)
-    return place
-
-
-@pytest.fixture(scope="module")
-def mixed(home: Path) -> ServedVersion:
-    return served(home)
-
-
-@pytest.fixture(scope="module")
-def image(home: Path) -> ServedVersion:
-    return served(home, "image")
 
 
 def body(*instances: Any) -> bytes:

@@ -49,16 +49,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def mixed(home: Path) -> ServedVersion:
-    return served(home)
-
-
-@pytest.fixture(scope="module")
-def image(home: Path) -> ServedVersion:
-    return served(home, "image")
-
-
-@pytest.fixture(scope="module")
 def pair(home: Path) -> ServedVersion:
     return served(home, "pair")
 

@@ -2,7 +2,6 @@
 
 import json
 from math import inf
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,27 +15,9 @@ from service.http.errors import error_answer
 from service.http.v2 import V2
 from service.rows import PlainTensors, Table
 from service.served import ServedVersion
-from tests.unit.service.serving import furnish, served
 
 WIRE = V2()
 ROWS = [(1.5, 2.5, 3, True, "oslo"), (None, 0.5, -4, False, None)]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place: Path = tmp_path_factory.mktemp("home")
-    furnish(place)
-    return place
-
-
-@pytest.fixture(scope="module")
-def mixed(home: Path) -> ServedVersion:
-    return served(home)
-
-
-@pytest.fixture(scope="module")
-def image(home: Path) -> ServedVersion:
-    return served(home, "image")
 
 
 def tensor(name: str, datatype: str, shape: list[int], data: list[Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from models.contract import Column, Contract, Kind, Tensor
 from models.tensors import DTYPES
 from service.errors import InvalidInput, MalformedBody, RequestError
+from service.featurelog.readable import rows as rows_of
 from service.featurelog.record import Outcome, Problem, Shadow, SkewKind
 from service.http.errors import error_answer
 from service.http.v2 import V2
@@ -62,6 +63,7 @@ def echo_contract(datatype: str, *columns: Column) -> Contract:
 
 
 FLOATS = (Column(name="a", kind=Kind.FLOAT), Column(name="b", kind=Kind.FLOAT, nullable=True))
+NUMBERS = (Column(name="a", kind=Kind.FLOAT), Column(name="b", kind=Kind.FLOAT))
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +76,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for datatype in ("FP16", "FP32", "FP64"):
         install(place, f"floats-{datatype.lower()}", "1", echo(datatype), echo_contract(datatype, *FLOATS))
         route(place, f"floats-{datatype.lower()}", stable="1")
+    install(place, "numbers", "1", echo("FP32"), echo_contract("FP32", *NUMBERS))
+    route(place, "numbers", stable="1")
     return place
-
-
-@pytest.fixture(scope="module")
-def mixed(home: Path) -> ServedVersion:
-    return served(home)
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +229,8 @@ def test_a_matrix_is_logged_and_run_as_its_rows_would_be(home: Path, datatype: s
         matrix = WIRE.decode(version, *sent).inputs
         assert isinstance(matrix, Matrix)
         assert (matrix.n, matrix.rows) == (3, table.rows)
-        assert version.blocks.matrix(matrix.values) == version.blocks.block(table.rows)
+        logged = rows_of(version.blocks.matrix(matrix.values), version.schema.features)
+        assert logged == rows_of(version.blocks.block(table.rows), version.schema.features)
         assert version.tensors(matrix)["given"].tobytes() == version.tensors(table)["given"].tobytes()
 
 
@@ -239,6 +239,14 @@ def test_a_matrix_beyond_the_graphs_float_is_infinite_to_it_and_exact_in_the_log
     assert isinstance(matrix, Matrix)
     assert floats.tensors(matrix)["given"].tolist() == [[float("inf"), -1.0]]
     assert floats.blocks.matrix(matrix.values).cells == struct.pack("<dd", 1e300, -1.0)
+
+
+def test_numbers_sent_in_32_bits_are_logged_in_32_bits_and_read_back_as_they_are(floats: ServedVersion) -> None:
+    given = np.array([[0.1, -0.0], [np.inf, 1e-45]], np.float32)
+    block = floats.blocks.matrix(given)
+    assert block.cells == given.tobytes()
+    found = np.array([list(row.values()) for row in rows_of(block, floats.schema.features)])
+    assert found.astype("<f8").tobytes() == given.astype("<f8").tobytes()
 
 
 def test_booleans_among_floats_are_refused_as_they_are_in_json(floats: ServedVersion) -> None:
@@ -256,6 +264,45 @@ def test_what_is_no_number_among_floats_is_told_with_its_place(floats: ServedVer
     error = refused(floats, body(as_json("given", "FP64", [2, 2], [1.0, 2.0, 3.0, odd])))
     assert isinstance(error, InvalidInput | MalformedBody)
     assert not isinstance(error, InvalidInput) or [fault.at for fault in error.faults] == ["/inputs/0/data/3"]
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        [as_json("given", "FP32", [2, 2], data)]
+        for data in (
+            [1, 2.5, -3, 2**53 + 1],
+            [[1.5, 2.0], [3.0, 4]],
+            [1.0, 2.0, 3.0],
+            [1.0, 2.0, 3.0, True],
+            [1.0, None, 3.0, "4"],
+            [1.0, 2.0, 3.0, 10**400],
+            [1.0, 2.0, 3.0, [4.0]],
+            {"a": 1},
+        )
+    ]
+    + [
+        [as_json("b", "FP64", [2], [1, 2.5]), as_json("a", "INT64", [2], [3, 4])],
+        [as_json("a", "FP64", [2], [1.5, 2.5])],
+        [as_json("given", "BYTES", [2, 2], [1.0, 2.0, 3.0, 4.0])],
+        [binary("given", "FP32", [2, 2], [1.0, 2.0, 3.0, 4.0])],
+    ],
+    ids=repr,
+)
+def test_a_body_of_numbers_is_read_as_any_other_body(home: Path, tensors: list[tuple[dict[str, Any], bytes]]) -> None:
+    def found(version: ServedVersion) -> object:
+        try:
+            inputs = WIRE.decode(version, *body(*tensors)).inputs
+        except RequestError as error:
+            return error_answer(error, "id")
+        assert isinstance(inputs, Matrix)
+        return inputs.rows, {name: array.tobytes() for name, array in version.tensors(inputs).items()}
+
+    quick, slow = served(home, "numbers"), served(home, "numbers")
+    assert quick.numbers
+    assert quick.whole is not None
+    slow.numbers, slow.whole = False, None
+    assert found(quick) == found(slow)
 
 
 @pytest.mark.parametrize("model", ["floats-fp32", "mixed"])
@@ -283,7 +330,9 @@ def test_the_record_of_a_binary_request_is_that_of_its_json(home: Path, tmp_path
             assert [answer.status for answer in answers] == [200, 200], answers[0].body
             assert answers[0].json["outputs"] == answers[1].json["outputs"]
             first, second = service.requests()
-            assert first.features == second.features is not None
+            columns = served(tmp_path, model).schema.features
+            assert first.features is not None and second.features is not None
+            assert rows_of(first.features, columns) == rows_of(second.features, columns)
             assert first.outputs == second.outputs
 
     asyncio.run(test())
