@@ -30,6 +30,23 @@ def test_liveness_and_readiness_are_json_on_every_name(tmp_path: Path) -> None:
     asyncio.run(test())
 
 
+def test_a_full_disk_is_told_and_does_not_stop_answers(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(tmp_path) as service:
+            service.worker.log.reserve.release()
+            reply = await service.ask("GET", "/readyz")
+            assert (reply.status, reply.json["log"]["writable"], reply.json["log"]["reserve_held"]) == (
+                200,
+                False,
+                False,
+            )
+            assert "disk is full" in reply.json["problems"][0]
+            assert (await service.predict(ROW)).status == 200  # and as there is space, it is held again
+            assert (await service.ask("GET", "/readyz")).json["log"]["reserve_held"]
+
+    asyncio.run(test())
+
+
 def test_a_service_that_drains_is_alive_and_answers_but_is_not_ready(tmp_path: Path) -> None:
     async def test() -> None:
         async with serving(tmp_path) as service:
