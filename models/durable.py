@@ -20,7 +20,11 @@ def write_durably(path: Path, data: bytes) -> None:
 def replace_durably(path: Path, data: bytes) -> None:
     """A reader sees the old bytes or the new ones, never a mixture and never nothing."""
     aside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    write_durably(aside, data)
+    try:
+        write_durably(aside, data)
+    except OSError:  # on a full disk the half of it would take what is left
+        aside.unlink(missing_ok=True)
+        raise
     aside.rename(path)
     sync_directory(path.parent)
 

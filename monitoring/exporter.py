@@ -166,6 +166,7 @@ def _log(status: Status) -> Iterator[Metric]:
     yield _single(_counter("checkpoints", "Checkpoints written.", ()), loop.checkpoints)
     yield _single(_gauge("keys", "Versions × arms that are counted.", ()), loop.keys)
     yield _single(_gauge("state_bytes", "Bytes that the counts can grow to.", ()), loop.state_bytes)
+    yield _single(_gauge("reserve_bytes", "Space held back; 0: the disk is full.", ()), loop.reserve_bytes)
 
 
 def _archive(archive: ArchiveStatus) -> Iterator[Metric]:

@@ -4,6 +4,8 @@ Laws
 - An event is on disk before the checkpoint that no longer contains its cause, and is offered for sending after it. A
   crash anywhere between repeats the fold from the older checkpoint, finds the same ids, and the outbox knows them.
 - A tick that fails is undone: state and positions go back to the last checkpoint. Nothing is half remembered.
+- Where the disk was full the reserve is let go and the tick done again, so that an event is kept also then; it is held again
+  after the first checkpoint that leaves room for it.
 - The loop decides nothing: what is an event is `fold`'s to say, whether it was sent is the courier's.
 """
 
@@ -13,6 +15,7 @@ from time import monotonic
 
 import structlog
 
+from models.reserve import FULL, Reserve
 from monitoring.checkpoint import Checkpoints
 from monitoring.errors import CheckpointInvalid
 from monitoring.fold import fold
@@ -41,6 +44,7 @@ class Loop:
         references: References,
         outbox: Outbox,
         checkpoints: Checkpoints,
+        reserve: Reserve,
         pulse: Pulse,
         rules: Rules,
         checkpoint_interval_s: float,
@@ -49,6 +53,7 @@ class Loop:
         archive_status: Callable[[], ArchiveStatus] = ArchiveStatus,
     ) -> None:
         self._intake, self._references, self._outbox, self._checkpoints = intake, references, outbox, checkpoints
+        self._reserve = reserve
         self._pulse, self._rules, self._checkpoint_interval_s = pulse, rules, checkpoint_interval_s
         self._offer, self._outbox_status, self._archive_status = offer, outbox_status, archive_status
         self._state = State()
@@ -97,7 +102,7 @@ class Loop:
             self._pulse.fail(self._last_error)
             structlog.get_logger().exception("tick_failed", tick=self._ticks)
             self._go_back()
-            caught_up = True
+            caught_up = not (isinstance(error, OSError) and error.errno in FULL and self._reserve.release())
         if monotonic() - self._shown_s >= STATUS_EVERY_S:
             self._show()
         return not caught_up
@@ -110,6 +115,7 @@ class Loop:
         self._checkpoints.save(positions, self._state)
         self.saved_positions = positions
         self._saved_s, self._unsaved = monotonic(), False
+        self._reserve.refill()
         self._saves += 1
 
     def _go_back(self) -> None:
@@ -156,6 +162,7 @@ class Loop:
                 keys_max=rules.keys_max,
                 state_bytes=state.reserved_bytes(rules),
                 state_bytes_max=rules.state_bytes_max,
+                reserve_bytes=self._reserve.held_bytes,
             ),
             rules=rules,
             archive=self._archive_status(),

@@ -113,6 +113,11 @@ class Settings(BaseSettings):
         1000, ge=1, description="undelivered events kept; beyond, new ones are refused and counted"
     )
     outbox_delivered_kept: int = Field(1000, ge=1, description="delivered events kept, so that none is sent again")
+    reserve_bytes: int = Field(
+        4 * 1024 * 1024,
+        ge=0,
+        description="space held back, so that on a full disk events and checkpoints can still be written; 0: none",
+    )
     archive_interval_s: float = Field(
         60.0,
         ge=0,

@@ -141,7 +141,7 @@ class ArchiveStatus(msgspec.Struct, frozen=True):
 
 
 class LoopStatus(msgspec.Struct, frozen=True):
-    """How the loop itself fares; `keys` and `state_bytes` against their limits."""
+    """How the loop itself fares; `keys` and `state_bytes` against their limits, `reserve_bytes` held for a full disk."""
 
     ticks: int
     errors: int
@@ -151,6 +151,7 @@ class LoopStatus(msgspec.Struct, frozen=True):
     keys_max: int
     state_bytes: int
     state_bytes_max: int
+    reserve_bytes: int = 0
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -15,7 +15,9 @@ import structlog
 import uvicorn
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
+from models.disk import Disk
 from models.registry import Registry
+from models.reserve import Reserve
 from monitoring.archivist import Archivist
 from monitoring.checkpoint import Checkpoints
 from monitoring.courier import Courier, CourierStatus
@@ -100,6 +102,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         references=References(Registry(home / "registry")),
         outbox=outbox,
         checkpoints=Checkpoints(home / "monitor"),
+        reserve=Reserve(home / "monitor" / "reserve", settings.reserve_bytes, Disk()),
         pulse=pulse,
         rules=rules,
         checkpoint_interval_s=settings.checkpoint_interval_s,

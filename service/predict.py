@@ -185,8 +185,8 @@ class Predictor:
         return self._batcher.refusal(served, time.monotonic_ns() + int(longest_ms * 1e6))
 
     def flush(self) -> None:
-        """Writes what was handed to the log, whose own turn comes later in the loop."""
-        self._featurelog.flush()
+        """Writes what was handed to the log and is waited for; the log's own turn comes later in the loop."""
+        self._featurelog.hurry()
 
     def turn_away(self, ask: Ask, error: Overloaded) -> None:
         """Records a request that was refused unread; nobody waits for the write."""
@@ -215,6 +215,7 @@ class Predictor:
             written = self._featurelog.is_written(waiter)
             if not self.cutting:
                 raise  # nobody waits for the answer; at the end of the grace it stands, as its record says
+            written = written and await self._featurelog.synced()
         finally:
             if not written and outcome is Outcome.ANSWERED and self._limits.refuse_unlogged:  # as the log counted it
                 unlogged = LogUnavailable()
@@ -234,6 +235,7 @@ class Predictor:
         """Moves what was counted into the metrics of all workers; `kill -9` takes at most PUBLISH_EVERY_S of it there."""
         self._publish_due = False
         self._telemetry.publish(self._featurelog.logged, self._featurelog.dropped)
+        self._telemetry.log_disk(self._featurelog.unsynced, self._featurelog.reserve.held_bytes)
 
     def _record(self, ask: Ask, outcome: Outcome, status: int, code: str, error: RequestError | None) -> Request:
         served, decision = ask.served, ask.decision

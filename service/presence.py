@@ -44,13 +44,16 @@ class Reload(msgspec.Struct, frozen=True):
 
 
 class ServiceSign(msgspec.Struct, frozen=True):
-    """The supervisor, and how its last reload ended. `hold`: workers that start now accept nothing until it is taken back."""
+    """The supervisor, where it listens, and how its last reload ended. `hold`: workers that start now accept nothing until
+    it is taken back.
+    """
 
     pid: int
     started_us: int
     workers: int
     hold: bool = False
     reload: Reload | None = None
+    url: str = ""
 
 
 class Presence:

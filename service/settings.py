@@ -6,15 +6,17 @@ wins.
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from service.featurelog.commit import Durability
 
 # No setting: the pid of `plumbline serve`, told to its workers, who may outlive it unseen.
 SUPERVISOR = "PLUMBLINE_SUPERVISOR"
@@ -165,6 +167,17 @@ class Settings(BaseSettings):
     log_fsync_interval_s: float = Field(
         default=0.5, gt=0, le=1, description="Longest time that a record stays without fsync."
     )
+    log_durability: Durability = Field(
+        default=Durability.PROCESS,
+        description="What an answer waits for: its record is written and survives kill -9 (process), is fsynced and survives "
+        "power loss (disk), or is handed over and written within 100 ms (relaxed: kill -9 of the worker takes what waits).",
+    )
+    log_reserve_bytes: int = Field(
+        default=1 << 20,
+        ge=0,
+        description="Space that each worker holds back, so that on a full disk its ledger is still written; with less than "
+        "that free, records are dropped and counted as no_space. 0: none.",
+    )
     log_raw_keep_h: float = Field(
         default=24,
         ge=0,
@@ -180,7 +193,9 @@ class Settings(BaseSettings):
         default=50 << 30, ge=0, description="Bytes of the archive above which its oldest files go; 0: no limit."
     )
     on_log_failure: Literal["serve", "refuse"] = Field(
-        default="serve", description="Log unwritable: answer and count the loss (serve), or answer 503 (refuse)."
+        default="serve",
+        description="Log unwritable: answer and count the loss (serve), or answer 503 (refuse; not with log_durability "
+        "relaxed, whose answers have left by then).",
     )
     privacy_key_file: Path | None = Field(
         default=None,
@@ -191,6 +206,15 @@ class Settings(BaseSettings):
         default="",
         description="Header that gives a request's event time in µs since 1970, for replaying history; empty: the wall clock.",
     )
+
+    @model_validator(mode="after")
+    def _refusal_is_possible(self) -> Self:
+        if self.log_durability is Durability.RELAXED and self.on_log_failure == "refuse":
+            raise ValueError(
+                "log_durability: found relaxed with on_log_failure refuse, expected process or disk: "
+                "a relaxed answer has left before its record is written and cannot be refused"
+            )
+        return self
 
     @property
     def log_root(self) -> Path:

@@ -71,7 +71,9 @@ class Supervisor:
         self._leaving = False
         self._stop_signal = signal.SIGTERM
         self._on_terminal = os.isatty(0)
-        self._sign = ServiceSign(os.getpid(), time.time_ns() // 1000, settings.workers)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        url = f"http://{host}:{settings.port}"
+        self._sign = ServiceSign(os.getpid(), time.time_ns() // 1000, settings.workers, url=url)
         self._told: ServiceSign | None = None
         self.presence = Presence(settings.service_path)
 

@@ -104,6 +104,17 @@ class Telemetry:
         self._dropped = Counter(
             "plumbline_log_dropped", "Request records that could not be written.", ("outcome", "reason"), registry=own
         )
+        self._unsynced = Counter(
+            "plumbline_log_unsynced",
+            "Records written whose fsync failed twice: their answers were told so (log_durability disk).",
+            registry=own,
+        )
+        self._reserve = Gauge(
+            "plumbline_log_reserve_bytes",
+            "Space held back for a full disk, all workers; less than usual: a disk is full.",
+            registry=own,
+            multiprocess_mode="livesum",
+        )
         self._shadows = Counter(
             "plumbline_shadow_runs", "Shadow runs by result.", ("model", "version", "result"), registry=own
         )
@@ -173,6 +184,11 @@ class Telemetry:
         for outcome, reasons in dropped.items():
             for reason, n in reasons.items():
                 self._dropped.labels(outcome, reason).inc(self._since("dropped", outcome, reason, total=n))
+
+    def log_disk(self, unsynced: int, reserve_bytes: int) -> None:
+        """How the log stands with its disk; `unsynced` is its own running total."""
+        self._unsynced.inc(self._since("unsynced", total=unsynced))
+        self._reserve.set(reserve_bytes)
 
     def _publish_batches(self, version: tuple[str, str], batches: Batches) -> None:
         if not batches.rows:

@@ -168,6 +168,8 @@ def _shared(settings: Settings, languages: Languages, log_class: type[FeatureLog
         fsync_interval_s=settings.log_fsync_interval_s,
         clock_us=clock.now_us,
         refuse_unlogged=_refuses_unlogged(settings),
+        durability=settings.log_durability,
+        reserve_bytes=settings.log_reserve_bytes,
     )
     routes = RoutesFile(settings.routes_path)
     catalogue = Catalogue(

@@ -13,8 +13,8 @@ from tests.requests import payments_body
 class Load:
     """Threads that send one request after the other over kept connections (or one each), and remember what was answered."""
 
-    def __init__(self, url: str, clients: int, *, kept: bool = True) -> None:
-        self._url = url
+    def __init__(self, url: str, clients: int, *, kept: bool = True, name: str = "client") -> None:
+        self._url, self._name = url, name
         self._headers = {} if kept else {"connection": "close"}
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
@@ -31,7 +31,7 @@ class Load:
                 try:
                     while not self._stop.is_set():
                         sent += 1
-                        self._ask(client, f"client{number}-{sent}")
+                        self._ask(client, f"{self._name}{number}-{sent}")
                 except httpx.ConnectError:  # nobody listens any more: the service has ended
                     self.refused += 1
                     return

@@ -159,7 +159,13 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         name="extras",
-        title="What the feature log and a shadow cost",
-        cells=(Cell(ours.OURS), Cell(ours.UNLOGGED), Cell(ours.SHADOWED)),
+        title="What the feature log, its durability and a shadow cost",
+        cells=(
+            Cell(ours.OURS),
+            Cell(ours.UNLOGGED),
+            Cell(ours.RELAXED),
+            Cell(ours.ON_DISK),
+            Cell(ours.SHADOWED),
+        ),
     ),
 )

@@ -1,13 +1,37 @@
-"""`plumbline log verify`: is the log whole?"""
+"""`plumbline log verify`: is the log whole, and does the running service count what it holds?"""
 
+import time
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import click
+import httpx
 import msgspec
 
 from service.commands.output import FOUND_FAULT, home_option, json_option, settings_of, speaks_plainly
-from service.featurelog.ledger import audit
+from service.featurelog.counters import behind, counters_of, differences
+from service.featurelog.ledger import Audit, audit
+from service.presence import ServiceSign, read_sign
+from service.settings import Settings
+
+LOOKS_MAX = 3  # what was dropped is told by the next account, within a second
+LOOK_AGAIN_S = 1.5
+METRICS_TIMEOUT_S = 5.0
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where to ask a service that listens everywhere
+
+
+class Compared(NamedTuple):
+    """The log beside the counters; `service` empty: nobody could be asked."""
+
+    audit: Audit
+    service: str
+    differences: tuple[str, ...]
+    behind: int
+
+    @property
+    def whole(self) -> bool:
+        return self.audit.whole and not self.differences
 
 
 @click.command()
@@ -15,21 +39,62 @@ from service.featurelog.ledger import audit
 @json_option
 @speaks_plainly
 def verify(home: Path | None, as_json: bool) -> None:
-    """Check every frame and the ledger; exit code 1 on any gap, damage or difference.
+    """Check every frame and the ledger, and the counters of the running service; exit code 1 on any gap, damage, difference.
 
     \b
     plumbline log verify --json
     """
-    found = audit(settings_of(home).log_root)
+    found = _compare(settings_of(home))
     if as_json:
-        click.echo(msgspec.json.encode(found.as_json()).decode())
+        service = {"url": found.service, "differences": list(found.differences), "behind": found.behind}
+        click.echo(msgspec.json.encode({**found.audit.as_json(), "service": service, "ok": found.whole}).decode())
     else:
-        dropped = Counter(found.log_dropped)
-        click.echo(
-            f"answered {found.answered} = logged {found.logged} + dropped {dropped.total()} {dict(dropped) or ''}"
-        )
-        for fault in (*found.gaps, *found.corrupt, *found.differences):
-            click.echo(f"  {fault}")
-        click.echo("the log is whole" if found.whole else "the log is NOT whole")
+        _tell(found)
     if not found.whole:
         raise SystemExit(FOUND_FAULT)
+
+
+def _compare(settings: Settings) -> Compared:
+    looks_left = LOOKS_MAX
+    while True:
+        sign = read_sign(settings.service_path, ServiceSign)
+        page = _metrics(sign.url) if sign is not None else None
+        if sign is None or page is None:
+            return Compared(audit(settings.log_root), "", (), 0)
+        found = audit(settings.log_root, since_us=sign.started_us)
+        after = counters_of(_metrics(sign.url) or "")
+        different = tuple(differences(counters_of(page), found.since, after))
+        looks_left -= 1
+        if not different or not looks_left:
+            return Compared(found, sign.url, different, behind(found.since, after))
+        time.sleep(LOOK_AGAIN_S)
+
+
+def _metrics(url: str) -> str | None:
+    """The page of all workers; None where nobody answers."""
+    asked = httpx.URL(url).join("/metrics") if url else None
+    if asked is None:
+        return None
+    asked = asked.copy_with(host=ANY_ADDRESS.get(asked.host, asked.host))
+    try:
+        answer = httpx.get(asked, timeout=METRICS_TIMEOUT_S, trust_env=False)
+    except httpx.HTTPError:
+        return None
+    return answer.text if answer.status_code == httpx.codes.OK else None
+
+
+def _tell(found: Compared) -> None:
+    log = found.audit
+    dropped = Counter(log.log_dropped)
+    click.echo(f"answered {log.answered} = logged {log.logged} + dropped {dropped.total()} {dict(dropped) or ''}")
+    if found.service:
+        since = log.since
+        logged = sum(n for key, n in since.items() if key[0] == "logged")
+        click.echo(f"{found.service} since its start: log {logged} logged, {since.total() - logged} dropped")
+    else:
+        click.echo("no service of this home answers: held against the writers' last accounts")
+    if found.behind:
+        click.echo(f"its counters are {found.behind} records behind: killed workers took what they had not published")
+    for fault in (*log.gaps, *log.corrupt, *log.differences, *found.differences):
+        click.echo(f"  {fault}")
+    click.echo("the log is whole" if found.whole else "the log is NOT whole")

@@ -14,10 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.contract import Kind
-from service.featurelog.record import Block, SchemaColumn
-
-CELL_BYTES, NARROW_CELL_BYTES = 8, 4
+from service.featurelog.record import CELL_BYTES, Block, SchemaColumn
 
 Cells = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -39,13 +36,11 @@ def is_sound(block: Block, columns: Sequence[SchemaColumn]) -> bool:
     """Has it as many cells and null marks as its schema says? Without cells there are no rows to believe in."""
     size = block.n * len(columns)
     wide = len(block.cells) == size * CELL_BYTES
-    return size > 0 and (wide or is_narrow(block, columns)) and (block.nulls is None or len(block.nulls) == size)
-
-
-def is_narrow(block: Block, columns: Sequence[SchemaColumn]) -> bool:
-    """Are its cells f32? Known by their length; only floats are ever narrow."""
-    size = block.n * len(columns) * NARROW_CELL_BYTES
-    return 0 < size == len(block.cells) and all(column.kind is Kind.FLOAT for column in columns)
+    return (
+        size > 0
+        and (wide or block.narrow([column.kind for column in columns]))
+        and (block.nulls is None or len(block.nulls) == size)
+    )
 
 
 def join(blocks: Sequence[Block | None], counts: Sequence[int], columns: Sequence[SchemaColumn]) -> Joined:
@@ -71,7 +66,7 @@ def join(blocks: Sequence[Block | None], counts: Sequence[int], columns: Sequenc
 def _cells(blocks: Sequence[Block], columns: Sequence[SchemaColumn]) -> Cells:
     """Shape (rows, k)."""
     k = len(columns)
-    narrow = [is_narrow(block, columns) for block in blocks]
+    narrow = [len(block.cells) < block.n * k * CELL_BYTES for block in blocks]  # they are sound: of one of two sizes
     wide = _array([block for block, small in zip(blocks, narrow, strict=True) if not small], "<i8", k)
     if not any(narrow):
         return wide

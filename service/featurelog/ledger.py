@@ -6,11 +6,13 @@ stands behind the newest account was written by a writer that died before the ne
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from service.featurelog.chunk import Chunk, Run
+from service.featurelog.counters import Counts, counts_of
+from service.featurelog.epochs import epochs_of
 from service.featurelog.floors import archive_of, load_manifest
 from service.featurelog.reader import LogReader
 from service.featurelog.record import Erased, Ledger, Outcome, Request
@@ -39,6 +41,7 @@ class Audit:
     gaps: tuple[str, ...]
     corrupt: tuple[str, ...]
     differences: tuple[str, ...]
+    since: Counts = field(default_factory=Counter)  # of the epochs that began at a given time or later
 
     @property
     def answered(self) -> int:
@@ -63,8 +66,9 @@ class Audit:
         }
 
 
-def audit(root: Path) -> Audit:
-    """Reads the whole log once; memory does not grow with it."""
+def audit(root: Path, since_us: int | None = None) -> Audit:
+    """Reads the whole log once; memory does not grow with it. `since_us`: counts the epochs from then on apart."""
+    epochs = list(epochs_of(root))
     accounts = _let_go(root)
     gaps: list[str] = []
     corrupt: list[str] = []
@@ -76,7 +80,21 @@ def audit(root: Path) -> Audit:
             where = f"{lost.writer} epoch {lost.epoch} segment {lost.number}: {lost.reason}"
             records = "" if lost.records is None else f", {lost.records} records"
             (gaps if lost.reason in ("gap", "segment missing") else corrupt).append(where + records)
-    return _sum(accounts, tuple(gaps), tuple(corrupt), tuple(differences))
+    gaps += [f"{one.writer} epoch {one.epoch} {one.cut}" for one in epochs if one.cut]
+    found = _sum(accounts, tuple(gaps), tuple(corrupt), tuple(differences))
+    if since_us is None:
+        return found
+    begun = {(one.writer, one.epoch) for one in epochs if one.begun_us >= since_us}
+    return replace(found, since=_since(accounts, begun, since_us))
+
+
+def _since(accounts: dict[tuple[str, int], _Account], begun: set[tuple[str, int]], since_us: int) -> Counts:
+    """An epoch whose segments were let go is known by its last account."""
+    found: Counts = Counter()
+    for key, account in accounts.items():
+        if key in begun or (account.said is not None and account.said.at_us >= since_us):
+            found += counts_of(account.counted, account.said.dropped if account.said else {})
+    return found
 
 
 def _let_go(root: Path) -> dict[tuple[str, int], _Account]:

@@ -17,6 +17,8 @@ from service.featurelog.record import Ledger
 FORMAT = 1
 NAME = "manifest.json"
 DAMAGES_MAX = 100  # sentences of one account; beyond it they are only counted
+ACCOUNTS_MAX = 500  # beyond it those of a writer's epochs whose segments are gone become one, under EARLIER
+EARLIER = 0  # no epoch: they begin at 1
 
 Key = tuple[int, int]
 """(epoch, segment number)."""
@@ -163,7 +165,11 @@ class Manifest(msgspec.Struct, frozen=True):
             position={**self.position, batch.writer: (last.epoch, last.number + 1, 0)},
             files=_sorted((*self.files, *batch.files)),
             raw={**self.raw, batch.writer: msgspec.structs.replace(raw, kept=(*raw.kept, *batch.segments))},
-            accounts={**self.accounts, name: self.accounts.get(name, Account()).plus(batch.account)},
+            accounts=_bounded(
+                {**self.accounts, name: self.accounts.get(name, Account()).plus(batch.account)},
+                batch.writer,
+                raw.begin[0],
+            ),
         )
 
     def with_merge(self, parts: Iterable[ArchiveFile], whole: ArchiveFile) -> "Manifest":
@@ -218,6 +224,32 @@ class Manifest(msgspec.Struct, frozen=True):
 def account_name(writer: str, epoch: int) -> str:
     """How an account is called."""
     return f"{writer}/{epoch}"
+
+
+def _bounded(accounts: dict[str, Account], writer: str, first_epoch: int) -> dict[str, Account]:
+    """Adds up the oldest epochs of a writer where there are too many accounts."""
+    if len(accounts) <= ACCOUNTS_MAX:
+        return accounts
+    epochs = sorted(int(name.partition("/")[2]) for name in accounts if name.partition("/")[0] == writer)
+    earlier = accounts.get(account_name(writer, EARLIER), Account())
+    for epoch in epochs:
+        if EARLIER < epoch < first_epoch:
+            account = accounts.pop(account_name(writer, epoch))
+            both = _ledger_of_both(earlier.ledger, account.ledger)
+            earlier = msgspec.structs.replace(earlier.plus(account), ledger=both)
+    return {**accounts, account_name(writer, EARLIER): earlier}
+
+
+def _ledger_of_both(one: Ledger | None, other: Ledger | None) -> Ledger | None:
+    """What the writers of two epochs said, together."""
+    if one is None or other is None:
+        return one or other
+    reasons = {
+        outcome: _sum(one.dropped.get(outcome, {}), other.dropped.get(outcome, {}))
+        for outcome in sorted({*one.dropped, *other.dropped})
+    }
+    received = one.received + other.received
+    return Ledger(other.at_us, received, _sum(one.outcomes, other.outcomes), _sum(one.logged, other.logged), reasons)
 
 
 def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

@@ -5,6 +5,7 @@ Laws
 - Between writers records come in event-time order as far as every writer with unread data reaches, so a reader that catches up
   sees the writers side by side, not one after the other.
 - Damage is a value (`Lost`), never an exception; an unfinished frame at the end of the newest segment is waited for.
+- Of a record that stands there twice after a failed fsync (FORMAT.md §2) one is handed out, also after damage and restarts.
 - Segments that retention let go are no hole to a reader that begins there; one that was on its way is told ("let go").
 """
 
@@ -12,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +22,10 @@ from service.featurelog.errors import FeatureLogError, RecordInvalid
 from service.featurelog.files import SegmentFile, list_segments, list_writers
 from service.featurelog.floors import floors
 from service.featurelog.framing import FRAME_BYTES, PAYLOAD_BYTES_MAX, Damage, Frame, scan
-from service.featurelog.record import Head, Record, Schema, Seal, decode
+from service.featurelog.record import Again, Head, Record, Schema, Seal, decode
 
 READ_BYTES = 1 << 20  # one read; larger than any usual frame, small enough to keep several writers in memory
+HEAD_BYTES = 256  # more than any HEAD has
 FRAME_BYTES_MAX = 1 << 27  # a frame that does not fit in twice its maximum payload is damage
 
 
@@ -44,6 +47,10 @@ class _Cursor:
     directory: Path
     position: Position
     expected_seq: int | None = None
+    heads: dict[tuple[int, int], float] = field(default_factory=dict)  # of later segments: from where on they repeat
+    void_from: float = inf  # records of this segment from here on stand in a later one
+    foreign: bool = False  # this segment is of another place
+    again: bool = False  # this segment repeats records
     schemas: dict[int, Schema] = field(default_factory=dict)
     ready: list[Entry] = field(default_factory=list)
     handed: Position = (0, 0, 0)
@@ -149,6 +156,7 @@ class LogReader:
                     continue
                 _enter(cursor, here, lost)
             try:
+                cursor.void_from = _void_from(cursor, segments, here)
                 self._read_segment(cursor, here, last=here is segments[-1] and self._until is None, lost=lost)
             except FileNotFoundError:  # let go since it was listed
                 if not self._past_floor(cursor, lost):
@@ -188,7 +196,8 @@ class LogReader:
         if last:
             cursor.more = False
             return
-        if scanned < len(data):
+        void = cursor.foreign or (cursor.expected_seq or 0) >= cursor.void_from
+        if scanned < len(data) and not void:
             lost.append(Lost(cursor.writer, segment.epoch, segment.number, None, "torn"))
         cursor.position = (segment.epoch, segment.number + 1, 0)
 
@@ -204,17 +213,45 @@ def _enter(cursor: _Cursor, segment: SegmentFile, lost: list[Lost]) -> None:
         cursor.expected_seq = 0  # each epoch numbers its records and its schemas from the beginning
         cursor.schemas = {}
     cursor.position = (*segment.key, 0)
+    cursor.foreign = cursor.again = False
+
+
+def _void_from(cursor: _Cursor, segments: list[SegmentFile], here: SegmentFile) -> float:
+    """The first seq that a later segment of the epoch holds in place of this one."""
+    later = [segment for segment in segments if segment.epoch == here.epoch and segment.number > here.number]
+    known = cursor.heads
+    cursor.heads = {one.key: known[one.key] if one.key in known else _repeats_from(cursor, one) for one in later}
+    return min(cursor.heads.values(), default=inf)
+
+
+def _repeats_from(cursor: _Cursor, segment: SegmentFile) -> float:
+    head = next(iter(scan(segment.read(0, HEAD_BYTES))), None)
+    if not isinstance(head, Frame):
+        return inf
+    try:
+        says = decode(head.payload)
+    except RecordInvalid:
+        return inf
+    return head.seq if isinstance(says, Again) and _is_of(says, cursor, segment) else inf
+
+
+def _is_of(head: Head, cursor: _Cursor, segment: SegmentFile) -> bool:
+    return (head.writer, head.epoch, head.number) == (cursor.writer, *segment.key)
 
 
 def _scan(cursor: _Cursor, segment: SegmentFile, data: bytes, start: int, lost: list[Lost]) -> int:
     """Decodes whole frames into `ready`; returns how many bytes were consumed."""
     consumed = 0
+    damage: Damage | None = None
     for found in scan(data):
         if isinstance(found, Frame):
+            if damage is not None and found.seq < cursor.void_from and not cursor.foreign:
+                reason = f"corrupt {damage.end - damage.offset} bytes at {start + damage.offset}"
+                lost.append(Lost(cursor.writer, segment.epoch, segment.number, None, reason))
+            damage = None
             _accept(cursor, segment, found, start, lost)
         elif isinstance(found, Damage):
-            reason = f"corrupt {found.end - found.offset} bytes at {start + found.offset}"
-            lost.append(Lost(cursor.writer, segment.epoch, segment.number, None, reason))
+            damage = found
         else:
             break
         consumed = found.end
@@ -222,26 +259,40 @@ def _scan(cursor: _Cursor, segment: SegmentFile, data: bytes, start: int, lost: 
 
 
 def _accept(cursor: _Cursor, segment: SegmentFile, frame: Frame, start: int, lost: list[Lost]) -> None:
-    expected = frame.seq if cursor.expected_seq is None else cursor.expected_seq
-    if frame.seq > expected:
-        lost.append(Lost(cursor.writer, segment.epoch, segment.number, frame.seq - expected, "gap"))
     try:
         payload = decode(frame.payload)
     except RecordInvalid as error:
-        lost.append(Lost(cursor.writer, segment.epoch, segment.number, 1, str(error)))
-        cursor.expected_seq = None  # it is not known whether this was a record
+        if _is_next(cursor, segment, frame, lost):
+            lost.append(Lost(cursor.writer, segment.epoch, segment.number, 1, str(error)))
+            cursor.expected_seq = None  # it is not known whether this was a record
         return
-    cursor.expected_seq = max(expected, frame.seq)
+    if isinstance(payload, Head):
+        cursor.foreign, cursor.again = not _is_of(payload, cursor, segment), isinstance(payload, Again)
+        if cursor.foreign:
+            reason = f"of another place: its HEAD says {payload.writer} {payload.epoch}-{payload.number}"
+            lost.append(Lost(cursor.writer, segment.epoch, segment.number, 0, reason))
+    if not _is_next(cursor, segment, frame, lost) or isinstance(payload, Head | Seal):
+        return
+    expected = frame.seq if cursor.expected_seq is None else cursor.expected_seq
     if isinstance(payload, Schema):
         cursor.schemas = {**cursor.schemas, payload.id: payload}
-    elif isinstance(payload, Head | Seal):
-        return
-    elif frame.seq < expected:  # a copy of a segment: what was read is not read again
-        lost.append(Lost(cursor.writer, segment.epoch, segment.number, 0, f"record {frame.seq} repeated"))
-    else:
+    elif frame.seq >= expected:
         cursor.expected_seq = frame.seq + 1
         after = (segment.epoch, segment.number, start + frame.end)
         cursor.ready.append(Entry(frame.seq, payload, segment.epoch, cursor.schemas, after))
+    elif not cursor.again:
+        lost.append(Lost(cursor.writer, segment.epoch, segment.number, 0, f"record {frame.seq} repeated"))
+
+
+def _is_next(cursor: _Cursor, segment: SegmentFile, frame: Frame, lost: list[Lost]) -> bool:
+    """Whether the frame counts here; the numbering goes on with it, and a hole before it is reported."""
+    if cursor.foreign or frame.seq >= cursor.void_from:
+        return False
+    expected = frame.seq if cursor.expected_seq is None else cursor.expected_seq
+    if frame.seq > expected:
+        lost.append(Lost(cursor.writer, segment.epoch, segment.number, frame.seq - expected, "gap"))
+    cursor.expected_seq = max(expected, frame.seq)
+    return True
 
 
 def _take(cursor: _Cursor, take: int) -> list[Run]:
@@ -250,7 +301,7 @@ def _take(cursor: _Cursor, take: int) -> list[Run]:
     if take:
         cursor.handed = cursor.ready[take - 1].after
         del cursor.ready[:take]
-    if not cursor.ready:
+    if not cursor.ready and cursor.position[2] > 0:  # the beginning of a segment does not say what was read before it
         cursor.handed = max(cursor.handed, cursor.position)
     return runs
 

@@ -86,6 +86,10 @@ class Head(msgspec.Struct, frozen=True, array_like=True, tag="head"):
     created_us: int
 
 
+class Again(Head, frozen=True, array_like=True, tag="again"):
+    """The HEAD of a segment that stands in place of what earlier ones hold from its seq on (FORMAT.md §2)."""
+
+
 class Schema(msgspec.Struct, frozen=True, array_like=True, tag="schema"):
     id: int
     model: str
@@ -193,7 +197,7 @@ class Seal(msgspec.Struct, frozen=True, array_like=True, tag="seal"):
 
 
 Record = Request | Shadow | Feedback | Ledger | Erased
-Payload = Head | Schema | Request | PartRequest | Shadow | PartShadow | Feedback | Ledger | Erased | Seal
+Payload = Head | Again | Schema | Request | PartRequest | Shadow | PartShadow | Feedback | Ledger | Erased | Seal
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Payload] = msgspec.msgpack.Decoder(Payload)

@@ -3,22 +3,34 @@
 import os
 from pathlib import Path
 
-from models.durable import sync_directory
+from models.disk import Disk
 from service.featurelog.framing import Tail, scan
 
 
-def cut_torn_tail(path: Path) -> int:
+def cut_torn_tail(path: Path, disk: Disk) -> int:
     """Cuts bytes after the last whole frame and keeps them beside the segment; returns how many. Idempotent."""
     data = path.read_bytes()
     offset = next((found.offset for found in scan(data) if isinstance(found, Tail)), len(data))
     if offset == len(data):
         return 0
     kept = path.with_suffix(path.suffix + ".torn")
-    with kept.open("wb") as file:  # a crash before the cut leaves the same bytes to be kept again
-        file.write(data[offset:])
-        os.fsync(file.fileno())
-    sync_directory(path.parent)
-    with path.open("r+b") as file:
-        file.truncate(offset)
-        os.fsync(file.fileno())
+    descriptor = disk.create(kept)  # a crash before the cut leaves the same bytes to be kept again
+    try:
+        _write_all(disk, descriptor, data[offset:])
+        disk.fsync(descriptor)
+    finally:
+        disk.close(descriptor)
+    disk.sync_directory(path.parent)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        disk.truncate(descriptor, offset)
+        disk.fsync(descriptor)
+    finally:
+        disk.close(descriptor)
     return len(data) - offset
+
+
+def _write_all(disk: Disk, descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[disk.write(descriptor, view) :]

@@ -15,6 +15,10 @@ from service.http.shared import Shared
 from service.served import ServedVersion
 from service.telemetry import CONTENT_TYPE, Telemetry
 
+DISK_FULL = (
+    "the log's disk is full: records are dropped and counted as no_space; only the ledger is written, from the reserve"
+)
+
 
 class Control:
     """Handlers over the present snapshot; none of them changes anything."""
@@ -59,7 +63,8 @@ class Control:
         self._refuse_new()
         snapshot = self._catalogue.current
         error = self._featurelog.last_error
-        problems = [*snapshot.problems, *([str(error)] if error else [])]
+        reserve_spent = self._featurelog.reserve.spent
+        problems = [*snapshot.problems, *([str(error)] if error else []), *([DISK_FULL] if reserve_spent else [])]
         ready = bool(snapshot.policies)
         if not ready:
             problems.append("no model is routed: `plumbline models add` or `plumbline routes set`")
@@ -67,7 +72,13 @@ class Control:
             "ready": ready,
             "models": {model: policy.stable for model, policy in snapshot.policies.items()},
             "generation": snapshot.generation,
-            "log": {"writer": self._featurelog.writer, "epoch": self._featurelog.epoch, "writable": error is None},
+            "log": {
+                "writer": self._featurelog.writer,
+                "epoch": self._featurelog.epoch,
+                "writable": error is None and not reserve_spent,
+                "durability": self._featurelog.durability,
+                "reserve_held": not reserve_spent,
+            },
             "problems": problems,
         }
         return Answer(200 if ready else 503, msgspec.json.encode(detail))

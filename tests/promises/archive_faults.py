@@ -60,10 +60,10 @@ def every_border(folder: Path, repetitions: int, dice: random.Random) -> Tally:
 
 
 def _small(home: Path) -> None:
-    """Two commits, of which the second closes a day: so there is a merge, and after it something to let go."""
-    records = [asked(number, -1, at_us=START_US + number // 2 * DAY_US) for number in range(3)]
-    for some in (records[:2], records[2:]):
-        write(home / "log", some, rotation=Rotation(1, 1e9))
+    """Three commits, of which the last closes the day of the others: so there is a merge, and after it something to let go."""
+    for number, day in enumerate((0, 0, 1)):
+        records = [asked(2 * number + one, -1, at_us=START_US + day * DAY_US) for one in (0, 1)]
+        write(home / "log", records, rotation=Rotation(1, 1e9))
 
 
 def _ends_at(place: Path, border: int, *, after: bool) -> bool:

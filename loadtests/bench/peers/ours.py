@@ -65,4 +65,11 @@ UNLOGGED = System(
     environment={"PLUMBLINE_HOME": "{home}"},
     start_s=3.0,
 )
-# A log that is fsynced before the answer belongs beside these in the scenario `extras`, as soon as there is a setting for it.
+RELAXED = _plumbline(
+    "plumbline, log relaxed",
+    '`log_durability = "relaxed"`: a record is written within 100 ms',
+    log_durability="relaxed",
+)
+ON_DISK = _plumbline(
+    "plumbline, log on disk", '`log_durability = "disk"`: an answer waits for its fsync', log_durability="disk"
+)

@@ -8,7 +8,9 @@ import signal
 import sys
 from pathlib import Path
 
+from models.disk import Disk
 from models.registry import Registry
+from models.reserve import Reserve
 from monitoring.checkpoint import Checkpoints
 from monitoring.intake import Intake
 from monitoring.loop import Loop
@@ -77,6 +79,7 @@ def run(home: Path, point: str) -> None:
         references=References(Registry(home / "registry")),
         outbox=DyingOutbox(home / "monitor" / "outbox", pending_max=10, delivered_kept=10),
         checkpoints=DyingCheckpoints(home / "monitor"),
+        reserve=Reserve(home / "reserve", 0, Disk()),
         pulse=Pulse(first, 30.0),
         rules=rules,
         checkpoint_interval_s=0.0,

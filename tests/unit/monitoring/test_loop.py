@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.disk import Disk
 from models.registry import Registry
+from models.reserve import Reserve
 from monitoring.checkpoint import Checkpoints
 from monitoring.intake import Intake
 from monitoring.loop import Loop
@@ -18,6 +20,7 @@ from monitoring.rules import Rules
 from monitoring.state import State
 from monitoring.status import LoopStatus, OutboxStatus, Status, log_of
 from tests.processes import wait_until
+from tests.small_disk import CannotMount, fill, small_disk
 from tests.unit.monitoring.crashing import POINTS
 from tests.unit.monitoring.made import START_MINUTE, Model, installed, model, traffic, write_log
 
@@ -37,7 +40,9 @@ def incident(home: Path) -> Model:
     return made
 
 
-def loop_of(home: Path, *, outbox: Outbox | None = None, intake: Intake | None = None) -> tuple[Loop, Pulse, list[str]]:
+def loop_of(
+    home: Path, *, outbox: Outbox | None = None, intake: Intake | None = None, reserve: Reserve | None = None
+) -> tuple[Loop, Pulse, list[str]]:
     first = Status(
         (), (), NOTHING, log_of(State(), {}, caught_up=False, lag_bytes=0), LoopStatus(0, 0, "", 0, 0, 0, 0, 0), RULES
     )
@@ -47,6 +52,7 @@ def loop_of(home: Path, *, outbox: Outbox | None = None, intake: Intake | None =
         references=References(Registry(home / "registry")),
         outbox=outbox or Outbox(home / "monitor" / "outbox", pending_max=10, delivered_kept=10),
         checkpoints=Checkpoints(home / "monitor"),
+        reserve=reserve or Reserve(home / "reserve", 0, Disk()),
         pulse=pulse,
         rules=RULES,
         checkpoint_interval_s=0.0,
@@ -126,6 +132,33 @@ def test_a_tick_that_fails_is_counted_undone_and_loses_no_event(tmp_path: Path) 
     assert status.loop.errors == 1
     assert "No space left" in status.loop.last_error
     assert pulse.unhealthy() is None
+
+
+def test_on_a_full_disk_the_event_and_the_checkpoint_are_written_into_the_reserve(tmp_path: Path) -> None:
+    incident(tmp_path)
+    try:
+        with small_disk(tmp_path / "monitor", 4 << 20) as disk:
+            reserve = Reserve(disk / "reserve", 2 << 20, Disk())
+            loop, pulse, offered = loop_of(tmp_path, reserve=reserve)
+            filler = fill(disk)
+
+            async def until_offered() -> None:
+                loop.start()
+                stop = asyncio.Event()
+                running = asyncio.create_task(loop.run(stop, 0.001))
+                await asyncio.to_thread(wait_until, lambda: offered, DEADLINE_S, "the event is offered")
+                stop.set()
+                await running
+
+            asyncio.run(until_offered())
+            assert len(bodies(tmp_path)) == 1
+            assert pulse.status().loop.errors > 0
+            assert pulse.status().loop.reserve_bytes == 0
+            filler.unlink()
+            assert reserve.refill()
+            reserve.close()
+    except CannotMount as error:
+        pytest.skip(str(error))
 
 
 def test_the_pulse_says_that_a_tick_failed_until_one_goes_well(tmp_path: Path) -> None:

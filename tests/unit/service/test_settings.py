@@ -97,3 +97,11 @@ def test_settings_are_frozen_and_never_print_the_token() -> None:
 
 def test_only_the_loopback_address_is_bound_unless_told_otherwise() -> None:
     assert Settings().host == "127.0.0.1"
+
+
+def test_a_relaxed_log_cannot_refuse_what_it_has_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLUMBLINE_LOG_DURABILITY", "relaxed")
+    assert read_settings().log_durability == "relaxed"
+    monkeypatch.setenv("PLUMBLINE_ON_LOG_FAILURE", "refuse")
+    with pytest.raises(ValidationError, match="found relaxed with on_log_failure refuse, expected process or disk"):
+        read_settings()

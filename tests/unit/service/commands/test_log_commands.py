@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from click.testing import CliRunner, Result
 
 from models.contract import Kind
 from service.commands.log import log
+from service.featurelog.files import lock_directory
 from service.featurelog.record import Schema, SchemaColumn
 from tests.unit.service.featurelog.test_labels import asked, said
 from tests.unit.service.featurelog.test_view import archive
@@ -246,9 +248,9 @@ def test_following_goes_on_across_rotations_and_with_new_writers_and_ends_with_c
         assert next_id(process.stdout) == "r1"
         write(tmp_path / "log", [request(2)])
         assert next_id(process.stdout) == "r2"
-        (tmp_path / "other").mkdir()
-        write(tmp_path / "other", [request(3)])
-        (tmp_path / "other" / "w0").rename(tmp_path / "log" / "w1")
+        held = lock_directory(tmp_path / "log" / "w0")
+        write(tmp_path / "log", [request(3)])  # by the writer of the next directory
+        os.close(held)
         assert next_id(process.stdout) == "r3"
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0

@@ -10,9 +10,12 @@ import pytest
 from models.disk import Disk
 from service.featurelog.archive_files import ArchiveFiles
 from service.featurelog.errors import ManifestInvalid, PassRunning
+from service.featurelog.framing import frame
 from service.featurelog.ledger import audit
 from service.featurelog.reader import LogReader
+from service.featurelog.record import Again, Head, encode
 from service.featurelog.sealed import waiting
+from service.featurelog.snapshot import snapshot
 from tests.unit.service.featurelog.archiving import (
     DAY_US,
     FOR_EVER,
@@ -48,6 +51,24 @@ def test_every_row_of_the_sealed_segments_is_in_the_archive_once(tmp_path: Path)
         "feedback/date=2024-10-04",
         "feedback/date=2024-10-05",
     }
+
+
+def test_what_a_failed_fsync_makes_a_writer_repeat_is_archived_and_read_once(tmp_path: Path) -> None:
+    """The first segment is archived before the third one repeats what stands in it and in the second."""
+    root = tmp_path / "log"
+    segment(root, [(number, request(number, at_us=START_US)) for number in range(5)])
+    segment(root, [(5, request(5, at_us=START_US))], number=1)
+    assert archive(tmp_path).rows == 5
+    repeating = segment(root, [(number, request(number, at_us=START_US)) for number in range(2, 8)], number=2)
+    frames = repeating.read_bytes().split(frame(encode(Head(1, "w0", 1, 2, 0)), 0), 1)[1]
+    repeating.write_bytes(frame(encode(Again(1, "w0", 1, 2, 0)), 2) + frames)
+    with snapshot(root, tmp_path / "archive") as seen:
+        assert seen.hot_rows == 3
+        assert seen.lost == ()
+    segment(root, [(8, request(8, at_us=START_US))], number=3)
+    assert archive(tmp_path).lost_holes == 0
+    assert len(rows_in(tmp_path)) == len(set(rows_in(tmp_path))) == 8
+    assert audit(root).whole
 
 
 def test_a_second_pass_has_nothing_to_do(tmp_path: Path) -> None:

@@ -95,6 +95,16 @@ def remove_a_segment(root: Path) -> None:
     paths(root)[1].unlink()
 
 
+def remove_the_end_of_an_epoch(root: Path) -> None:
+    """The last segments of the first epoch, with its last account."""
+    first = [one.path for one in list_segments(root / "w0") if one.epoch == 1]
+    for path in reversed(first):
+        gone = bool(frames(path, Ledger))
+        path.unlink()
+        if gone:
+            return
+
+
 def tear_a_sealed_segment(root: Path) -> None:
     path = paths(root)[1]
     os.truncate(path, frames(path, Request)[-1].offset + 5)
@@ -131,6 +141,7 @@ def edit_the_account(**changed: object) -> Callable[[Path], None]:
         (flip_the_middle, "corrupt", "corrupt"),
         (flip_the_middle, "gaps", "gap, 1 records"),
         (remove_a_segment, "gaps", "segment missing"),
+        (remove_the_end_of_an_epoch, "gaps", "sealed without a last account: what followed it is missing"),
         (tear_a_sealed_segment, "corrupt", "torn"),
         (add_a_record, "differences", "answered logged 15, found 16"),
         (edit_the_account(received=21), "differences", "received 21, but outcomes add up to 20"),

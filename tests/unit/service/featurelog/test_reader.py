@@ -307,7 +307,21 @@ def test_a_segment_that_stands_there_twice_is_read_once(tmp_path: Path) -> None:
     shutil.copy(path, path.with_name(segment_name(1, 1)))
     records, lost = read(tmp_path)
     assert ids(records) == ["r0", "r1", "r2"]
-    assert {hole.records for hole in lost} == {0}
+    assert [(hole.number, hole.records) for hole in lost] == [(1, 0)]
+    assert lost[0].reason == "of another place: its HEAD says w0 1-0"
+
+
+def test_of_a_segment_of_another_writer_nothing_is_read_and_it_is_named(log: Path) -> None:
+    segment(log / "other", [(number, request(666)) for number in range(40)], epoch=3, number=7)
+    victim = paths(log)[1]
+    inside = requests_in(victim)
+    shutil.copy(log / "other" / "w0" / segment_name(3, 7), victim)
+    records, lost = read(log)
+    assert ids(records) == [name for name in ALL if name not in inside]
+    assert [(hole.reason, hole.records) for hole in lost] == [
+        ("of another place: its HEAD says w0 3-7", 0),
+        ("gap", len(inside)),
+    ]
 
 
 def test_a_payload_that_this_version_does_not_know_is_reported_and_skipped(tmp_path: Path) -> None:

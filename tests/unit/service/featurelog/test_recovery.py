@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from models.disk import Disk
 from service.featurelog.framing import frame
 from service.featurelog.recovery import cut_torn_tail
 
@@ -12,7 +13,7 @@ TORN = frame(b"third", 2)[:-1]
 def test_the_torn_tail_is_cut_and_kept_beside_the_segment(tmp_path: Path) -> None:
     path = tmp_path / "00000001-00000000.seg"
     path.write_bytes(WHOLE + TORN)
-    assert cut_torn_tail(path) == len(TORN)
+    assert cut_torn_tail(path, Disk()) == len(TORN)
     assert path.read_bytes() == WHOLE
     assert path.with_name(f"{path.name}.torn").read_bytes() == TORN
 
@@ -20,8 +21,8 @@ def test_the_torn_tail_is_cut_and_kept_beside_the_segment(tmp_path: Path) -> Non
 def test_cutting_again_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "00000001-00000000.seg"
     path.write_bytes(WHOLE + TORN)
-    cut_torn_tail(path)
-    assert cut_torn_tail(path) == 0
+    cut_torn_tail(path, Disk())
+    assert cut_torn_tail(path, Disk()) == 0
     assert path.read_bytes() == WHOLE
     assert path.with_name(f"{path.name}.torn").read_bytes() == TORN
 
@@ -30,7 +31,7 @@ def test_a_crash_between_keeping_and_cutting_keeps_the_bytes_once(tmp_path: Path
     path = tmp_path / "00000001-00000000.seg"
     path.write_bytes(WHOLE + TORN)
     path.with_name(f"{path.name}.torn").write_bytes(TORN)
-    assert cut_torn_tail(path) == len(TORN)
+    assert cut_torn_tail(path, Disk()) == len(TORN)
     assert path.with_name(f"{path.name}.torn").read_bytes() == TORN
 
 
@@ -38,7 +39,7 @@ def test_a_crash_between_keeping_and_cutting_keeps_the_bytes_once(tmp_path: Path
 def test_a_segment_without_a_torn_tail_is_left_alone(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "00000001-00000000.seg"
     path.write_bytes(data)
-    assert cut_torn_tail(path) == 0
+    assert cut_torn_tail(path, Disk()) == 0
     assert path.read_bytes() == data
     assert list(tmp_path.iterdir()) == [path]
 
@@ -48,5 +49,5 @@ def test_damage_in_the_middle_is_not_cut_for_good_frames_stand_behind_it(tmp_pat
     damaged = bytearray(WHOLE)
     damaged[22] ^= 1
     path.write_bytes(bytes(damaged) + TORN)
-    assert cut_torn_tail(path) == len(TORN)
+    assert cut_torn_tail(path, Disk()) == len(TORN)
     assert path.read_bytes() == bytes(damaged)

@@ -18,7 +18,13 @@ def test_liveness_and_readiness_are_json_on_every_name(tmp_path: Path) -> None:
                 reply = await service.ask("GET", path)
                 assert (reply.status, reply.json["ready"]) == (200, True)
                 assert reply.json["models"] == {"mixed": "1", "image": "1"}
-                assert reply.json["log"] == {"writer": "w0", "epoch": 1, "writable": True}
+                assert reply.json["log"] == {
+                    "writer": "w0",
+                    "epoch": 1,
+                    "writable": True,
+                    "durability": "process",
+                    "reserve_held": True,
+                }
                 assert reply.json["problems"] == []
 
     asyncio.run(test())

@@ -1,0 +1,29 @@
+"""Which schemas does this epoch know, and under which ids? A segment declares each before the first record that uses it."""
+
+import msgspec
+
+from service.featurelog.framing import frame
+from service.featurelog.record import Schema, encode
+
+
+class Declarations:
+    """The schemas of one epoch, in the order in which they were first used."""
+
+    def __init__(self) -> None:
+        self._schemas: list[Schema] = []
+        self._ids: dict[tuple[str, str, str], int] = {}
+
+    def id_of(self, schema: Schema) -> int:
+        """The id of the version; a new one the first time."""
+        key = (schema.model, schema.version, schema.digest)
+        known = self._ids.get(key)
+        if known is None:
+            known = self._ids[key] = len(self._schemas)
+            self._schemas.append(msgspec.structs.replace(schema, id=known))
+        return known
+
+    def frames(self, declared: int, seq: int) -> list[bytes]:
+        """Those that a segment which has so many still lacks, before the record `seq`."""
+        if declared == len(self._schemas):
+            return []
+        return [frame(encode(schema), seq) for schema in self._schemas[declared:]]
