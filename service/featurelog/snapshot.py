@@ -68,7 +68,10 @@ def snapshot(log_root: Path, archive_root: Path, *, model: str | None = None) ->
                     raise SealedFileMissing(str(error.filename)) from error
                 continue
             hot = _Hot(held, model)
-            lost = hot.read(log_root, manifest)
+            try:
+                lost = hot.read(log_root, manifest)
+            except FileNotFoundError:  # a segment that went between being listed and being opened
+                continue
             if (
                 any(hole.reason in ("segment missing", "let go") for hole in lost)
                 and load_manifest(archive_root) != manifest
