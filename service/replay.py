@@ -66,7 +66,7 @@ class Replay:
         self, rows: pa.RecordBatchReader, plan: Plan, found: Replayed, by: str | None, bins: ColumnBaseline | None
     ) -> None:
         """Adds to `found`. `rows`: KEY_COLUMNS and the plan's columns; `by`: a column whose values make segments."""
-        for requests in _requests(rows):
+        for requests in in_runs(rows):
             asked = self._replayable(requests, plan, found)
             if len(asked):
                 self._compare(asked, plan, found, None if by is None else _segments(asked[by], by, bins))
@@ -202,15 +202,15 @@ class Replay:
         return mended
 
 
-def _requests(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """The rows in pieces of about ROWS_A_RUN, requests never divided."""
+def in_runs(rows: pa.RecordBatchReader, rows_a_run: int = ROWS_A_RUN) -> Iterator[pa.Table]:
+    """The rows in pieces of about so many, requests never divided."""
     waiting = rows.schema.empty_table()
     for batch in rows:
         waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])]).combine_chunks()
         borders = _borders(waiting)
         start = 0
         for border in borders[1:-1]:  # what stands behind the last border may go on in the next batch
-            if border - start >= ROWS_A_RUN:
+            if border - start >= rows_a_run:
                 yield waiting.slice(start, border - start)
                 start = border
         waiting = waiting.slice(start)

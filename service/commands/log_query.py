@@ -46,7 +46,16 @@ def one_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Duc
     if len(statements) != 1 or statements[0].type not in _ANSWERING:
         kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
         raise click.UsageError(f"SQL: {kinds}, expected one SELECT; the log is only read")
-    return connection.sql(statements[0].query)
+    return _spans_as_text(connection.sql(statements[0].query))
+
+
+def _spans_as_text(rows: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """INTERVAL is months, days and nanoseconds to Arrow: no file format has it, and nobody reads it."""
+    names = ['"' + name.replace('"', '""') + '"' for name in rows.columns]
+    spans = [
+        f"{name}::VARCHAR AS {name}" for name, kind in zip(names, rows.types, strict=True) if str(kind) == "INTERVAL"
+    ]
+    return rows.project(f"* REPLACE ({', '.join(spans)})") if spans else rows
 
 
 @click.command()

@@ -5,6 +5,7 @@ NaN and ±inf are `nan`, `inf`, `-inf` in CSV and null in JSON, which has no wor
 
 import csv
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +24,17 @@ ROW_GROUP_ROWS = 1 << 16
 
 
 def write_rows(rows: pa.RecordBatchReader, form: str, out: Path | None) -> None:
-    """To the file, which is there whole or not at all, or to stdout. Raises click.UsageError: Parquet to a terminal."""
+    """To the file, which is there whole or not at all, or to stdout.
+
+    Raises click.UsageError: Parquet to a terminal, or of a type that Parquet does not have.
+    """
     if form == "parquet" and out is None and sys.stdout.isatty():
         raise click.UsageError("--format parquet to a terminal, expected --out FILE or a pipe")
     with opened(out) as file:
-        _WRITERS[form](rows, file)
+        try:
+            _WRITERS[form](rows, file)
+        except pa.ArrowNotImplementedError as error:
+            raise click.UsageError(f"--format {form}: {error}; cast the column") from error
 
 
 @contextmanager
@@ -77,7 +84,7 @@ def _csv(rows: pa.RecordBatchReader, file: BinaryIO) -> None:
     for batch in rows:
         columns = [_plain(column) for column in batch.columns]
         for place in nested:
-            columns[place] = [None if v is None else msgspec.json.encode(v).decode() for v in columns[place]]
+            columns[place] = [None if v is None else _encode(v).decode() for v in columns[place]]
         for row in zip(*columns, strict=True):
             write(row)
 
@@ -88,6 +95,8 @@ def _plain(column: pa.Array) -> list[Any]:
         return [None if value is None else "true" if value else "false" for value in column.to_pylist()]
     if pa.types.is_timestamp(column.type):
         return [None if moment is None else moment.isoformat() for moment in column.to_pylist()]
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        return [None if value is None else b64encode(value).decode() for value in column.to_pylist()]
     values: list[Any] = column.to_pylist()
     return values
 
@@ -110,6 +119,11 @@ def _json(rows: pa.RecordBatchReader, file: BinaryIO) -> None:
     file.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
 
 
+def _encode(value: object) -> bytes:
+    """What JSON and Python do not know (nanoseconds) is text."""
+    return msgspec.json.encode(value, enc_hook=str)
+
+
 def _jsonl(rows: pa.RecordBatchReader, file: BinaryIO) -> None:
     file.writelines(line + b"\n" for line in _objects(rows))
 
@@ -117,7 +131,7 @@ def _jsonl(rows: pa.RecordBatchReader, file: BinaryIO) -> None:
 def _objects(rows: pa.RecordBatchReader) -> Iterator[bytes]:
     for batch in rows:
         for row in batch.to_pylist():
-            yield msgspec.json.encode(row)
+            yield _encode(row)
 
 
 def _parquet(rows: pa.RecordBatchReader, file: BinaryIO) -> None:

@@ -53,7 +53,9 @@ class Snapshot:
 
 
 @contextmanager
-def snapshot(log_root: Path, archive_root: Path, *, model: str | None = None) -> Iterator[Snapshot]:
+def snapshot(
+    log_root: Path, archive_root: Path, *, model: str | None = None, hot_bytes_max: int = HOT_BYTES_MAX
+) -> Iterator[Snapshot]:
     """Of one model, or of all.
 
     Raises ArchiveBusy when the archive never held still, SealedFileMissing, ManifestInvalid, HotTooLarge.
@@ -68,7 +70,10 @@ def snapshot(log_root: Path, archive_root: Path, *, model: str | None = None) ->
                     raise SealedFileMissing(str(error.filename)) from error
                 continue
             hot = _Hot(held, model)
-            lost = hot.read(log_root, manifest)
+            try:
+                lost = hot.read(log_root, manifest, hot_bytes_max)
+            except FileNotFoundError:  # a segment that went between being listed and being opened
+                continue
             if (
                 any(hole.reason in ("segment missing", "let go") for hole in lost)
                 and load_manifest(archive_root) != manifest
@@ -159,13 +164,13 @@ class _Hot:
         self._writing: dict[tuple[str, str, str, pa.Schema], _Writing] = {}
         self.rows = 0
 
-    def read(self, root: Path, manifest: Manifest) -> list[Lost]:
+    def read(self, root: Path, manifest: Manifest, bytes_max: int) -> list[Lost]:
         """Up to where the log ended when its last bytes were read; returns what was lost."""
         seqs = {writer: manifest.expected_seq(writer) for writer in manifest.position}
         known = {writer: seq for writer, seq in seqs.items() if seq is not None}
         reader = LogReader(root, dict(manifest.position), seqs=known)
-        if (size := reader.lag_bytes()) > HOT_BYTES_MAX:
-            raise HotTooLarge(str(root), size, HOT_BYTES_MAX)
+        if (size := reader.lag_bytes()) > bytes_max:
+            raise HotTooLarge(str(root), size, bytes_max)
         lost: list[Lost] = []
         caught_up = False
         while not caught_up:

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.contract import Column, Contract, Kind, Privacy, Tensor
-from service import replay as replay_module
-from service.replay import _requests
+from service.replay import in_runs
 from service.replay_plan import ABOUT, Plan, Reason, Refused, names_in_log, plan
 from tests.onnx_models import image_contract
 
@@ -80,11 +79,7 @@ def test_requests_are_cut_into_runs_and_never_divided(sizes: list[int], a_batch:
             "place": pa.array(range(len(seqs)), pa.int64()),
         }
     )
-    before, replay_module.ROWS_A_RUN = replay_module.ROWS_A_RUN, a_run
-    try:
-        cut = list(_requests(pa.RecordBatchReader.from_batches(table.schema, table.to_batches(a_batch))))
-    finally:
-        replay_module.ROWS_A_RUN = before
+    cut = list(in_runs(pa.RecordBatchReader.from_batches(table.schema, table.to_batches(a_batch)), a_run))
     assert [place for piece in cut for place in piece["place"].to_pylist()] == list(range(len(seqs)))
     neighbours = [(seqs[piece["place"][0].as_py()], seqs[piece["place"][-1].as_py()]) for piece in cut]
     assert all(end < start for (_, end), (start, _) in pairwise(neighbours))

@@ -70,6 +70,20 @@ def test_csv_keeps_nan_infinity_and_null_apart_and_nested_columns_are_json(say: 
     assert rows[1][2] == "" and msgspec.json.decode(rows[4][2])[0]["column"] == "amount"
 
 
+def test_types_that_only_sql_has_come_as_text(tmp_path: Path, say: Say) -> None:
+    values = "interval 90 minute as span, timestamp_ns '2026-01-01' as ns, '\\xAA'::blob as bytes, sum(seq) as total"
+    sql = f"select {values} from requests"
+    (row,) = lines(say("query", sql, "--format", "jsonl"))
+    assert (row["span"], row["bytes"], row["ns"][:10]) == ("01:30:00", "qg==", "2026-01-01")
+    assert "01:30:00" in say("query", sql).output
+    assert say("query", sql, "--format", "csv").stdout.splitlines()[1].startswith("01:30:00,2026-01-01T00:00:00,qg==,")
+    say("query", sql, "--format", "parquet", "--out", tmp_path / "x.parquet")
+    assert (
+        "cast the column"
+        in say("query", "select [interval 1 day]", "--format", "parquet", "--out", tmp_path / "y", code=2).stderr
+    )
+
+
 def test_no_rows_are_an_answer_too(say: Say) -> None:
     sql = "select row from requests where false"
     assert msgspec.json.decode(say("query", sql, "--format", "json").stdout) == []

@@ -10,12 +10,12 @@ import duckdb
 import pytest
 
 from models.contract import Kind
-from service.featurelog import snapshot as snapshot_module
 from service.featurelog.archive import Archiver
 from service.featurelog.archive_files import ArchiveFiles
 from service.featurelog.archive_plan import Keep
 from service.featurelog.errors import HotTooLarge, SealedFileMissing
 from service.featurelog.record import Schema, SchemaColumn
+from service.featurelog.snapshot import snapshot
 from service.featurelog.view import database, quoted_at
 from tests.unit.service.featurelog.test_labels import asked, said
 from tests.unit.service.featurelog.writing import segment
@@ -102,9 +102,9 @@ def test_a_file_that_the_manifest_names_and_is_gone_is_told(home: Path) -> None:
         pass
 
 
-def test_a_log_that_the_archiver_never_took_is_refused_not_copied(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot_module, "HOT_BYTES_MAX", 100)
-    with pytest.raises(HotTooLarge, match="plumbline log archive"), database(home):
+def test_a_log_that_the_archiver_never_took_is_refused_not_copied(home: Path) -> None:
+    refused = pytest.raises(HotTooLarge, match="plumbline log archive")
+    with refused, snapshot(home / "log", home / "archive", hot_bytes_max=100):
         pass
 
 
