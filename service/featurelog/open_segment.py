@@ -120,3 +120,9 @@ def sync_all(retired: Sequence[OpenSegment], segment: OpenSegment) -> OSError | 
     for one in retired:
         one.close()
     return found
+
+
+def reason_of(error: OSError) -> str:
+    """Why records were not written: a fixed word, so that a metric label stays bounded."""
+    known = {errno.ENOSPC: "no_space", errno.EDQUOT: "no_space", errno.EIO: "io_error", errno.EROFS: "read_only"}
+    return known.get(error.errno or 0, "os_error")

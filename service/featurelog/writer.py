@@ -29,16 +29,15 @@ from service.featurelog.declarations import Declarations
 from service.featurelog.errors import LogUnwritable
 from service.featurelog.files import ROTATE, list_segments, lock_first_free
 from service.featurelog.framing import FRAME_BYTES, PAYLOAD_BYTES_MAX, frame
-from service.featurelog.open_segment import OpenSegment, sync_all
+from service.featurelog.open_segment import OpenSegment, reason_of, sync_all
 from service.featurelog.record import FORMAT, Again, Head, Ledger, Outcome, Record, Request, Schema, encode
 from service.featurelog.recovery import cut_torn_tail
 from service.featurelog.segments import Rotation, segment_name
 
 WRITERS_MAX = 1024  # far above any worker count: a leak of locks becomes an error, not a disk full of directories
 PENDING_BYTES_MAX = 64 * 1024 * 1024  # records of one tick; beyond it they are dropped and counted as "backlog"
-UNSYNCED_BYTES_MAX = (
-    16 * 1024 * 1024
-)  # kept for a second writing (`disk`), which takes about 10 ms of the loop; as above
+# Kept for a second writing (`disk`), which takes about 10 ms of the loop; as above.
+UNSYNCED_BYTES_MAX = 16 * 1024 * 1024
 RELAXED_DELAY_S = 0.1  # FORMAT.md §1.2
 RELAXED_BYTES_MAX = 1024 * 1024  # waiting bytes at which it is written earlier
 LEDGER_INTERVAL_US = 1_000_000  # FORMAT.md §5.5: the heartbeat by which a reader knows that the writer lives
@@ -224,7 +223,7 @@ class FeatureLog:
             whole, reason, self.last_error = len(frames), "", None
         except OSError as error:
             self._keep_error(error)
-            whole, reason = segment.cut_after_whole(frames, start), _reason(error)
+            whole, reason = segment.cut_after_whole(frames, start), reason_of(error)
         segment.declared += min(whole, len(declarations))
         return max(0, whole - len(declarations)), reason
 
@@ -391,9 +390,3 @@ def _tell(waiters: Iterable[Waiter], *, safe: bool) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_result(safe)
-
-
-def _reason(error: OSError) -> str:
-    """A fixed word, so that a metric label stays bounded."""
-    known = {errno.ENOSPC: "no_space", errno.EDQUOT: "no_space", errno.EIO: "io_error", errno.EROFS: "read_only"}
-    return known.get(error.errno or 0, "os_error")

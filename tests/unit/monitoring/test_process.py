@@ -11,9 +11,11 @@ import httpx
 import numpy as np
 import pytest
 
+from service.featurelog.ledger import audit
 from tests.processes import wait_until
 from tests.unit.monitoring.made import START_MINUTE, installed, model, traffic, write_log
 from tests.unit.monitoring.receiver import SECRET, Receiver, receiving
+from tests.unit.service.featurelog import archiving
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,6 +33,8 @@ class Monitor:
             "PLUMBLINE_MONITOR_WEBHOOK_RETRY_FIRST_S": "0.02",
             "PLUMBLINE_MONITOR_POLL_INTERVAL_S": "0.02",
             "PLUMBLINE_MONITOR_CHECKPOINT_INTERVAL_S": "0",
+            "PLUMBLINE_MONITOR_ARCHIVE_INTERVAL_S": "0.1",
+            "PLUMBLINE_LOG_RAW_BYTES_MAX": "1",
         }
         self.log = home / f"monitor-{len(list(home.glob('monitor-*.log')))}.log"
         with self.log.open("wb") as log:
@@ -139,3 +143,19 @@ def test_a_webhook_without_a_secret_does_not_start(tmp_path: Path) -> None:
     )
     assert run.returncode == 2
     assert "expected PLUMBLINE_WEBHOOK_SECRET or webhook_secret_file" in run.stderr
+
+
+def test_segments_that_were_read_become_the_archive_and_go(tmp_path: Path) -> None:
+    rows = archiving.write_log(tmp_path / "log")
+    with receiving() as receiver, monitor(tmp_path, receiver) as running:
+
+        def done() -> dict | None:
+            archive = running.status()["archive"]
+            return archive if archive["let_go_segments"] and not archive["waiting_segments"] else None
+
+        archive = wait_until(done, DEADLINE_S, "archived and let go")
+        assert running.status()["log"]["lost_holes"] == {}
+        assert running.end(signal.SIGTERM) == 0
+    assert archive["rows"] == len(archiving.rows_in(tmp_path)) == rows
+    assert archive["failures"] == {}
+    assert audit(tmp_path / "log").whole
