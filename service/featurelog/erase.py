@@ -9,6 +9,7 @@ Laws
 - What could not be reached is named in the receipt and in the answer, never passed over.
 """
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 from msgspec.structs import replace as changed
 
 from models.disk import Disk
@@ -31,11 +33,12 @@ from service.featurelog.files import SegmentFile, list_segments, list_writers
 from service.featurelog.matching import Matcher
 from service.featurelog.reach import LOOK_AGAIN_S, Reach, reached
 from service.featurelog.receipt import BEGUN, DONE, INCOMPLETE, Changed, Receipt, Receipts, clause_mark, sha256_of
-from service.featurelog.record import Request
+from service.featurelog.record import Feedback, Request, Shadow
 from service.featurelog.where import identifiers, parse, terms
 
 NEEDLE_BYTES_MIN = 4  # shorter ones are everywhere by chance
 SEARCH_BYTES = 1 << 20
+HEAD_BYTES_MAX = 5  # of a text in MessagePack
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +68,15 @@ Segments = Sequence[tuple[str, SegmentFile]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to go: requests by id and, by segment, by frame; followers by segment; rows by file of the archive."""
+    """What is to go: requests by id and, by segment, by frame; followers by segment; rows by file of the archive; stretches of
+    segments that are no frames."""
 
     named: Named
     requests: Mapping[Path, Mapping[int, tuple[Request, Rows]]]
     followers: Mapping[Path, int]
     archived: Mapping[str, int]
     archived_followers: Mapping[str, int]
+    damage: Mapping[Path, list[tuple[int, int]]]
     unread: int
 
     @property
@@ -186,10 +191,15 @@ class Eraser:
 
     def _plan(self, segments: Segments, archive: ArchiveEraser, *, finishing: bool = False) -> Plan:
         """Everything that the clause names. Raises WhereInvalid, also for a column that is nowhere."""
-        named, requests, unread, looked = Named(), {}, 0, False
+        named, requests, damage, unread, looked = Named(), {}, {}, 0, False
+        with_followers: list[Path] = []
         for writer, segment in segments:
             content = erase_segments.read(segment.path)
             unread += content.unread
+            if content.damage:
+                damage[segment.path] = content.damage
+            if any(isinstance(payload, Feedback | Shadow) for _, payload in content.frames):
+                with_followers.append(segment.path)
             found = erase_segments.matching(content, writer, segment, self._matcher, self._order.model)
             looked = looked or any(isinstance(payload, Request) for _, payload in content.frames)
             if found:
@@ -201,9 +211,9 @@ class Eraser:
         nowhere = [term.column for term in terms(self._matcher.clause) if term.column not in self._matcher.met]
         if (looked or archive.looked) and nowhere and not finishing:
             raise WhereInvalid(f"column {nowhere[0]!r}", "a column that is in the log (dropped features are not)")
-        counted = {segment.path: self._followers(segment.path, named) for _, segment in segments if named.ids}
+        counted = {path: self._followers(path, named) for path in with_followers if named.ids}
         followers = {path: n for path, n in counted.items() if n}
-        return Plan(named, requests, followers, archived, archive.followers(named.ids), unread)
+        return Plan(named, requests, followers, archived, archive.followers(named.ids), damage, unread)
 
     def _followers(self, path: Path, named: Named) -> int:
         return len(erase_segments.replaced_followers(erase_segments.read(path), named.ids))
@@ -224,19 +234,20 @@ class Eraser:
 
     def _erase(self, reach: Reach, plan: Plan, archive: ArchiveEraser) -> None:
         """Followers before requests, by which they are found."""
-        for _, segment in reach.segments:
-            content = erase_segments.read(segment.path)
-            if changes := erase_segments.replaced_followers(content, plan.named.ids):
-                erase_segments.rewrite(segment.path, changes, content.damage, self._disk)
-                self._step("followers")
+        for path in plan.followers:
+            content = erase_segments.read(path)
+            changes = erase_segments.replaced_followers(content, plan.named.ids)
+            erase_segments.rewrite(path, changes, content.damage, self._disk)
+            self._step("followers")
         archive.erase_followers(plan.archived_followers, plan.named.ids)
         self._step("archived followers")
         for _, segment in reach.segments:
             self._disk.unlink(_torn(segment.path))
-            content = erase_segments.read(segment.path)
-            changes = erase_segments.replaced_requests(content, plan.requests.get(segment.path, {}))
-            if erase_segments.rewrite(segment.path, changes, content.damage, self._disk):
-                self._step("requests")
+            if segment.path in plan.requests or segment.path in plan.damage:
+                content = erase_segments.read(segment.path)
+                changes = erase_segments.replaced_requests(content, plan.requests.get(segment.path, {}))
+                if erase_segments.rewrite(segment.path, changes, content.damage, self._disk):
+                    self._step("requests")
         archive.erase_requests(plan.archived)
         self._step("archived requests")
 
@@ -246,23 +257,35 @@ class Eraser:
         needles = [needle for needle in literals if len(needle) >= NEEDLE_BYTES_MIN]
         if not needles:
             return ()
+        values = re.compile(b"|".join(_value(needle) for needle in needles))
+        overlap = max(map(len, needles)) + HEAD_BYTES_MAX + 1
         files = (path for path in sorted(self._home.rglob("*")) if path.is_file())
-        return tuple(str(path.relative_to(self._home)) for path in files if _holds(path, needles))
+        return tuple(str(path.relative_to(self._home)) for path in files if _holds(path, values, overlap))
 
 
 def _torn(segment: Path) -> Path:
     return segment.with_name(f"{segment.name}.torn")
 
 
-def _holds(path: Path, needles: Sequence[bytes]) -> bool:
-    overlap, before = max(map(len, needles)) - 1, b""
+def _value(text: bytes) -> bytes:
+    """A pattern of the text as a value of its own: after its length in MessagePack, or no part of a longer word."""
+    head = msgspec.msgpack.encode(text.decode())[: -len(text)]
+    return rb"%b%b|(?<![\w-])%b(?![\w-])" % (re.escape(head), re.escape(text), re.escape(text))
+
+
+def _holds(path: Path, values: re.Pattern[bytes], overlap: int) -> bool:
+    """A part at a time; what touches the end of a part is looked at with the next one, where it has both neighbours."""
+    before = b""
     with path.open("rb") as file:
-        while part := file.read(SEARCH_BYTES):
-            data = before + part
-            if any(needle in data for needle in needles):
+        while True:
+            part = file.read(SEARCH_BYTES)
+            data, last = before + part, len(part) < SEARCH_BYTES
+            begun = 1 if len(before) else 0  # the first byte of an overlap is only a neighbour
+            if any(found.end() < len(data) or last for found in values.finditer(data, begun)):
                 return True
-            before = data[-overlap:] if overlap else b""
-    return False
+            if last:
+                return False
+            before = data[-overlap:]
 
 
 def _now() -> str:

@@ -20,6 +20,7 @@ from service.featurelog.matching import Matcher
 from service.featurelog.record import Feedback, Payload, Request, Schema, Shadow, decode, row_numbers
 
 ASIDE = ".erasing"
+RECORDS_AT_ONCE = 10_000  # as Arrow columns: a segment of 64 MiB has some hundred thousand
 
 Rows = set[int] | None
 """Numbers of rows of a request; None is all of it."""
@@ -75,7 +76,9 @@ def matching(
             by_schema[payload.schema if payload.schema in schemas else -1].append((frame, payload))
     found: dict[int, tuple[Request, Rows]] = {}
     for number, items in by_schema.items():
-        found |= dict(_matching(items, writer, segment.epoch, matcher, schemas.get(number)))
+        for start in range(0, len(items), RECORDS_AT_ONCE):
+            some = items[start : start + RECORDS_AT_ONCE]
+            found |= dict(_matching(some, writer, segment.epoch, matcher, schemas.get(number)))
     return found
 
 

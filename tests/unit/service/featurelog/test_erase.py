@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from models.contract import Kind, Privacy
 from service.featurelog.chunk import Positions
 from service.featurelog.columns import feedback_rows, request_rows, shadow_rows
-from service.featurelog.erase import Eraser, Order, Report
+from service.featurelog.erase import SEARCH_BYTES, Eraser, Order, Report
 from service.featurelog.errors import ErasureBusy, WhereInvalid
 from service.featurelog.files import ROTATE, list_segments
 from service.featurelog.framing import frame
@@ -273,6 +273,24 @@ def test_a_value_that_stands_elsewhere_is_told(tmp_path: Path) -> None:
     (tmp_path / "registry" / "contract.json").write_text('"customer-1"')
     assert erase(tmp_path, "customer = 'customer-1'").remains == ("registry/contract.json",)
     assert erase(tmp_path, "customer = 'customer-1' and amount > 0").remains == ()
+
+
+def test_a_value_that_is_a_part_of_another_is_not_taken_for_it(tmp_path: Path) -> None:
+    write(tmp_path, [([("customer-1", 1.0)], False, "answered"), ([("customer-17", 1.0)], False, "answered")])
+    (tmp_path / "notes").write_text("customer-17, Xcustomer-1, customer-1-b")
+    assert erase(tmp_path, "customer = 'customer-1'").remains == ()
+    assert holding(tmp_path, b"customer-17") != []
+
+
+@pytest.mark.parametrize("place", [0, *(SEARCH_BYTES - before for before in (30, 12, 11, 10, 1, 0))])
+@pytest.mark.parametrize(
+    ("written", "there"), [(b" customer-1 ", True), (b"\xaacustomer-1x", True), (b" customer-12", False)]
+)
+def test_a_value_is_found_wherever_it_stands_in_a_file(tmp_path: Path, place: int, written: bytes, there: bool) -> None:
+    (tmp_path / "file").write_bytes(bytes(place) + written + bytes(SEARCH_BYTES // 2))
+    (tmp_path / "end").write_bytes(bytes(place) + written.rstrip(b"x "))
+    files = ("end", "file") if there else ()
+    assert erase(tmp_path, "customer = 'customer-1'").remains == files
 
 
 @pytest.mark.parametrize("stop", range(9))
