@@ -53,7 +53,6 @@ promises: $(VENV)/.dev ## the promises, the long way: their tests, the fault tab
 	$(BIN)/python -m tests.promises.faults
 	$(BIN)/python -m tests.promises.restarts
 	$(BIN)/python -m tests.promises.overload
-	$(BIN)/python -m tests.promises.archive_faults
 	$(BIN)/python -m tests.promises.million
 	$(BIN)/python -m tests.promises.soak --minutes 2 --leak
 	$(BIN)/python -m tests.promises.soak --minutes 15

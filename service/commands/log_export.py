@@ -15,7 +15,7 @@ from service.commands.output import home_option, settings_of, speaks_plainly
 from service.commands.rows_output import opened, write_rows
 from service.featurelog.floors import load_manifest
 from service.featurelog.reader import LogReader
-from service.featurelog.view import MEMORY_BYTES, database, quoted_at
+from service.featurelog.view import MEMORY_BYTES, database
 
 RECORDS_A_READ = 10_000
 RECORDS = "records"
@@ -97,7 +97,10 @@ def conditions_of(
     if odd := [name for name, value in equal.items() if value is not None and name not in known]:
         raise click.UsageError(f"--{odd[0].replace('_', '-')}: {table} have no such column")
     pairs: list[tuple[str, Any]] = [(f"{name} = ?", value) for name, value in equal.items()]
-    pairs += [('"at" >= make_timestamptz(?::BIGINT)', from_us), ('"at" < make_timestamptz(?::BIGINT)', to_us)]
+    pairs += [
+        ("arrived_at >= make_timestamptz(?::BIGINT)", from_us),
+        ("arrived_at < make_timestamptz(?::BIGINT)", to_us),
+    ]
     chosen = [(condition, value) for condition, value in pairs if value is not None]
-    own = [] if where is None else [f"({quoted_at(where)})"]
+    own = [] if where is None else [f"({where})"]
     return [*(condition for condition, _ in chosen), *own], [value for _, value in chosen]

@@ -12,7 +12,6 @@ from service.featurelog.chunk import Run
 from service.featurelog.columns import parts
 from service.featurelog.readable import readable
 from service.featurelog.record import Outcome
-from service.featurelog.view import quoted_at
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -41,7 +40,7 @@ class Where:
 
     def __init__(self, condition: str) -> None:
         """Raises duckdb.Error where it is no condition at all."""
-        self._condition = quoted_at(condition)
+        self._condition = condition
         self._connection = duckdb.connect(":memory:", config={"enable_external_access": False})
         self._connection.extract_statements(f"SELECT 1 WHERE ({self._condition})")
         self._bound, self._refusal = False, ""

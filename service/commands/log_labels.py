@@ -48,7 +48,7 @@ def labels(model: str | None, from_us: int | None, to_us: int | None, home: Path
 
 
 def _chosen(model: str | None, from_us: int | None, to_us: int | None) -> tuple[str, list[Any]]:
-    given = [("model = ?", model), ('epoch_us(r."at") >= ?', from_us), ('epoch_us(r."at") < ?', to_us)]
+    given = [("model = ?", model), ("epoch_us(r.arrived_at) >= ?", from_us), ("epoch_us(r.arrived_at) < ?", to_us)]
     chosen = [(clause, value) for clause, value in given if value is not None]
     return " AND ".join(["true", *(clause for clause, _ in chosen)]), [value for _, value in chosen]
 

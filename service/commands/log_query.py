@@ -11,7 +11,7 @@ from service.commands.log_options import while_listened_to
 from service.commands.output import CANNOT, home_option, settings_of, speaks_plainly
 from service.commands.rows_output import FORMATS, write_rows
 from service.featurelog.snapshot import Snapshot
-from service.featurelog.view import MEMORY_BYTES, database, quoted_at
+from service.featurelog.view import MEMORY_BYTES, database
 
 ROWS_A_BATCH = 10_000
 WRONG_USE = 2
@@ -42,7 +42,7 @@ def tell_gaps(found: Snapshot, model: str | None = None) -> None:
 
 def one_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
     """Raises click.UsageError unless it is one question."""
-    statements = connection.extract_statements(quoted_at(sql))
+    statements = connection.extract_statements(sql)
     if len(statements) != 1 or statements[0].type not in _ANSWERING:
         kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
         raise click.UsageError(f"SQL: {kinds}, expected one SELECT; the log is only read")

@@ -90,7 +90,7 @@ class _Open:
         self._min_at_us = self._max_at_us = 0
 
     def write(self, rows: pa.Table) -> None:
-        ends = pc.min_max(rows["at"].cast(pa.int64()))
+        ends = pc.min_max(rows["arrived_at"].cast(pa.int64()))
         first, last = ends["min"].as_py(), ends["max"].as_py()
         begun = self.file.rows > 0
         self._min_at_us = min(self._min_at_us, first) if begun else first

@@ -51,7 +51,7 @@ _TENSORS = pa.list_(
 _IDENTITY = [
     ("request_id", pa.string()),
     ("row", pa.int32()),
-    ("at", _TIME),
+    ("arrived_at", _TIME),
     ("writer", pa.string()),
     ("epoch", pa.int64()),
     ("seq", pa.int64()),

@@ -124,7 +124,7 @@ class ArchiveEraser:
             ends: list[int] = []
             for table in chain([first], tables):
                 written.write(table)
-                times = pc.min_max(table["at"].cast(pa.int64()))
+                times = pc.min_max(table["arrived_at"].cast(pa.int64()))
                 ends += [times["min"].as_py(), times["max"].as_py()]
             size = written.place()
         except BaseException:

@@ -20,7 +20,7 @@ LABELS = """
 SELECT request_id, "row", unnest(newest) FROM (
   SELECT request_id, "row", arg_max(
     {'label_number': label_number, 'label_text': label_text, 'label_bool': label_bool, 'observed_at': observed_at},
-    {'observed': observed_at, 'arrived': "at", 'writer': writer, 'epoch': epoch, 'seq': seq}
+    {'observed': observed_at, 'arrived': arrived_at, 'writer': writer, 'epoch': epoch, 'seq': seq}
   ) AS newest
   FROM feedback GROUP BY request_id, "row")
 """
@@ -46,7 +46,7 @@ WHERE r.outcome = 'answered' AND {_KNOWN}
 BY_VERSION = f"""
 SELECT model, version, count(*) AS answered, count(l.request_id) AS joined,
   count(*) FILTER (l.request_id IS NOT NULL AND NOT {_KNOWN}) AS unknowable,
-  median(epoch_us(l.observed_at) - epoch_us(r."at")) / 1e6 AS delay_s
+  median(epoch_us(l.observed_at) - epoch_us(r.arrived_at)) / 1e6 AS delay_s
 FROM requests r LEFT JOIN labels l ON r.request_id = l.request_id AND r."row" = l."row"
 WHERE r.outcome = 'answered' AND r."row" >= 0 AND {{where}}
 GROUP BY model, version ORDER BY model, version

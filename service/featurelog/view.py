@@ -65,7 +65,7 @@ def rows_of(source: Source) -> str:
     )
     paths = ", ".join(map(_text, source.paths))
     read = f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
-    return f'SELECT {folders}"at"::DATE AS date, * FROM {read}'
+    return f"SELECT {folders}arrived_at::DATE AS date, * FROM {read}"
 
 
 def _union(base: Source, sources: Sequence[Source]) -> str:
@@ -84,20 +84,6 @@ def _kinds(connection: duckdb.DuckDBPyConnection) -> list[str]:
 def _text(value: str) -> str:
     """A literal of SQL."""
     return "'" + value.replace("'", "''") + "'"
-
-
-def quoted_at(sql: str) -> str:
-    """`at` is a word of DuckDB's own language and a column of ours: wherever it stands alone it is the column."""
-    data = sql.encode()
-    starts = list(duckdb.tokenize(sql))  # in bytes
-    ends = [*(start for start, _ in starts), len(data)][1:]
-    words = [data[start:end].strip() for (start, _), end in zip(starts, ends, strict=True)]
-    out, done = b"", 0
-    for place, ((start, kind), word) in enumerate(zip(starts, words, strict=True)):
-        following = words[place + 1].lower() if place + 1 < len(words) else b""
-        if kind == duckdb.token_type.keyword and word.lower() == b"at" and following not in (b"(", b"time"):
-            out, done = out + data[done:start] + b'"at"', start + 2
-    return (out + data[done:]).decode()
 
 
 def arrow_batches(relation: duckdb.DuckDBPyRelation, rows: int) -> pa.RecordBatchReader:

@@ -1,6 +1,14 @@
 """All rows of the fault table, in the order in which they are printed."""
 
-from tests.promises.faults import borders, clocks, damage, disk_errors, kills, power
+from tests.promises.faults import archiver, borders, clocks, damage, disk_errors, kills, power
 from tests.promises.faults.row import Row
 
-ROWS: tuple[Row, ...] = (*borders.ROWS, *disk_errors.ROWS, *power.ROWS, *damage.ROWS, *clocks.ROWS, *kills.ROWS)
+ROWS: tuple[Row, ...] = (
+    *borders.ROWS,
+    *disk_errors.ROWS,
+    *power.ROWS,
+    *damage.ROWS,
+    *clocks.ROWS,
+    *kills.ROWS,
+    *archiver.ROWS,
+)

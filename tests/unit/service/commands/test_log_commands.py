@@ -51,10 +51,10 @@ def lines(result: Result) -> list[Any]:
 
 
 def test_a_question_is_answered_in_every_format(tmp_path: Path, say: Say) -> None:
-    sql = "select row, amount, score, at from requests where request_id = 'id-0' order by row"
+    sql = "select row, amount, score, arrived_at from requests where request_id = 'id-0' order by row"
     assert "id-0" not in say("query", sql).output and "12.5" in say("query", sql).output
     (row, *_) = csv.DictReader(io.StringIO(say("query", sql, "--format", "csv").stdout))
-    assert row == {"row": "0", "amount": "12.5", "score": "0.25", "at": "2025-11-24T16:00:00+00:00"}
+    assert row == {"row": "0", "amount": "12.5", "score": "0.25", "arrived_at": "2025-11-24T16:00:00+00:00"}
     as_json = msgspec.json.decode(say("query", sql, "--format", "json").stdout)
     assert as_json == lines(say("query", sql, "--format", "jsonl"))
     assert [one["amount"] for one in as_json] == [12.5, None, None, None]

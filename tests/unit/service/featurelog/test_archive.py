@@ -176,7 +176,7 @@ def test_what_is_not_ours_is_not_swept(tmp_path: Path) -> None:
     assert (folder / "notes.parquet").exists()
 
 
-# --- disks (ends at every border: tests/promises/archive_faults.py) ---------------------------------------------------
+# --- disks (ends at every border: tests/promises/faults/archiver.py) ---------------------------------------------------
 
 
 def test_a_full_disk_stops_the_pass_and_the_next_one_finishes_it(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_every_field_of_a_request_has_its_column() -> None:
     (part,) = made(record)
     assert (part.table, part.model, part.version, part.date) == (REQUESTS, "payments", "2", "2025-11-24")
     (row,) = part.rows.to_pylist()
-    assert row.pop("at").isoformat() == "2025-11-24T16:00:00.000001+00:00"
+    assert row.pop("arrived_at").isoformat() == "2025-11-24T16:00:00.000001+00:00"
     assert row == {
         "request_id": "id", "row": -1, "writer": "w0", "epoch": 4, "seq": 0, "outcome": "rejected", "status": 400,
         "code": "invalid_input", "protocol": "v1", "arm": "canary", "bucket": 41, "generation": 7, "digest": SCHEMA.digest,
@@ -144,7 +144,7 @@ def test_a_day_ends_at_midnight_utc() -> None:
 
 
 def test_a_name_that_is_taken_gets_a_prefix_also_in_other_case() -> None:
-    names = ("at", "Status", "amount", "AMOUNT", "date", "label")
+    names = ("arrived_at", "Status", "amount", "AMOUNT", "date", "label")
     columns = tuple(SchemaColumn(name, Kind.FLOAT) for name in names)
     outputs = tuple(SchemaColumn(name, Kind.FLOAT) for name in ("amount", "row"))
     schema = Schema(1, "m", "1", "d", columns, outputs)
@@ -152,7 +152,7 @@ def test_a_name_that_is_taken_gets_a_prefix_also_in_other_case() -> None:
         asked(1, Block(1, struct.pack("<6d", *range(6))), Block(1, struct.pack("<2d", 6, 7))), schemas={1: schema}
     )
     assert part.rows.column_names[len(REQUEST_FIELDS) :] == [
-        "feature.at", "feature.Status", "amount", "feature.AMOUNT", "feature.date", "feature.label",
+        "feature.arrived_at", "feature.Status", "amount", "feature.AMOUNT", "feature.date", "feature.label",
         "output.amount", "output.row",
     ]  # fmt: skip
     assert part.rows.to_pylist()[0]["output.amount"] == 6.0

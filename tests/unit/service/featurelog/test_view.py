@@ -16,7 +16,7 @@ from service.featurelog.archive_plan import Keep
 from service.featurelog.errors import HotTooLarge, SealedFileMissing
 from service.featurelog.record import Schema, SchemaColumn
 from service.featurelog.snapshot import snapshot
-from service.featurelog.view import database, quoted_at
+from service.featurelog.view import database
 from tests.unit.service.featurelog.test_labels import asked, said
 from tests.unit.service.featurelog.writing import segment
 
@@ -31,7 +31,7 @@ def archive(home: Path) -> int:
 
 def ask(home: Path, sql: str, **given: Any) -> list[tuple[Any, ...]]:
     with database(home, **given) as (connection, _):
-        return [tuple(row.values()) for row in connection.sql(quoted_at(sql)).to_arrow_table().to_pylist()]
+        return [tuple(row.values()) for row in connection.sql(sql).to_arrow_table().to_pylist()]
 
 
 @pytest.fixture
@@ -128,7 +128,10 @@ def test_values_come_back_as_they_were(home: Path) -> None:
 def test_an_empty_home_has_empty_views(tmp_path: Path) -> None:
     for view in ("requests", "shadows", "feedback", "labels", "labelled"):
         assert (
-            ask(tmp_path, f"select * from {view} where at is null" if view != "labels" else "select * from labels")
+            ask(
+                tmp_path,
+                f"select * from {view} where arrived_at is null" if view != "labels" else "select * from labels",
+            )
             == []
         )
 
@@ -157,21 +160,6 @@ def test_models_whose_columns_disagree_are_still_one_view(tmp_path: Path) -> Non
 def test_nothing_but_the_log_can_be_read_or_written(home: Path, sql: str) -> None:
     with database(home) as (connection, _), pytest.raises(duckdb.Error):
         connection.execute(sql)
-
-
-@pytest.mark.parametrize(
-    ("sql", "quoted"),
-    [
-        ("select at from r", 'select "at" from r'),
-        ("select max(AT), r.at from r where at > 3", 'select max("at"), r."at" from r where "at" > 3'),
-        ("select at at time zone 'UTC'", "select \"at\" at time zone 'UTC'"),
-        ("select 'at', \"at\" -- at\n, état, at", 'select \'at\', "at" -- at\n, état, "at"'),
-        ("select at", 'select "at"'),
-        ("select at,", 'select "at",'),
-    ],
-)
-def test_at_is_a_column(sql: str, quoted: str) -> None:
-    assert quoted_at(sql) == quoted
 
 
 def test_a_hole_in_hot_data_is_told(home: Path) -> None:

@@ -1,18 +1,13 @@
 """The archiver's rows of the fault table: it ends anywhere, or the disk refuses, and each row is in the archive exactly once.
 
-    python -m tests.promises.archive_faults [--repetitions N]
-
 Rows are those of the sealed segments, found are those that the manifest names in the end; both by (writer, epoch, seq, row).
 """
 
-import argparse
 import errno
 import multiprocessing
 import os
 import random
 import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,31 +166,3 @@ ROWS = (
     Row("archiver: kill -9", f"at random moments, {KILLS_IN_A_ROW} in a row", killed, repetitions=100, few=2),
     Row("archiver: ENOSPC and EIO", "from the n-th write of a pass on, for every n", refused),
 )
-
-
-def rows() -> tuple[Row, ...]:
-    """For the whole table."""
-    return ROWS
-
-
-def main() -> int:
-    """Runs the rows and prints them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=0)
-    parser.add_argument("--seed", type=int, default=20_261_121)
-    arguments = parser.parse_args()
-    held = True
-    for row in ROWS:
-        with tempfile.TemporaryDirectory(prefix="plumbline-faults-") as folder:
-            tally = row.run(Path(folder), arguments.repetitions or row.repetitions, random.Random(arguments.seed))
-        numbers = f"{tally.injections} times, {tally.acknowledged} rows, {tally.found} found, {tally.lost} lost"
-        word = "held" if tally.held else "MISSED"
-        print(f"{row.fault:<30} {numbers}, {tally.duplicated} twice, bound {tally.bound:.2g}: {word}", flush=True)
-        for line in (*([tally.note] if tally.note else []), *tally.broken[:10]):
-            print(f"    {line}", flush=True)
-        held = held and tally.held
-    return 0 if held else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
