@@ -77,7 +77,11 @@ def test_what_a_clause_names_is_gone_from_the_archive_and_all_else_is_what_it_wa
 ) -> None:
     home = tmp_path_factory.mktemp("home")
     write(home, requests)
-    archive(home, keep=FOR_EVER if raw_stays else NO_RAW, keep_from=None if raw_stays else manifest_of(home).position)
+    archive(home)
+    raw = len(list(home.rglob("*.seg")))
+    if not raw_stays:
+        archive(home, keep=NO_RAW, keep_from=dict(manifest_of(home).position), now_us=1 << 60)
+        assert len(list(home.rglob("*.seg"))) < raw
     before, hot, gone, said = sealed(home), contents(home), named(requests, clause), audit(home / "log")
     try:
         report = erase(home, clause)
