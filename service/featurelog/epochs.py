@@ -9,6 +9,7 @@ from service.featurelog.errors import RecordInvalid
 from service.featurelog.files import SegmentFile, list_segments, list_writers
 from service.featurelog.framing import Frame, scan
 from service.featurelog.record import Head, Ledger, Payload, Schema, Seal, decode
+from service.featurelog.segments import segment_name
 
 HEAD_BYTES = 256  # more than any HEAD has
 
@@ -36,7 +37,11 @@ def epochs_of(root: Path) -> Iterator[Epoch]:
 
 
 def _cut(last: SegmentFile) -> str:
-    """A writer that closes in order writes its account, then the SEAL; one that was killed writes no SEAL."""
+    """A writer that closes in order writes its account, then the SEAL; one that was killed writes no SEAL, or was about to
+    give the next segment its name, which then still lies aside.
+    """
+    if last.path.with_name(f"{segment_name(last.epoch, last.number + 1)}.new").exists():
+        return ""
     found = [one for one in _payloads(last, last.path.stat().st_size) if not isinstance(one, Head | Schema)]
     if len(found) < 2 or not isinstance(found[-1], Seal) or isinstance(found[-2], Ledger):
         return ""
