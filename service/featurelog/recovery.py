@@ -5,6 +5,9 @@ from pathlib import Path
 
 from models.disk import Disk
 from service.featurelog.framing import Tail, scan
+from service.featurelog.segments import SUFFIX
+
+HEAD_BYTES_MAX = 256  # more than any HEAD has; a larger file holds records
 
 
 def cut_torn_tail(path: Path, disk: Disk) -> int:
@@ -28,6 +31,13 @@ def cut_torn_tail(path: Path, disk: Disk) -> int:
     finally:
         disk.close(descriptor)
     return len(data) - offset
+
+
+def drop_unborn(directory: Path, disk: Disk) -> None:
+    """Takes away segments that were to repeat records and never got their name: what they hold stands in the one before."""
+    for path in directory.glob(f"*{SUFFIX}.new"):
+        if path.is_file() and path.stat().st_size > HEAD_BYTES_MAX:
+            disk.unlink(path)
 
 
 def _write_all(disk: Disk, descriptor: int, data: bytes) -> None:

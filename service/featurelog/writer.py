@@ -31,7 +31,7 @@ from service.featurelog.files import ROTATE, list_segments, lock_first_free
 from service.featurelog.framing import FRAME_BYTES, PAYLOAD_BYTES_MAX, frame
 from service.featurelog.open_segment import OpenSegment, reason_of, sync_all
 from service.featurelog.record import FORMAT, Again, Head, Ledger, Outcome, Record, Request, Schema, encode
-from service.featurelog.recovery import cut_torn_tail
+from service.featurelog.recovery import cut_torn_tail, drop_unborn
 from service.featurelog.segments import Rotation, segment_name
 
 WRITERS_MAX = 1024  # far above any worker count: a leak of locks becomes an error, not a disk full of directories
@@ -101,6 +101,7 @@ class FeatureLog:
         try:
             segments = list_segments(self.directory)
             self.torn_bytes = cut_torn_tail(segments[-1].path, self._disk) if segments else 0
+            drop_unborn(self.directory, self._disk)
             self.epoch = segments[-1].epoch + 1 if segments else 1
             self._segment = self._made(0, Head, 0, ())
             self._segment.publish()

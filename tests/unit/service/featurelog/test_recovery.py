@@ -4,7 +4,7 @@ import pytest
 
 from models.disk import Disk
 from service.featurelog.framing import frame
-from service.featurelog.recovery import cut_torn_tail
+from service.featurelog.recovery import cut_torn_tail, drop_unborn
 
 WHOLE = frame(b"first", 0) + frame(b"second", 1)
 TORN = frame(b"third", 2)[:-1]
@@ -51,3 +51,10 @@ def test_damage_in_the_middle_is_not_cut_for_good_frames_stand_behind_it(tmp_pat
     path.write_bytes(bytes(damaged) + TORN)
     assert cut_torn_tail(path, Disk()) == len(TORN)
     assert path.read_bytes() == bytes(damaged)
+
+
+def test_a_segment_that_never_got_its_name_goes_when_records_stand_in_it(tmp_path: Path) -> None:
+    (tmp_path / "00000001-00000001.seg.new").write_bytes(b"head")
+    (tmp_path / "00000001-00000002.seg.new").write_bytes(bytes(1000))
+    drop_unborn(tmp_path, Disk())
+    assert [path.name for path in tmp_path.iterdir()] == ["00000001-00000001.seg.new"]
