@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from service.featurelog.commit import Durability
 from service.http.feedback import Label
 from service.http.v2 import Body
 
@@ -85,9 +86,13 @@ class Alive(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class LogState(msgspec.Struct, forbid_unknown_fields=True):
+    """`reserve_held` false: the disk is full, and only the ledger is written."""
+
     writer: str
     epoch: Count
     writable: bool
+    durability: Durability
+    reserve_held: bool
 
 
 class Ready(msgspec.Struct, forbid_unknown_fields=True):
