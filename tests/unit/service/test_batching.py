@@ -5,6 +5,7 @@ import gc
 import threading
 import time
 import weakref
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -455,6 +456,9 @@ def test_what_comes_too_late_is_not_run(inline_below_us: float) -> None:
 # --- waiting for company ------------------------------------------------------------------------------------------
 
 
+TRIES_MAX = 10
+
+
 def reasons(batcher: Batcher, gate: Gate) -> dict[str, int]:
     counted = {str(reason): n for reason, n in batcher._telemetry.batches("gate", "1").reasons.items()}
     batcher._telemetry.batches("gate", "1").reasons.clear()
@@ -484,8 +488,11 @@ def test_why_a_batch_was_released_is_counted() -> None:
     async def deadline(batcher: Batcher) -> None:
         gate = Gate()
         await ask(batcher, gate, 1.0)
-        reasons(batcher, gate)
-        await answers(ask(batcher, gate, 1.0), ask(batcher, gate, 2.0, deadline_ns=in_ms(1_000)))
+        for _ in range(TRIES_MAX):
+            reasons(batcher, gate)
+            with suppress(DeadlineExceeded):  # the machine was away for longer than the timer's slack
+                await answers(ask(batcher, gate, 1.0), ask(batcher, gate, 2.0, deadline_ns=in_ms(1_000)))
+                break
         assert reasons(batcher, gate) == {"deadline": 1}
 
     run(idle)
