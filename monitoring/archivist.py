@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from monitoring.status import ArchiveStatus
+from monitoring.status import Archived, ArchiveStatus
 from service.featurelog.chunk import Positions
 from service.featurelog.errors import FeatureLogError
 from service.featurelog.floors import load_manifest
@@ -28,22 +28,11 @@ FAULT_FOUND = 1  # exit code: a file of the archive is damaged, all else was don
 COMMAND = (sys.executable, "-m", "plumbline", "log", "archive")
 
 
-class _Report(msgspec.Struct, frozen=True):
+class _Report(Archived, frozen=True):
     """What a pass prints; the failed ones say `failed` and `error`."""
 
     failed: str = ""
     error: str = ""
-    segments: int = 0
-    segment_bytes: int = 0
-    records: int = 0
-    rows: int = 0
-    file_bytes: int = 0
-    lost_records: int = 0
-    lost_holes: int = 0
-    malformed: int = 0
-    merged: int = 0
-    let_go_segments: int = 0
-    let_go_files: int = 0
     damaged: tuple[str, ...] = ()
     took_s: float = 0.0
 
@@ -116,13 +105,13 @@ class Archivist:
                 *self._command, *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
             )
         except OSError as error:
-            return _Report("not_started", str(error))
+            return _Report(failed="not_started", error=str(error))
         try:
             async with asyncio.timeout(self._timeout_s):
                 said = await _output(process)
                 code = await process.wait()
         except TimeoutError:
-            return _Report("timeout", f"{self._timeout_s:g} s passed", took_s=time.monotonic() - started_s)
+            return _Report(failed="timeout", error=f"{self._timeout_s:g} s passed", took_s=time.monotonic() - started_s)
         finally:
             if process.returncode is None:
                 process.kill()
@@ -143,9 +132,9 @@ def _read(said: bytes, code: int, took_s: float) -> _Report:
     try:
         report = msgspec.json.decode(said, type=_Report)
     except msgspec.MsgspecError:
-        return _Report("killed" if code < 0 else "crashed", f"exit code {code}, no report", took_s=took_s)
+        return _Report(failed="killed" if code < 0 else "crashed", error=f"exit code {code}, no report", took_s=took_s)
     if code not in (0, FAULT_FOUND) and not report.failed:
-        return _Report("crashed", f"exit code {code}", took_s=took_s)
+        return _Report(failed="crashed", error=f"exit code {code}", took_s=took_s)
     return report
 
 
@@ -153,20 +142,7 @@ def _with(status: ArchiveStatus, report: _Report) -> ArchiveStatus:
     failures = dict(status.failures)
     if report.failed:
         failures[report.failed] = failures.get(report.failed, 0) + 1
+    sums = {name: getattr(status, name) + getattr(report, name) for name in Archived.__struct_fields__}
     return msgspec.structs.replace(
-        status,
-        failures=failures,
-        last_error=report.error,
-        segments=status.segments + report.segments,
-        segment_bytes=status.segment_bytes + report.segment_bytes,
-        records=status.records + report.records,
-        rows=status.rows + report.rows,
-        file_bytes=status.file_bytes + report.file_bytes,
-        lost_records=status.lost_records + report.lost_records,
-        lost_holes=status.lost_holes + report.lost_holes,
-        malformed=status.malformed + report.malformed,
-        merged_files=status.merged_files + report.merged,
-        let_go_segments=status.let_go_segments + report.let_go_segments,
-        let_go_files=status.let_go_files + report.let_go_files,
-        damaged_files=len(report.damaged),
+        status, failures=failures, last_error=report.error, damaged_files=len(report.damaged), **sums
     )

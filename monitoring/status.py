@@ -114,15 +114,9 @@ class LogStatus(msgspec.Struct, frozen=True):
     lost_holes: Mapping[str, int]
 
 
-class ArchiveStatus(msgspec.Struct, frozen=True):
-    """What the archive's passes did since the monitor started; `waiting_…`: sealed segments that are not archived yet, the
-    oldest of them last written at `oldest_waiting_s` since the Unix epoch.
-    """
+class Archived(msgspec.Struct, frozen=True):
+    """What passes of the archive did: counts that add up."""
 
-    passes: int = 0
-    failures: Mapping[str, int] = {}
-    last_error: str = ""
-    took_s: float = 0.0
     segments: int = 0
     segment_bytes: int = 0
     records: int = 0
@@ -131,9 +125,20 @@ class ArchiveStatus(msgspec.Struct, frozen=True):
     lost_records: int = 0
     lost_holes: int = 0
     malformed: int = 0
-    merged_files: int = 0
+    merged: int = 0
     let_go_segments: int = 0
     let_go_files: int = 0
+
+
+class ArchiveStatus(Archived, frozen=True):
+    """What the archive's passes did since the monitor started; `waiting_…`: sealed segments that are not archived yet, the
+    oldest of them last written at `oldest_waiting_s` since the Unix epoch.
+    """
+
+    passes: int = 0
+    failures: Mapping[str, int] = {}
+    last_error: str = ""
+    took_s: float = 0.0
     damaged_files: int = 0
     waiting_segments: int = 0
     waiting_bytes: int = 0

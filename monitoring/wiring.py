@@ -126,17 +126,17 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     await loop.run(stop, settings.poll_interval_s)
     server.should_exit = True
     await serving
-    for other in (archiving, carrying):
-        if other is not None:
-            await _end(other)
+    await _end(archiving, carrying)
     if sender is not None:
         await sender.close()
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+async def _end(*tasks: asyncio.Task[None] | None) -> None:
+    for task in tasks:
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
 
 def replayed(settings: Settings, from_minute: int, to_minute: int) -> Iterator[Event]:

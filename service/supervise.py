@@ -16,10 +16,10 @@ from typing import Any
 import structlog
 from msgspec.structs import replace
 
+from models.looking import look_until
 from service.app import Plumbline
 from service.crew import Crew, SupervisorGone
 from service.drain import FLUSH_S, NEW_CONNECTION_S
-from service.looking import look_until
 from service.presence import Presence, Reload, ServiceSign, worker_signs
 from service.rolling import ReloadFailed, Rolling
 from service.settings import Settings, read_settings

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from models.looking import look_until
 from service.commands.output import CANNOT, home_option, json_option, say, settings_of, speaks_plainly
-from service.looking import look_until
 from service.presence import Reload, ServiceSign, read_sign
 from service.settings import Settings
 

@@ -10,10 +10,9 @@ Laws
 """
 
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -24,6 +23,7 @@ import msgspec
 from msgspec.structs import replace as changed
 
 from models.disk import Disk
+from models.looking import look_until
 from service.featurelog import erase_segments
 from service.featurelog.archive_files import ArchiveFiles
 from service.featurelog.erase_archive import ArchiveEraser
@@ -31,7 +31,7 @@ from service.featurelog.erase_segments import Named, Rows
 from service.featurelog.errors import ErasureBusy, PassRunning, WhereInvalid
 from service.featurelog.files import SegmentFile, list_segments, list_writers
 from service.featurelog.matching import Matcher
-from service.featurelog.reach import LOOK_AGAIN_S, Reach, reached
+from service.featurelog.reach import Reach, reached
 from service.featurelog.receipt import BEGUN, DONE, INCOMPLETE, Changed, Receipt, Receipts, clause_mark, sha256_of
 from service.featurelog.record import Feedback, Request, Shadow
 from service.featurelog.where import identifiers, parse, terms
@@ -134,21 +134,17 @@ class Eraser:
     @contextmanager
     def _archive_held(self) -> Iterator[None]:
         """Waits for a pass that runs."""
-        end_s = time.monotonic() + self._wait_s
-        while True:
-            held = self._files.locked()
-            try:
-                held.__enter__()
-            except PassRunning:
-                if time.monotonic() >= end_s:
-                    raise
-                time.sleep(LOOK_AGAIN_S)
-                continue
-            try:
-                yield
-            finally:
-                held.__exit__(None, None, None)
-            return
+        with ExitStack() as held:
+
+            def hold() -> bool | None:
+                with suppress(PassRunning):
+                    held.enter_context(self._files.locked())
+                    return True
+                return None
+
+            if look_until(hold, self._wait_s) is None:
+                raise PassRunning(str(self._files.root))
+            yield
 
     def _run(self, reach: Reach) -> Report:
         archive = self._archive()

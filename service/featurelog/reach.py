@@ -6,16 +6,14 @@ Laws
 """
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.looking import look_until
 from service.featurelog.errors import DirectoryBusy
 from service.featurelog.files import ROTATE, SegmentFile, list_segments, list_writers, lock_directory
-
-LOOK_AGAIN_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ def reached(root: Path, wait_s: float) -> Iterator[Reach]:
             except DirectoryBusy:
                 live.append((writer, directory, _newest(directory)))
                 (directory / ROTATE).touch()
-        _wait_for_new_ones(live, time.monotonic() + wait_s)
+        _wait_for_new_ones(live, wait_s)
         before = {directory: newest for _, directory, newest in live}
         segments: list[tuple[str, SegmentFile]] = []
         missed: list[Path] = []
@@ -57,9 +55,8 @@ def reached(root: Path, wait_s: float) -> Iterator[Reach]:
             (directory / ROTATE).unlink(missing_ok=True)
 
 
-def _wait_for_new_ones(live: list[tuple[str, Path, tuple[int, int]]], deadline_s: float) -> None:
-    while any(_newest(directory) <= newest for _, directory, newest in live) and time.monotonic() < deadline_s:
-        time.sleep(LOOK_AGAIN_S)
+def _wait_for_new_ones(live: list[tuple[str, Path, tuple[int, int]]], wait_s: float) -> None:
+    look_until(lambda: None if any(_newest(directory) <= newest for _, directory, newest in live) else True, wait_s)
 
 
 def _newest(directory: Path) -> tuple[int, int]:

@@ -90,16 +90,6 @@ class Again(Head, frozen=True, array_like=True, tag="again"):
     """The HEAD of a segment that stands in place of what earlier ones hold from its seq on (FORMAT.md §2)."""
 
 
-class Schema(msgspec.Struct, frozen=True, array_like=True, tag="schema"):
-    id: int
-    model: str
-    version: str
-    digest: str
-    features: tuple[SchemaColumn, ...]
-    outputs: tuple[SchemaColumn, ...]
-    private: Mapping[str, Privacy] | None = None
-
-
 class _OpenSchema(msgspec.Struct, frozen=True, array_like=True, tag="schema"):
     """A Schema of which nothing is private, as it is written."""
 
@@ -109,6 +99,10 @@ class _OpenSchema(msgspec.Struct, frozen=True, array_like=True, tag="schema"):
     digest: str
     features: tuple[SchemaColumn, ...]
     outputs: tuple[SchemaColumn, ...]
+
+
+class Schema(_OpenSchema, frozen=True, array_like=True, tag="schema"):
+    private: Mapping[str, Privacy] | None = None
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True, tag="request", gc=False):

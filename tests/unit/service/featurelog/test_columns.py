@@ -26,15 +26,8 @@ from service.featurelog.record import (
     TensorNote,
 )
 from tests.golden import featurelog as golden
-from tests.unit.service.featurelog.writing import request
+from tests.unit.service.featurelog.writing import EVERY_KIND, MIXED, request
 
-COLUMNS = (
-    SchemaColumn("amount", Kind.FLOAT),
-    SchemaColumn("count", Kind.INT),
-    SchemaColumn("flag", Kind.BOOL),
-    SchemaColumn("city", Kind.STRING, ("oslo", "rome")),
-)
-SCHEMA = Schema(3, "payments", "2", "sha256:" + "a" * 64, COLUMNS, (SchemaColumn("score", Kind.FLOAT),))
 FLOATS = Schema(0, "sums", "1", "sha256:f", (SchemaColumn("a", Kind.FLOAT), SchemaColumn("b", Kind.FLOAT)), ())
 
 
@@ -43,7 +36,7 @@ def asked(schema: int, features: Block | None, outputs: Block | None = None, **c
 
 
 def made(*records: Record, schemas: dict[int, Schema] | None = None) -> list[Part]:
-    return parts(Run("w0", 4, list(enumerate(records)), schemas or {0: FLOATS, 3: SCHEMA}))
+    return parts(Run("w0", 4, list(enumerate(records)), schemas or {0: FLOATS, 3: MIXED}))
 
 
 def only(*records: Record, schemas: dict[int, Schema] | None = None) -> list[dict[str, Any]]:
@@ -101,7 +94,7 @@ def test_every_field_of_a_request_has_its_column() -> None:
     assert row.pop("arrived_at").isoformat() == "2025-11-24T16:00:00.000001+00:00"
     assert row == {
         "request_id": "id", "row": -1, "writer": "w0", "epoch": 4, "seq": 0, "outcome": "rejected", "status": 400,
-        "code": "invalid_input", "protocol": "v1", "arm": "canary", "bucket": 41, "generation": 7, "digest": SCHEMA.digest,
+        "code": "invalid_input", "protocol": "v1", "arm": "canary", "bucket": 41, "generation": 7, "digest": MIXED.digest,
         "rows": 2, "queue_us": 12, "compute_us": 34, "total_us": 56, "asked_model": "payments",
         "problems": [{"kind": "null", "column": "amount", "rows": 2}],
         "tensors": [{"name": "image", "datatype": "float32", "shape": [1, 2], "sha256": "ab", "mean": 0.5, "std": None}],
@@ -202,7 +195,7 @@ def test_the_golden_log_has_a_row_for_every_instance() -> None:
 
 @st.composite
 def blocks(draw: st.DrawFn) -> Block:
-    """Sound blocks of COLUMNS."""
+    """Sound blocks of EVERY_KIND."""
     n = draw(st.integers(1, 4))
     cells, nulls, text = b"", b"", []
     for row in range(n):
@@ -223,5 +216,5 @@ def test_rows_read_together_are_the_rows_read_one_by_one(given: list[Block | Non
     found = only(*[asked(3, block) for block in given])
     expected = []
     for block in given:
-        expected += [dict.fromkeys(c.name for c in COLUMNS)] if block is None else readable_rows(block, COLUMNS)
-    assert [{column.name: row[column.name] for column in COLUMNS} for row in found] == expected
+        expected += [dict.fromkeys(c.name for c in EVERY_KIND)] if block is None else readable_rows(block, EVERY_KIND)
+    assert [{column.name: row[column.name] for column in EVERY_KIND} for row in found] == expected

@@ -4,7 +4,6 @@ import struct
 
 import msgspec
 
-from models.contract import Kind
 from service.featurelog.chunk import Run
 from service.featurelog.readable import readable, rows
 from service.featurelog.record import (
@@ -13,28 +12,19 @@ from service.featurelog.record import (
     Ledger,
     Outcome,
     Problem,
-    Schema,
-    SchemaColumn,
     Shadow,
     SkewKind,
     TensorNote,
 )
-from tests.unit.service.featurelog.writing import request
+from tests.unit.service.featurelog.writing import EVERY_KIND, MIXED, request
 
-COLUMNS = (
-    SchemaColumn("amount", Kind.FLOAT),
-    SchemaColumn("count", Kind.INT),
-    SchemaColumn("flag", Kind.BOOL),
-    SchemaColumn("city", Kind.STRING, ("oslo", "rome")),
-)
-SCHEMA = Schema(3, "payments", "2", "sha256:" + "a" * 64, COLUMNS, (SchemaColumn("score", Kind.FLOAT),))
 CELLS = struct.pack("<dqqq", 1.5, -7, 1, 0) + struct.pack("<dqqq", math.inf, 2**63 - 1, 0, -1) + bytes(32)
 BLOCK = Block(3, CELLS, bytes(8) + b"\x01\x01\x00\x01", [(1, 3, "ålesund")])
 SCORES = Block(3, struct.pack("<ddd", 0.25, 0.5, 1.0))
 
 
 def test_rows_have_their_values_by_name_and_null_unseen_and_infinite_stay_apart() -> None:
-    assert rows(BLOCK, COLUMNS) == [
+    assert rows(BLOCK, EVERY_KIND) == [
         {"amount": 1.5, "count": -7, "flag": True, "city": "oslo"},
         {"amount": math.inf, "count": 2**63 - 1, "flag": False, "city": "ålesund"},
         {"amount": None, "count": None, "flag": False, "city": None},
@@ -56,7 +46,7 @@ def test_every_kind_of_record_becomes_one_object_with_its_identity() -> None:
         (3, Feedback(0, "r0", 1, True, 5)),
         (4, Ledger(0, 0, {}, {}, {})),
     ]
-    found = list(readable(Run("w0", 4, records, {3: SCHEMA})))  # type: ignore[arg-type]
+    found = list(readable(Run("w0", 4, records, {3: MIXED})))  # type: ignore[arg-type]
     assert [one["type"] for one in found] == ["request", "request", "shadow", "feedback", "ledger"]
     assert [(one["writer"], one["epoch"], one["seq"]) for one in found] == [("w0", 4, seq) for seq in range(5)]
     assert found[0]["features"][0]["city"] == "oslo"

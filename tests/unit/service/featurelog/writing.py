@@ -15,6 +15,13 @@ from service.featurelog.writer import FeatureLog
 
 NEVER = Rotation(1 << 40, 1e9)
 SCHEMA = Schema(0, "payments", "1", "sha256:" + "0" * 64, (SchemaColumn("x", Kind.FLOAT),), ())
+EVERY_KIND = (
+    SchemaColumn("amount", Kind.FLOAT),
+    SchemaColumn("count", Kind.INT),
+    SchemaColumn("flag", Kind.BOOL),
+    SchemaColumn("city", Kind.STRING, ("oslo", "rome")),
+)
+MIXED = Schema(3, "payments", "2", "sha256:" + "a" * 64, EVERY_KIND, (SchemaColumn("score", Kind.FLOAT),))
 
 
 def request(number: int, outcome: Outcome = Outcome.ANSWERED, *, text: str = "", at_us: int | None = None) -> Request:

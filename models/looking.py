@@ -1,4 +1,4 @@
-"""How is something waited for of which nobody sends word: a file, an address, a supervisor in the making?"""
+"""How is something waited for of which nobody sends word: a file, a lock, an address, a supervisor in the making?"""
 
 import time
 from collections.abc import Callable
