@@ -50,6 +50,7 @@ from service.routes_file import RoutesFile
 from service.settings import SUPERVISOR, Settings
 from service.shadow import Shadows
 from service.telemetry import Telemetry
+from service.trying import trials_of
 from service.warm import warm_up
 
 # Requests end without cycles, so a collection finds next to nothing; but by default one begins whenever 700 more objects live
@@ -175,7 +176,7 @@ def _shared(settings: Settings, languages: Languages, log_class: type[FeatureLog
     catalogue = Catalogue(
         routes=routes,
         lock_file=LockFile(settings.lock_path),
-        pool=Pool(Registry(settings.registry_root), threads=settings.model_threads),
+        pool=Pool(Registry(settings.registry_root), threads=settings.model_threads, trials=trials_of(settings)),
         wires=languages.wires,
         telemetry=telemetry,
         privacy_key=deployment_key(settings.privacy_key_path, make=settings.privacy_key_file is None),

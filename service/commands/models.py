@@ -15,6 +15,7 @@ from models.registry import Registry
 from service.commands.output import FOUND_FAULT, home_option, json_option, say, say_rows, settings_of, speaks_plainly
 from service.routes_file import RoutesFile
 from service.seeding import route_first
+from service.trying import trials_of
 
 
 @click.group()
@@ -84,7 +85,8 @@ def add(
         if not NAME.fullmatch(value):
             raise LockInvalid(what, repr(value), f"lower-case letters, digits, - _ . ({NAME.pattern})")
     registry = Registry(settings.registry_root)
-    added = add_version(registry, model, f"{name}:{version}", data=data, label=label, time=time, privacy=private)
+    ref, trials = f"{name}:{version}", trials_of(settings)
+    added = add_version(registry, model, ref, trials=trials, data=data, label=label, time=time, privacy=private)
     pin = Pin(name=name, version=version, digest=added.digest, source=f"file:{registry.place(added.digest).absolute()}")
     routed = False
     if not no_pin:
@@ -122,7 +124,7 @@ def pin(name: str, version: str, digest: str, home: Path | None, as_json: bool) 
     settings = settings_of(home)
     registry = Registry(settings.registry_root)
     chosen = Pin(name=name, version=version, digest=digest, source=f"file:{registry.place(digest).absolute()}")
-    registry.read_files(digest, chosen.ref)
+    trials_of(settings).admit(digest, chosen.ref, registry.read_files(digest, chosen.ref))
     LockFile(settings.lock_path).pin(chosen)
     routed = route_first(RoutesFile(settings.routes_path), chosen)
     say(
@@ -241,15 +243,16 @@ def verify(home: Path | None, as_json: bool) -> None:
 @json_option
 @speaks_plainly
 def sync(home: Path | None, as_json: bool) -> None:
-    """Fetch what is pinned and not here yet; verify what is.
+    """Fetch what is pinned and not here yet; verify what is; try what was not tried on this machine.
 
     \b
     plumbline models sync
     """
     settings = settings_of(home)
     registry = Registry(settings.registry_root)
-    rows = [
-        {"version": pin.ref, "fetched": registry.sync(pin, relative_to=settings.home)}
-        for pin in LockFile(settings.lock_path).read().pins
-    ]
+    trials, rows = trials_of(settings), []
+    for pin in LockFile(settings.lock_path).read().pins:
+        fetched = registry.sync(pin, relative_to=settings.home)
+        trials.admit(pin.digest, pin.ref, registry.read_files(pin.digest, pin.ref))
+        rows.append({"version": pin.ref, "fetched": fetched})
     say_rows(rows, as_json=as_json)
