@@ -118,12 +118,13 @@ class ArchiveFiles:
         self._disk.unlink(path)
 
     def sweep(self, manifest: Manifest) -> int:
-        """Takes away what a pass left that did not come to its commit; returns how many files."""
+        """Takes away what a pass left that did not come to its end, empty folders too; returns how many files."""
         swept = 0
         for path in filter(is_ours, self.unnamed(manifest)):
             self._disk.unlink(path)
             swept += 1
         self._disk.unlink(self.root / f"{NAME}{ASIDE}")
+        self.remove_empty_folders(self._empty_folders())
         return swept
 
     def unnamed(self, manifest: Manifest) -> Iterator[Path]:
@@ -132,6 +133,12 @@ class ArchiveFiles:
         for table in TABLES:
             for folder, _, names in os.walk(self.root / table):  # one that goes meanwhile has nothing
                 yield from sorted({Path(folder, name) for name in names} - named)
+
+    def _empty_folders(self) -> Iterator[str]:
+        for table in TABLES:
+            for folder, folders, names in os.walk(self.root / table):
+                if not folders and not names:
+                    yield str(Path(folder).relative_to(self.root))
 
     def remove_empty_folders(self, folders: Iterable[str]) -> None:
         """Folders of files that are gone; one that holds something stays."""

@@ -10,13 +10,11 @@ from click.testing import CliRunner, Result
 from monitoring.cli import monitor
 from monitoring.events import stamp
 from monitoring.rules import Rules
-from service.featurelog.archive_plan import Keep
 from tests.unit.monitoring.made import START_MINUTE, installed, model, traffic, write_log
-from tests.unit.service.featurelog.archiving import archive, manifest_of
+from tests.unit.service.featurelog.archiving import RAW_GOES, archive, manifest_of
 
 INCIDENT = START_MINUTE + 40
 END = INCIDENT + 40
-LETS_GO = Keep(raw_age_us=-(1 << 62), raw_bytes=0, archive_days=0, archive_bytes=0)  # all but the newest, at once
 
 
 @pytest.fixture
@@ -36,7 +34,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def let_go(home: Path, segments: int) -> None:
-    assert archive(home, keep=LETS_GO, keep_from={"w0": (1, segments, 0)}).let_go_segments == segments
+    assert archive(home, keep=RAW_GOES, keep_from={"w0": (1, segments, 0)}).let_go_segments == segments
 
 
 def replay(home: Path, begin: int, end: int, *, code: int = 0) -> Result:
@@ -74,7 +72,7 @@ def test_where_only_the_windows_before_a_piece_are_cut_its_events_come_with_a_wa
 def test_what_was_let_go_before_the_windows_is_not_told(home: Path) -> None:
     let_go(home, 1)
     assert replay(home, INCIDENT + 1 + Rules().longest_minutes, END + 1450).stderr == ""
-    let_go_of_two = archive(home, keep=LETS_GO)
+    let_go_of_two = archive(home, keep=RAW_GOES)
     assert let_go_of_two.let_go_segments == 1
     replay(home, INCIDENT + 1, END, code=1)
 

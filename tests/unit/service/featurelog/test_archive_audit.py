@@ -15,7 +15,7 @@ from service.featurelog.errors import ArchiveDamaged
 from service.featurelog.manifest import ArchiveFile, Manifest
 from tests.unit.service.featurelog.archiving import (
     DAY_US,
-    FOR_EVER,
+    RAW_GOES,
     START_US,
     EndingDisk,
     archive,
@@ -26,7 +26,7 @@ from tests.unit.service.featurelog.archiving import (
 from tests.unit.service.featurelog.test_erase_archive import erase
 from tests.unit.service.featurelog.writing import write
 
-RETAINED = FOR_EVER._replace(raw_age_us=-(1 << 62), archive_bytes=1)
+RETAINED = RAW_GOES._replace(archive_bytes=1)
 
 
 def audited(home: Path, *, deep: bool = False) -> ArchiveAudit:
