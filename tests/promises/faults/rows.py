@@ -1,6 +1,6 @@
 """All rows of the fault table, in the order in which they are printed."""
 
-from tests.promises.faults import archiver, borders, clocks, damage, disk_errors, kills, power, retention
+from tests.promises.faults import archiver, borders, clocks, damage, disk_errors, erasure, kills, power, retention
 from tests.promises.faults.row import Row
 
 ROWS: tuple[Row, ...] = (
@@ -12,4 +12,5 @@ ROWS: tuple[Row, ...] = (
     *kills.ROWS,
     *archiver.ROWS,
     *retention.ROWS,
+    *erasure.ROWS,
 )
