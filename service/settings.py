@@ -61,7 +61,9 @@ class Settings(BaseSettings):
         description="Answers larger than this are compressed where the client's Accept-Encoding names gzip or deflate.",
     )
     max_connections: int = Field(
-        default=1000, gt=0, description="Open connections of one worker; more are refused (503)."
+        default=1000,
+        gt=0,
+        description="Open connections of one worker; as many again may ask for all but predictions (503).",
     )
     max_url_bytes: int = Field(default=4096, gt=0, description="Longest URL; a longer one is refused (414).")
     max_headers: int = Field(default=100, gt=0, description="Most headers of a request; more are refused (431).")

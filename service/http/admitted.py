@@ -4,6 +4,8 @@ Laws
 - On the good path it costs one look at `pressure.high` and two additions a request.
 - A request is answered out of turn only where no earlier one of its connection is being read or answered, and never while the
   worker drains: that answer would not say `connection: close`.
+- A connection above `max_connections` may ask for anything but a prediction, so however many clients there are (up to
+  SURPLUS_FACTOR times as many) health, metrics and admin are answered; its prediction is refused and on record.
 """
 
 from collections.abc import Awaitable
@@ -16,6 +18,7 @@ import uvicorn.config
 from service.caller import CALLER, Caller
 from service.connection import CLOSE, Stage
 from service.errors import ClientGone
+from service.http.connection_errors import TooManyConnections
 from service.http.protocol import Connection
 
 PREDICTIONS = (":predict", "/infer", "/predict")  # ends of the paths whose requests may have to wait
@@ -34,7 +37,12 @@ class AdmittedConnection(Connection):
         """Bytes came."""
         if self.deaf:
             return
-        if self._pressure.high and self._between() and (answer := self._admission.turned_away(data)) is not None:
+        if (
+            self._pressure.high
+            and not self.surplus
+            and self._between()
+            and (answer := self._admission.turned_away(data)) is not None
+        ):
             self.transport.write(answer)
             self.turn, self.stage = self.turn + 1, Stage.WORK  # one more that is answered, for the guard to see
         else:
@@ -54,7 +62,11 @@ class AdmittedConnection(Connection):
         admission, caller = self._admission, self._caller
         cycle.scope[CALLER] = caller
         caller.arrived_ns, caller.refusal = 0, None
-        if admission.begins():
+        if self.surplus and cycle.scope["path"].endswith(PREDICTIONS):
+            self.guard.refused(TooManyConnections.code)
+            caller.arrived_ns, caller.refusal = monotonic_ns(), TooManyConnections(self.guard.bounds.max_connections)
+            super()._start_asgi_task(cycle, app)
+        elif admission.begins():
             super()._start_asgi_task(cycle, self._entered)
         elif not cycle.scope["path"].endswith(PREDICTIONS):
             super()._start_asgi_task(cycle, app)

@@ -323,16 +323,37 @@ def test_whoever_goes_after_a_second_request_has_its_first_not_run_either(tmp_pa
     run(tmp_path, test)
 
 
-def test_one_connection_too_many_is_answered_once_however_full_it_is(tmp_path: Path) -> None:
+def test_above_the_limit_of_connections_all_but_predictions_are_answered(tmp_path: Path) -> None:
     async def test(service: Service, connect: Callable[[], Client]) -> None:
         crowd = [connect() for _ in range(CROWD)]
         for client in crowd:
             client.send()
         assert service.worker.admission.pressure.high
-        surplus = connect()
+        surplus, probe, shut = connect(), connect(), connect()
         surplus.send("x-request-id: surplus")
+        surplus.send("x-request-id: deaf")
+        probe.send(path="/livez", method="GET")
+        shut.send("connection: upgrade", "upgrade: websocket", path="/v2/health/ready", method="GET")
+        await answered(*crowd, surplus, probe, shut)
         assert surplus.statuses == [503] and "too_many_connections" in surplus.answers[0][1]
-        await answered(*crowd)
-        assert "surplus" not in {record.request_id for record in service.requests()}
+        assert (probe.statuses, shut.statuses) == ([200], [200])
+        assert all(client.wire.closed for client in (surplus, probe, shut))
+        on_record = {record.request_id: record.code for record in service.requests()}
+        assert on_record["surplus"] == "too_many_connections" and "deaf" not in on_record
 
     run(tmp_path, test, max_waiting_requests=5, max_connections=CROWD)
+
+
+def test_below_the_limit_of_connections_a_crowd_keeps_its_own(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        for client in crowd:
+            client.send()
+        await answered(*crowd)
+        crowd[-1].connection.connection_lost(None)
+        last = connect()
+        last.send()
+        assert await answered(last) == {200: 1}
+        assert not last.wire.closed
+
+    run(tmp_path, test, max_connections=CROWD)

@@ -17,7 +17,7 @@ from service.errors import RequestError
 from service.http.edge import read_body
 from service.http.errors import error_answer
 from service.http.protocol import PART_BYTES, Connection
-from tests.unit.service.http.connections import BOUNDS, App, Sink, Worker, answers, settled
+from tests.unit.service.http.connections import BOUNDS, PATIENCE, App, Sink, Worker, answers, settled
 
 # What we override or call, as it is today: when uvicorn changes one of these, read its code again.
 CYCLE = [
@@ -184,13 +184,25 @@ def test_a_pipeline_has_an_end() -> None:
     drive(test)
 
 
-def test_one_connection_too_many_is_told_so_and_two_many_are_cut() -> None:
+def test_a_connection_too_many_gets_one_answer_and_twice_too_many_is_cut() -> None:
     async def test(worker: Worker) -> None:
-        sinks = [worker.connect()[1] for _ in range(2 * BOUNDS.max_connections + 1)]
-        assert [read(sink) for sink in sinks] == [[]] * 3 + [[(503, "too_many_connections")]] * 3 + [[]]
-        assert [sink.aborted for sink in sinks] == [False] * 6 + [True]
-        worker.pass_s(4)
+        opened = [worker.connect() for _ in range(2 * BOUNDS.max_connections + 1)]
+        for connection, _ in opened[:-1]:
+            connection.data_received(GET)
+        await settled()
+        sinks = [sink for _, sink in opened]
+        assert [read(sink) for sink in sinks] == [[(200, "")]] * 6 + [[]]
         assert [sink.closed for sink in sinks] == [False] * 3 + [True] * 4
+        assert worker.counted == {"too_many_connections": 1}
+
+    drive(test)
+
+
+def test_a_connection_too_many_has_no_longer_than_any_other_to_say_what_it_wants() -> None:
+    async def test(worker: Worker) -> None:
+        sinks = [worker.connect()[1] for _ in range(BOUNDS.max_connections + 1)]
+        worker.pass_s(PATIENCE.header_timeout_s + 1)
+        assert [sink.closed for sink in sinks] == [True] * 4
 
     drive(test)
 
