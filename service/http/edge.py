@@ -16,8 +16,6 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-import structlog
-
 from service.caller import CALLER, Caller
 from service.errors import (
     BodyTooLarge,
@@ -40,6 +38,7 @@ from service.http.paths import Target, Verb
 from service.http.v1 import native_model
 from service.http.wire import Wire
 from service.predict import Ask, Predictor
+from service.unexpected import tell
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -51,7 +50,6 @@ Handler = Callable[[Target, Headers, bytes, str], Awaitable[Answer]]
 
 CONTENT_LENGTH_DIGITS_MAX = 18  # more is larger than any limit, and int() would take long over it
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
-_log = structlog.get_logger()
 
 
 class Edge:
@@ -83,8 +81,8 @@ class Edge:
                 answer = await self._control(target, scope, headers, request_id, receive)
             if len(answer.body) > self._compress_above_bytes and (coding := accepted(headers)) is not None:
                 answer = await self._packed(answer, coding)
-        except Exception:  # the request edge: every request is answered
-            _log.exception("edge.failed", request_id=request_id, route=target.verb)
+        except Exception as error:  # the request edge: every request is answered
+            tell("edge.failed", error, None, request_id=request_id, route=target.verb)
             answer = error_answer(Internal(), request_id, [(b"x-request-id", request_id.encode())])
         await _send(send, answer)
 
