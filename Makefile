@@ -70,7 +70,7 @@ bench: $(VENV)/.dev ## the speed comparison, 20 minutes (needs wrk, two cores); 
 lock: $(VENV)/.dev ## the locks again from pyproject.toml; UPGRADE=1 takes newer versions
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --group install --output-file requirements.lock
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --group install --extra dev --constraint requirements.lock --output-file requirements-dev.lock
-	for client in kserve mlserver; do \
+	for client in kserve mlserver mlflow; do \
 		$(COMPILE) $(if $(UPGRADE),--upgrade) --group $$client --output-file tests/integration/clients/$$client.lock; \
 	done
 

@@ -15,7 +15,6 @@ import structlog
 
 from models.lock_file import LockFile
 from models.pool import Pool
-from models.registry import Registry
 from service.batch_plan import BatchRules
 from service.batching import Batcher
 from service.catalogue import Catalogue
@@ -49,6 +48,7 @@ from service.roll_call import answer_roll_call
 from service.routes_file import RoutesFile
 from service.settings import SUPERVISOR, Settings
 from service.shadow import Shadows
+from service.sources import registry_of
 from service.telemetry import Telemetry
 from service.warm import warm_up
 
@@ -175,7 +175,7 @@ def _shared(settings: Settings, languages: Languages, log_class: type[FeatureLog
     catalogue = Catalogue(
         routes=routes,
         lock_file=LockFile(settings.lock_path),
-        pool=Pool(Registry(settings.registry_root), threads=settings.model_threads),
+        pool=Pool(registry_of(settings), threads=settings.model_threads),
         wires=languages.wires,
         telemetry=telemetry,
         privacy_key=deployment_key(settings.privacy_key_path, make=settings.privacy_key_file is None),
