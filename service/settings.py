@@ -204,6 +204,12 @@ class Settings(BaseSettings):
         description="File of the key under which hashed features are written; absent: `<home>/keys/privacy.key`, made at the "
         "first start, readable by its owner alone. With another key a value has another hash.",
     )
+    override_header: str = Field(
+        default="",
+        pattern="^[A-Za-z0-9-]{0,64}$",
+        description="Header by which testers choose who answers: stable, canary or a version; recorded as pinned, so that it "
+        "counts for neither arm. Empty: off.",
+    )
     event_time_header: str = Field(
         default="",
         description="Header that gives a request's event time in µs since 1970, for replaying history; empty: the wall clock.",
