@@ -18,6 +18,7 @@ from models.errors import (
     ModelError,
     Reason,
     RunFailed,
+    SignatureRefused,
 )
 from models.lock import Pin
 from models.pool import LoadedVersion, Pool
@@ -98,6 +99,8 @@ def _reason(error: ModelError | OSError) -> str:
             return "missing"
         case ContractInvalid():
             return Reason.INSPECTION.value
+        case SignatureRefused():
+            return "signature"
         case RunFailed():
             return Reason.RUN.value
     return "unreadable"

@@ -130,7 +130,7 @@ class Telemetry:
         self._refused = Counter(
             "plumbline_versions_refused",
             "Versions that a worker did not load, each time it tried: inspection, load, run, rows, nan, memory, time, crash "
-            "(what its trial found), mismatch, missing, unreadable (what the registry has).",
+            "(what its trial found), mismatch, missing, signature, unreadable (what the registry has).",
             ("reason",),
             registry=own,
         )
