@@ -17,11 +17,11 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 
 from models.errors import ArtifactRefused
 from models.foreign import foreign, likely
+from models.manifest import MODEL_BYTES_MAX
 from models.nesting import depth
 from models.sizes import asks_for_little, constants, holds_its_places, holds_its_shape, plain, shown
 
 RULES = 1  # rises when a law of inspection or trial becomes stricter: what passed is then tried again
-MODEL_BYTES_MAX = 1 << 31  # protobuf's own limit for one message; larger models need external data, which is refused
 DEPTH_MAX = 16  # nested If/Loop/Scan bodies; real exports have 1 to 3
 NODES_MAX = 200_000  # also after functions are put in place of their calls; the largest exports known have some 10 000
 TENSORS_MAX = 200_000
