@@ -1,6 +1,9 @@
 """A source's server may say anything: what is read, followed and told stays bounded."""
 
+import ssl
+import subprocess
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
@@ -101,6 +104,30 @@ def test_without_tls_only_this_machine_is_asked_or_who_is_named() -> None:
     assert access.trusts_plain("registry.example:5000") and not access.trusts_plain("registry.example")
     assert all(Access().trusts_plain(host) for host in ("localhost:5000", "127.0.0.1", "[::1]:5000"))
     assert not any(Access().trusts_plain(host) for host in ("127.0.0.1.example", "localhost.example", "10.0.0.1"))
+
+
+def test_a_server_is_believed_by_the_authorities_of_the_settings_alone(tmp_path: Path) -> None:
+    ours, other = (certificate(tmp_path / name) for name in ("ours", "other"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(ours)
+    with scripted(lambda one: one.reply(200, b"x"), tls) as server:
+        assert asked(f"https://{server.host}/", Access(ca_file=ours)).body == b"x"
+        for access in (OPEN, Access(ca_file=other)):
+            with pytest.raises(SourceUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+                asked(f"https://{server.host}/", access)
+        assert len(server.asked) == 1
+    with pytest.raises(SourceUnavailable, match="sources_ca_file"):
+        asked("https://127.0.0.1:9/", Access(ca_file=tmp_path / "nothing"))
+
+
+def certificate(place: Path) -> Path:
+    """Key and certificate of 127.0.0.1, signed by itself, in one file."""
+    key, cert = place.with_suffix(".key"), place.with_suffix(".crt")
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "1"]
+    named = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*made, *named], check=True, capture_output=True, timeout=60)
+    place.write_bytes(key.read_bytes() + cert.read_bytes())
+    return place
 
 
 def test_what_is_shown_of_an_address_is_no_secret() -> None:
