@@ -11,7 +11,7 @@ import pytest
 from models.errors import SourceInvalid, SourceUnavailable
 from models.sources.credentials import Basic, Credentials
 from models.sources.oci import OciSource
-from models.sources.web import Access, Answer, Web, shown, within
+from models.sources.web import Access, Answer, Web, redirected, shown, within
 from tests.scripted import Asked, scripted
 
 DIGEST = "sha256:" + "0" * 64
@@ -95,6 +95,25 @@ def test_a_redirect_to_no_http_is_not_followed(location: str) -> None:
         pytest.raises((SourceUnavailable, SourceInvalid)),
     ):
         asked(f"http://{server.host}/")
+
+
+PUBLIC, PRIVATE = (
+    "https://9.9.9.9/blob",
+    ("https://127.0.0.1/", "https://10.1.2.3/", "https://[fe80::1]/", "https://0.0.0.0/"),
+)
+
+
+@pytest.mark.parametrize("location", [*PRIVATE, "http://8.8.8.8/", "https://[::ffff:127.0.0.1]/"])
+def test_a_public_host_cannot_send_us_to_a_private_one_nor_out_of_tls(location: str) -> None:
+    first = httpx.URL(PUBLIC)
+    with pytest.raises(SourceUnavailable, match=r"which is not public|expected https"):
+        within(5, "oci:x", redirected("oci:x", first, first, location))
+
+
+def test_storage_on_another_public_host_and_inside_a_private_network_is_gone_to() -> None:
+    private = httpx.URL(PRIVATE[1])
+    for first, location in ((httpx.URL(PUBLIC), "https://8.8.8.8/?x"), (private, PRIVATE[0]), (private, "/there")):
+        assert str(within(5, "oci:x", redirected("oci:x", first, first, location))).startswith("https://")
 
 
 def test_without_tls_only_this_machine_is_asked_or_who_is_named() -> None:
