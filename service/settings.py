@@ -238,6 +238,12 @@ class Settings(BaseSettings):
     signature_keys: tuple[Path, ...] = Field(
         default=(), description="Public keys (PEM, P-256, P-384 or P-521) of which one must have signed a version."
     )
+    override_header: str = Field(
+        default="",
+        pattern="^[A-Za-z0-9-]{0,64}$",
+        description="Header by which testers choose who answers: stable, canary or a version; recorded as pinned, so that it "
+        "counts for neither arm. Empty: off.",
+    )
     event_time_header: str = Field(
         default="",
         description="Header that gives a request's event time in µs since 1970, for replaying history; empty: the wall clock.",

@@ -45,6 +45,7 @@ from service.predict import Ask, Limits, Predictor
 from service.presence import Presence
 from service.release import RELEASE
 from service.roll_call import answer_roll_call
+from service.route_changes import RouteChanges
 from service.routes_file import RoutesFile
 from service.settings import SUPERVISOR, Settings
 from service.shadow import Shadows
@@ -206,7 +207,12 @@ def _predictor(shared: _Shared, batcher: Batcher, shadows: Shadows) -> Predictor
         log=shared.log,
         telemetry=shared.telemetry,
         clock=shared.clock,
-        limits=Limits(settings.max_rows, settings.timeout_ms, _refuses_unlogged(settings)),
+        limits=Limits(
+            settings.max_rows,
+            settings.timeout_ms,
+            _refuses_unlogged(settings),
+            settings.override_header.lower().encode(),
+        ),
         pressure=shared.pressure,
     )
 
@@ -228,7 +234,13 @@ def _handlers(shared: _Shared, predictor: Predictor, drain: Drain) -> dict[Verb,
         clock=shared.clock,
         labels_max=shared.settings.max_rows,
     )
-    admin = Admin(catalogue=shared.catalogue, routes=shared.routes, token=shared.settings.admin_token)
+    changes = RouteChanges(
+        routes=shared.routes,
+        lock_file=LockFile(shared.settings.lock_path),
+        workers_root=shared.settings.workers_root,
+    )
+    token = shared.settings.admin_token
+    admin = Admin(catalogue=shared.catalogue, routes=shared.routes, changes=changes, token=token)
     documents = Documents(RELEASE)
     return {**control.handlers(), **feedback.handlers(), **admin.handlers(), **documents.handlers()}
 

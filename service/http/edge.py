@@ -48,6 +48,7 @@ Headers = list[tuple[bytes, bytes]]
 Handler = Callable[[Target, Headers, bytes, str], Awaitable[Answer]]
 """A control-plane route: target, headers, body, request id → answer; raises RequestError."""
 
+_WITH_BODY = frozenset({"POST", "PUT"})
 CONTENT_LENGTH_DIGITS_MAX = 18  # more is larger than any limit, and int() would take long over it
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
@@ -156,10 +157,11 @@ class Edge:
         try:
             if target.verb is Verb.UNKNOWN:
                 raise RouteUnknown(scope["path"][:64])
-            if method != target.method and not (method == "HEAD" and target.method == "GET"):
-                raise MethodUnsupported(method, target.method)
-            body = await read_body(headers, receive, self._max_body_bytes) if method == "POST" else b""
-            answer = await self._handlers[target.verb](target, headers, body, request_id)
+            asked = target.asked(method)
+            if asked is None:
+                raise MethodUnsupported(method, target.methods)
+            body = await read_body(headers, receive, self._max_body_bytes) if method in _WITH_BODY else b""
+            answer = await self._handlers[asked.verb](asked, headers, body, request_id)
             return answer._replace(headers=[own_id, *answer.headers])
         except RequestError as error:
             return error_answer(explained(error, headers), request_id, [own_id])
