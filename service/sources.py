@@ -1,8 +1,8 @@
 """Settings to the registry and the sources that fill it: the one place, for the service and for the commands."""
 
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from models.errors import CredentialsInvalid, SigningUnavailable
 from models.fetch import Fetcher
@@ -25,15 +25,17 @@ def trust_of(settings: Settings) -> Trust | None:
     """None where signatures are not asked for."""
     if not settings.require_signature:
         return None
-    require_signing("require_signature")
-    trust: Trust = import_module(SIGNING).Signatures(settings.signature_keys)
+    trust: Trust = signing("require_signature").Signatures(settings.signature_keys)
     return trust
 
 
-def require_signing(what: str) -> None:
-    """Raises SigningUnavailable where the packages of the extra are not installed."""
-    if find_spec("model_signing") is None:
-        raise SigningUnavailable(what, "no package model-signing", "the extra: pip install 'plumbline[signing]'")
+def signing(what: str) -> Any:
+    """The module models.signing, asked for by `what`. Raises SigningUnavailable where the extra is not installed."""
+    try:
+        return import_module(SIGNING)
+    except ImportError as error:
+        expected = "the extra `signing`: pip install 'plumbline[signing]'"
+        raise SigningUnavailable(what, str(error), expected) from error
 
 
 def fetcher_of(settings: Settings, *, relative_to: Path | None = None) -> Fetcher:

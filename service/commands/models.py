@@ -228,7 +228,7 @@ def show(name: str, version: str | None, home: Path | None, as_json: bool) -> No
     if as_json:
         click.echo(msgspec.json.encode({"pin": chosen, "contract": contract, "card": card}).decode())
         return
-    click.echo(f"{chosen.ref}  {chosen.digest}\n")
+    click.echo(f"{chosen.ref}  {chosen.digest}\nfrom {chosen.source}\n")
     say_rows(
         [
             {
