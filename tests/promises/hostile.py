@@ -49,8 +49,8 @@ class Figures:
         return f"{self.offered} offered, {self.answered} answers of version 1 meanwhile; {memory}; {rest}"
 
 
-def offer(place: Path, table: Sequence[Hostile]) -> Figures:
-    """Offers each to a worker on this empty home, and bits that changed after the pin."""
+def offer(place: Path, table: Sequence[Hostile], *, flipped: int = FLIPPED) -> Figures:
+    """Offers each to a worker on this empty home, and so many versions of which a bit changed after they were registered."""
     limits = {**LIMITS, "PLUMBLINE_TRIALS_DIR": str(place / "trials")}
     with served(place, **limits) as (process, url):
         worker = _worker(process)
@@ -65,7 +65,7 @@ def offer(place: Path, table: Sequence[Hostile]) -> Figures:
                 found = _offered(place, url, base.with_pin(pin).encode(), pin)
                 unwanted += [] if hostile.expected in found else [f"{hostile.name}: {found}"]
                 most = max(most, worker.memory_info().rss)
-            for number in range(FLIPPED):
+            for number in range(flipped):
                 pin = _install(
                     place, f"f{number}", {MODEL: mixed(number + 1.0), "contract.json": mixed_contract().encode()}
                 )
@@ -79,7 +79,7 @@ def offer(place: Path, table: Sequence[Hostile]) -> Figures:
         unwanted += (
             [f"{others + load.broken + load.refused} other answers"] if others + load.broken + load.refused else []
         )
-        return Figures(len(table) + FLIPPED, answered, before / MIB, after / MIB, most / MIB, tuple(unwanted))
+        return Figures(len(table) + flipped, answered, before / MIB, after / MIB, most / MIB, tuple(unwanted))
 
 
 def _worker(process: Process) -> psutil.Process:
