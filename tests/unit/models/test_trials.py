@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,10 +14,11 @@ import pytest
 from models.errors import ArtifactRefused, Reason
 from models.manifest import CONTRACT, MODEL, Manifest
 from models.trials import run
+from models.trying import ANSWER_BYTES_MAX
 from models.verdict import RETRY_AFTER_S, Limits, Refusal, Verdict
 from tests.hostile import graphs as g
 from tests.onnx_models import image, image_contract, mixed, mixed_contract
-from tests.processes import wait_until
+from tests.processes import ROOT, wait_until
 from tests.trying import LIMITS, trials
 
 HONEST = {MODEL: mixed(), CONTRACT: mixed_contract().encode()}
@@ -120,6 +123,25 @@ def test_a_verdict_that_cannot_be_read_is_none(tmp_path: Path, damage: bytes) ->
     found.admit(digest(HONEST), "m:1", HONEST)
     next(tmp_path.glob("*.json")).write_bytes(damage)
     assert found.known(digest(HONEST)) is None
+
+
+def test_where_a_verdict_cannot_be_kept_it_stands_all_the_same(tmp_path: Path) -> None:
+    for files in (HONEST, NAN):
+        (tmp_path / f"{digest(files).replace(':', '-')}.json").mkdir()  # as a full disk: nothing can be put there
+    trials(tmp_path).admit(digest(HONEST), "m:1", HONEST)
+    with pytest.raises(ArtifactRefused):
+        trials(tmp_path).admit(digest(NAN), "m:1", NAN)
+
+
+def test_a_trial_cannot_write_more_than_an_answer() -> None:
+    script = (
+        "import os, sys; from models.trying import ANSWER_BYTES_MAX, restrict; from models.verdict import Limits;"
+        "restrict(Limits(memory_bytes=1 << 28, cpu_s=5, wall_s=20, rows=1), 0);"
+        "exec('try:\\n while True: os.write(1, bytes(1 << 20))\\nexcept OSError: pass')"
+    )
+    with os.fdopen(os.memfd_create("answer"), "w+b") as answer:
+        subprocess.run([sys.executable, "-c", script], stdout=answer, cwd=ROOT, check=True, timeout=60)
+        assert os.fstat(answer.fileno()).st_size == ANSWER_BYTES_MAX
 
 
 def test_within_other_limits_it_is_tried_again(tmp_path: Path) -> None:
