@@ -11,6 +11,7 @@ from models.sources import bentoml, file, mlflow, oci
 from models.sources.credentials import EXPECTED, Credentials
 from models.sources.web import Access
 from service.settings import Settings
+from service.trying import trials_of
 
 SIGNING = "models.signing"  # imports the packages of the extra, a second and 30 MB: only where they are asked for
 
@@ -50,6 +51,7 @@ def fetcher_of(settings: Settings, *, relative_to: Path | None = None) -> Fetche
                 settings.bentoml_store.expanduser(), bytes_max=settings.sources_bytes_max
             ),
         },
+        trials=trials_of(settings),
     )
 
 
