@@ -15,7 +15,7 @@ import msgspec
 from models.lock_file import LockFile
 from service.presence import WorkerSign, worker_signs
 from service.routes_audit import Author
-from service.routes_change import Order, ReplaceRoutes, behind, changed, replaced, skips_the_wait
+from service.routes_change import Order, ReplaceRoutes, behind, changed, reasons, replaced, skips_the_wait
 from service.routes_document import Routes
 from service.routes_errors import RoutesOutdated
 from service.routes_file import RoutesFile
@@ -25,8 +25,9 @@ PLANS_MAX = 20  # times that somebody else may be first before a change is given
 
 
 class RoutesPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a change does. `made`: it is in the document; `behind`: worker → versions that it has not loaded yet;
-    `applied` and `pending`: workers that use this generation, and those that do not yet.
+    """What a change does. `made`: it is in the document; `behind`: worker → versions that it has not loaded yet, `reasons`:
+    version → why it cannot be loaded, where a worker says so; `applied` and `pending`: workers that use this generation, and
+    those that do not yet.
     """
 
     made: bool
@@ -34,6 +35,7 @@ class RoutesPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     shares: tuple[Share, ...]
     moves: tuple[Flow, ...]
     behind: dict[str, tuple[str, ...]] = {}
+    reasons: dict[str, str] = {}
     applied: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
 
@@ -87,13 +89,16 @@ class RouteChanges:
             assert model is not None
             after = changed(present, model, order, pinned)
         needed = {pins[key].ref: pins[key].digest for key in sorted(rising(present, after)) if key in pins}
-        late = behind(needed, {name_of(sign): sign.versions for sign in self.workers()})
+        signs = self.workers()
+        late = behind(needed, {name_of(sign): sign.versions for sign in signs})
+        told = [problem for sign in signs for problem in sign.problems]
         plan = RoutesPlan(
             made=False,
             generation=after.generation,
             shares=shares(present, after),
             moves=flows(present, after),
             behind=late,
+            reasons=reasons({ref for refs in late.values() for ref in refs}, told),
         )
         return plan, after
 

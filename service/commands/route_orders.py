@@ -88,7 +88,7 @@ def _made(model: str, order: Order, home: Path | None) -> RoutesPlan:
     if order.dry_run:
         return plan
     if not plan.made and look_until(tried_again, order.wait_s) is None:
-        raise VersionsNotLoaded(plan.behind, order.wait_s)
+        raise VersionsNotLoaded(plan.behind, order.wait_s, plan.reasons)
 
     def applied() -> RoutesPlan | None:
         nonlocal plan
@@ -107,6 +107,7 @@ def _text(plan: RoutesPlan) -> str:
         source, target = move.source or "nothing", move.target or "nothing"
         lines.append(f"  {move.percent:g} % of the keys of {move.model} move from {source} to {target}{anew}")
     lines += [f"  {worker} has not loaded {', '.join(refs)}" for worker, refs in plan.behind.items()]
+    lines += [f"  {ref}: {reason}" for ref, reason in plan.reasons.items()]
     if plan.applied or plan.pending:
         workers = len(plan.applied) + len(plan.pending)
         pending = f"; not yet: {', '.join(plan.pending)}" if plan.pending else ""

@@ -107,7 +107,7 @@ class Admin:
         if order.dry_run:
             return Answer(200, msgspec.json.encode(described(plan)))
         if not plan.made:
-            raise VersionsNotLoaded(plan.behind, order.wait_s)
+            raise VersionsNotLoaded(plan.behind, order.wait_s, plan.reasons)
         plan = await self._until(lambda: self._changes.followed(plan), lambda plan: not plan.pending, CONFIRM_S)
         return Answer(200, msgspec.json.encode(described(plan)), [_etag(plan.generation)])
 
