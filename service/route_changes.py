@@ -4,11 +4,11 @@ Laws
 - A share rises only when every worker that is alive says that it has loaded and warmed the version, by the digest that is
   pinned; what skips the wait is a rollback. A worker that starts later loads everything before it accepts.
 - A change is planned from the document that it replaces: where that has changed meanwhile it is planned again, or refused
-  where the order names the generation.
+  where the order names the generation. An order that has waited names it: what was rolled back meanwhile stays so.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from service.routes_errors import RoutesOutdated
 from service.routes_file import RoutesFile
 from service.routes_moves import Flow, Share, flows, rising, shares
 
+T = TypeVar("T", bound=Order | ReplaceRoutes)
 PLANS_MAX = 20  # times that somebody else may be first before a change is given up
 
 
@@ -101,6 +102,11 @@ class RouteChanges:
             reasons=reasons({ref for refs in late.values() for ref in refs}, told),
         )
         return plan, after
+
+
+def held(order: T, plan: RoutesPlan) -> T:
+    """The order as it waits: for the routes from which it was planned, and no others."""
+    return msgspec.structs.replace(order, generation=plan.generation - 1)
 
 
 def name_of(sign: WorkerSign) -> str:
