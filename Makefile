@@ -52,6 +52,7 @@ promises: $(VENV)/.dev ## the promises, the long way: their tests, the fault tab
 	$(BIN)/python -m pytest tests/promises
 	$(BIN)/python -m tests.promises.faults
 	$(BIN)/python -m tests.promises.restarts
+	$(BIN)/python -m tests.promises.sticky
 	$(BIN)/python -m tests.promises.overload
 	$(BIN)/python -m tests.promises.million
 	$(BIN)/python -m tests.promises.soak --minutes 2 --leak
@@ -71,7 +72,7 @@ bench: $(VENV)/.dev ## the speed comparison, 20 minutes (needs wrk, two cores); 
 lock: $(VENV)/.dev ## the locks again from pyproject.toml; UPGRADE=1 takes newer versions
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --group install --output-file requirements.lock
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --group install --extra dev --constraint requirements.lock --output-file requirements-dev.lock
-	for client in kserve mlserver; do \
+	for client in kserve mlserver mlflow; do \
 		$(COMPILE) $(if $(UPGRADE),--upgrade) --group $$client --output-file tests/integration/clients/$$client.lock; \
 	done
 

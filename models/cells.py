@@ -14,7 +14,7 @@ import pandas as pd
 from models.baseline import ColumnBaseline, category_codes, column_of_codes, column_of_numbers
 from models.contract import CATEGORIES_MAX, Column, Kind
 from models.errors import ContractInvalid
-from models.tensors import DTYPES, Array
+from models.tensors import DTYPES, Array, kind_of_tensor
 
 _KIND_OF_INFERRED = {
     "string": Kind.STRING,
@@ -93,13 +93,6 @@ def output_held(name: str, values: Array, datatype: str) -> Held:
 def output_column(cells: Held) -> Column:
     """An output is not validated, so it has no range; its categories name what the log's codes stand for."""
     return Column(name=cells.name, kind=cells.kind, categories=None if cells.texts is None else _categories(cells))
-
-
-def kind_of_tensor(datatype: str) -> Kind:
-    """What a column in a tensor of this datatype holds when nothing else is known."""
-    if datatype in ("BYTES", "BOOL"):
-        return Kind.STRING if datatype == "BYTES" else Kind.BOOL
-    return Kind.FLOAT if datatype.startswith("FP") else Kind.INT
 
 
 def seconds(name: str, series: pd.Series) -> npt.NDArray[np.float64]:

@@ -14,19 +14,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.baseline import Baseline, ColumnBaseline, bin_codes, bin_numbers, matches
-from models.binding import Binding, bind, width
+from models.binding import Binding, bind
 from models.cells import (
     Held,
     column_in,
     held,
-    kind_of_tensor,
     output_column,
     output_held,
     reference_of,
     seconds,
     tensor_of,
 )
-from models.contract import OUTPUT_COLUMNS_MAX, Column, Contract, Kind, Tensor
+from models.contract import Column, Contract, Kind
+from models.declared import contract_of_graph, declared_tensor, output_names
 from models.errors import ContractInvalid, RunFailed
 from models.natural import blocks, tolerance
 from models.session import GraphTensor, Session
@@ -42,16 +42,16 @@ def derive(
 ) -> tuple[Contract, Baseline | None]:
     """Without data the graph alone speaks and there is no baseline. Raises ContractInvalid: where, found, expected."""
     if frame is None:
-        return _of_graph(session, label), None
+        return contract_of_graph(session, label), None
     columns, at_s = _columns(frame, label, time)
     binding = bind(session.inputs, session.metadata, {name: _kind_to_place(cells) for name, cells in columns.items()})
     features = tuple(column_in(columns[name], t.datatype, t.name) for t in session.inputs for name in binding[t.name])
     answers = _answers(session, ref, _inputs(session, binding, columns))
     contract = Contract(
         features=features,
-        inputs=tuple(_tensor(tensor, binding[tensor.name]) for tensor in session.inputs),
+        inputs=tuple(declared_tensor(tensor, binding[tensor.name]) for tensor in session.inputs),
         outputs=tuple(
-            _tensor(tensor, tuple(cells.name for cells in answers[tensor.name])) for tensor in session.outputs
+            declared_tensor(tensor, tuple(cells.name for cells in answers[tensor.name])) for tensor in session.outputs
         ),
         output_columns=tuple(output_column(cells) for cells in _flat(answers)),
         label=label,
@@ -67,23 +67,6 @@ def derive(
     )
     matches(contract, baseline)
     return contract, baseline
-
-
-def _of_graph(session: Session, label: str | None) -> Contract:
-    """Inputs of one column are features by their names; matrices and higher ranks have no column meaning."""
-    features = [tensor for tensor in session.inputs if width(tensor) == 1]
-    outputs = {tensor.name: _output_names(tensor, tensor.shape) for tensor in session.outputs}
-    return Contract(
-        features=tuple(Column(name=tensor.name, kind=kind_of_tensor(tensor.datatype)) for tensor in features),
-        inputs=tuple(_tensor(tensor, (tensor.name,) if tensor in features else ()) for tensor in session.inputs),
-        outputs=tuple(_tensor(tensor, outputs[tensor.name]) for tensor in session.outputs),
-        output_columns=tuple(
-            Column(name=name, kind=kind_of_tensor(tensor.datatype))
-            for tensor in session.outputs
-            for name in outputs[tensor.name]
-        ),
-        label=label,
-    )
 
 
 def _columns(
@@ -126,7 +109,7 @@ def _answers(session: Session, ref: str, inputs: Mapping[str, Array]) -> dict[st
                 f"{ref} run on the training data", error.reason, "a graph that answers its own data"
             ) from error
         for tensor, result in zip(session.outputs, results, strict=True):
-            if _output_names(tensor, result.shape):
+            if output_names(tensor, result.shape):
                 parts[tensor.name].append(_answered(tensor, result, rows, batch))
     return {tensor.name: _held_outputs(tensor, parts[tensor.name]) for tensor in session.outputs}
 
@@ -151,20 +134,9 @@ def _held_outputs(tensor: GraphTensor, parts: Sequence[Array]) -> tuple[Held, ..
     if not parts:
         return ()
     values = np.concatenate(parts)
-    names = _output_names(tensor, values.shape)
+    names = output_names(tensor, values.shape)
     matrix = values.reshape(len(values), len(names))
     return tuple(output_held(name, matrix[:, i], tensor.datatype) for i, name in enumerate(names))
-
-
-def _output_names(tensor: GraphTensor, shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Column names of an output of this shape; none for what is too wide, of higher rank or of unknown width."""
-    match shape:
-        case (_,) | (_, 1):
-            return (tensor.name,)
-        case (_, k) if 1 < k <= OUTPUT_COLUMNS_MAX:
-            return tuple(f"{tensor.name}[{i}]" for i in range(k))
-        case _:
-            return ()
 
 
 def _reference(column: Column, cells: Held, spans: Blocks) -> ColumnBaseline:
@@ -173,10 +145,6 @@ def _reference(column: Column, cells: Held, spans: Blocks) -> ColumnBaseline:
     counts = np.asarray(reference.counts)
     natural = tuple((length_s, tolerance(index, block, counts)) for length_s, block in spans)
     return msgspec.structs.replace(reference, natural=natural)
-
-
-def _tensor(tensor: GraphTensor, columns: tuple[str, ...]) -> Tensor:
-    return Tensor(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape, columns=columns)
 
 
 def _flat(answers: Mapping[str, Sequence[Held]]) -> list[Held]:

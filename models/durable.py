@@ -5,6 +5,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
+
+from models.looking import look_until
 
 Stamp = tuple[int, int, int]
 
@@ -48,9 +51,20 @@ def stamp(path: Path) -> Stamp:
 
 
 @contextmanager
-def exclusively(path: Path) -> Iterator[None]:
-    """Holds `<path>.lock` while the block runs; waits for whoever holds it."""
+def exclusively(path: Path, within_s: float | None = None) -> Iterator[None]:
+    """Holds `<path>.lock` while the block runs; waits for whoever holds it. Raises TimeoutError after `within_s`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f"{path.name}.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        if within_s is None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        elif look_until(lambda: _locked(file) or None, within_s) is None:
+            raise TimeoutError(f"{path}: another process has held its lock for {within_s:g} s; nothing was changed")
         yield
+
+
+def _locked(file: IO[Any]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -90,6 +90,61 @@ class SourceUnknown(ModelError):
         return f"source {self.source!r}: unknown scheme, expected one of {self.known}; nothing was fetched"
 
 
+class SourceInvalid(ModelError):
+    """The words after a source's scheme name nothing that could be fetched. Who wrote them must mend them."""
+
+    def __init__(self, source: str, found: str, expected: str) -> None:
+        super().__init__(source, found, expected)
+        self.source, self.found, self.expected = source, found, expected
+
+    def __str__(self) -> str:
+        return f"source {self.source!r}: found {self.found}, expected {self.expected}; nothing was fetched"
+
+
+class SourceUnavailable(ModelError):
+    """A source did not answer, or refused to. What is in the local registry serves on; try again."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source, self.reason = source, reason
+
+    def __str__(self) -> str:
+        return f"source {self.source!r}: {self.reason}; nothing was installed, versions that are here serve on"
+
+
+class CredentialsInvalid(ModelError):
+    """What `sources_auth` or its file holds cannot be read as credentials. Never shows what it found there."""
+
+    def __init__(self, place: str, problem: str, expected: str) -> None:
+        super().__init__(place, problem, expected)
+        self.place, self.problem, self.expected = place, problem, expected
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.problem}, expected {self.expected}; nothing was fetched"
+
+
+class SignatureRefused(ModelError):
+    """A version is not signed by a key that is trusted. An operator must find out who made it, or sign it."""
+
+    def __init__(self, ref: str, found: str, expected: str) -> None:
+        super().__init__(ref, found, expected)
+        self.ref, self.found, self.expected = ref, found, expected
+
+    def __str__(self) -> str:
+        return f"{self.ref}: found {self.found}, expected {self.expected}; not loading it"
+
+
+class SigningUnavailable(ModelError):
+    """Signatures are asked for and cannot be made or checked here: no package, or a key file that is none."""
+
+    def __init__(self, what: str, found: str, expected: str) -> None:
+        super().__init__(what, found, expected)
+        self.what, self.found, self.expected = what, found, expected
+
+    def __str__(self) -> str:
+        return f"{self.what}: found {self.found}, expected {self.expected}; nothing was signed or checked"
+
+
 class RunFailed(ModelError):
     """The runtime refused these inputs or failed while computing."""
 

@@ -55,11 +55,11 @@ class Lock(msgspec.Struct, frozen=True):
     pins: tuple[Pin, ...] = ()
 
     def with_pin(self, pin: Pin) -> "Lock":
-        """Raises PinConflict when the version is pinned to other bytes; pinning the same bytes again changes nothing."""
+        """Raises PinConflict when the version is pinned to other bytes; the same bytes may come from another source now."""
         if (known := self.find(pin.name, pin.version)) is not None:
             if known.digest != pin.digest:
                 raise PinConflict(pin.ref, known.digest, pin.digest)
-            return self
+            return Lock(tuple(pin if one is known else one for one in self.pins))
         return Lock(tuple(sorted((*self.pins, pin), key=lambda p: p.name)))
 
     def find(self, name: str, version: str) -> Pin | None:

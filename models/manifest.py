@@ -16,6 +16,7 @@ from models.errors import ContractInvalid
 MODEL, CONTRACT, BASELINE, CARD = "model.onnx", "contract.json", "baseline.json", "card.json"
 REQUIRED = (MODEL, CONTRACT)
 KNOWN = (MODEL, CONTRACT, BASELINE, CARD)
+SIGNATURE = "model.sig"  # beside the files of a version, not one of them: signing changes no digest
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 

@@ -1,37 +1,49 @@
 """The local registry: verified versions by digest; the only place that a server loads from.
 
 Laws
+- Where signatures are asked for, nothing is read that is not signed by a trusted key.
 - What `read` returns has the digest that was asked for: every byte is hashed each time it is read, and the buffer that was
   hashed is the buffer that is returned.
 - A version is installed whole or not at all (write aside, fsync, rename); installing it again changes nothing, or mends
   a damaged copy.
 
-Layout: `<root>/sha256-<hex>/{manifest.json, model.onnx, contract.json, baseline.json, card.json}`.
+Layout: `<root>/sha256-<hex>/{manifest.json, model.onnx, contract.json, baseline.json, card.json, model.sig}`.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from models.contract import Contract
-from models.durable import sync_directory, write_durably
-from models.errors import ArtifactMismatch, ArtifactMissing, ModelError, SourceUnknown
+from models.durable import replace_durably, sync_directory, write_durably
+from models.errors import ArtifactMismatch, ArtifactMissing, ModelError
 from models.lock import Pin
-from models.manifest import CONTRACT, MODEL, Manifest
-from models.sources import file
+from models.manifest import CONTRACT, MODEL, SIGNATURE, Manifest
 
 MANIFEST = "manifest.json"
-_SOURCES = {file.SCHEME: file.fetch}
+
+
+class Trust(Protocol):
+    """Which signatures are believed."""
+
+    def check(self, files: Mapping[str, bytes], signature: bytes | None, ref: str) -> None:
+        """Raises SignatureRefused unless a trusted key signed exactly these files."""
+        ...
 
 
 class Registry:
-    """A content-addressed store in a directory; safe for any number of readers and installers."""
+    """A content-addressed store in a directory; safe for any number of readers and installers.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    `trust`: what is read must be signed; without it signatures are kept and not looked at.
+    """
+
+    def __init__(self, root: Path, trust: Trust | None = None) -> None:
+        self.root, self._trust = root, trust
 
     def place(self, digest: str) -> Path:
         """Where a digest lies, or would lie."""
@@ -40,16 +52,24 @@ class Registry:
     def has(self, digest: str) -> bool:
         return (self.place(digest) / MANIFEST).is_file()
 
-    def install(self, files: Mapping[str, bytes]) -> str:
+    def check(self, files: Mapping[str, bytes], signature: bytes | None, ref: str) -> None:
+        """Raises SignatureRefused where signatures are asked for and this is none of a trusted key over these files."""
+        if self._trust is not None:
+            self._trust.check(files, signature, ref)
+
+    def install(self, files: Mapping[str, bytes], signature: bytes | None = None) -> str:
         """Stores a version and returns its digest."""
         manifest = Manifest.of(files)
         target = self.place(manifest.digest)
-        if self._intact(manifest.digest):
+        if self.intact(manifest.digest):
+            if signature is not None and self.signature(manifest.digest) is None:
+                self.put_signature(manifest.digest, signature)
             return manifest.digest
         self.root.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self.root))
+        signed = {} if signature is None else {SIGNATURE: signature}
         try:
-            for name, data in {**files, MANIFEST: manifest.encode()}.items():
+            for name, data in {**files, **signed, MANIFEST: manifest.encode()}.items():
                 write_durably(aside / name, data)
             aside.chmod(0o755)
             self._move_in(aside, target, manifest.digest)
@@ -58,7 +78,8 @@ class Registry:
             shutil.rmtree(aside, ignore_errors=True)
         return manifest.digest
 
-    def _intact(self, digest: str) -> bool:
+    def intact(self, digest: str) -> bool:
+        """Whether a version is here whole, and signed where that is asked for."""
         try:
             return bool(self.read_files(digest, digest))
         except ModelError:
@@ -69,7 +90,7 @@ class Registry:
         try:
             whole.rename(target)
         except OSError:
-            if self._intact(digest):
+            if self.intact(digest):
                 return
             damaged = Path(tempfile.mkdtemp(prefix=".damaged-", dir=self.root))
             with suppress(FileNotFoundError):
@@ -78,14 +99,27 @@ class Registry:
             whole.rename(target)
 
     def read_files(self, digest: str, ref: str) -> dict[str, bytes]:
-        """Every file of a version, verified. Raises ArtifactMissing, ArtifactMismatch."""
+        """Every file of a version, verified. Raises ArtifactMissing, ArtifactMismatch, SignatureRefused."""
         place = self.place(digest)
         if not (place / MANIFEST).is_file():
             raise ArtifactMissing(ref, str(place))
         manifest = Manifest.decode((place / MANIFEST).read_bytes())
         if manifest.digest != digest:
             raise ArtifactMismatch(ref, manifest.digest.removeprefix("sha256:"), digest.removeprefix("sha256:"))
-        return {entry.name: self._read(place / entry.name, entry.sha256, ref) for entry in manifest.files}
+        files = {entry.name: self._read(place / entry.name, entry.sha256, ref) for entry in manifest.files}
+        if self._trust is not None:
+            self._trust.check(files, self.signature(digest), ref)
+        return files
+
+    def signature(self, digest: str) -> bytes | None:
+        """The signature that lies beside a version, unverified."""
+        path = self.place(digest) / SIGNATURE
+        return path.read_bytes() if path.is_file() else None
+
+    def put_signature(self, digest: str, signature: bytes) -> None:
+        """Lays a signature beside a version, in place of the one it has; servers look at the version again."""
+        replace_durably(self.place(digest) / SIGNATURE, signature)
+        os.utime(self.root)
 
     def _read(self, path: Path, expected: str, ref: str) -> bytes:
         if not path.is_file():
@@ -95,24 +129,6 @@ class Registry:
         if actual != expected:
             raise ArtifactMismatch(f"{ref} {path.name}", actual, expected)
         return data
-
-    def sync(self, pin: Pin, *, relative_to: Path) -> bool:
-        """Makes a pinned version present and verified; returns whether it had to be fetched.
-
-        A local copy that is damaged is fetched again; when the source has other bytes than the pin, nothing is installed.
-        Raises ArtifactMissing, ArtifactMismatch, SourceUnknown.
-        """
-        if self._intact(pin.digest):
-            return False
-        scheme = pin.source.partition(":")[0]
-        if scheme not in _SOURCES:
-            raise SourceUnknown(pin.source, ", ".join(f"{known}:" for known in _SOURCES))
-        files = _SOURCES[scheme](pin.source, ref=pin.ref, relative_to=relative_to)
-        offered = Manifest.of(files).digest
-        if offered != pin.digest:
-            raise ArtifactMismatch(pin.ref, offered.removeprefix("sha256:"), pin.digest.removeprefix("sha256:"))
-        self.install(files)
-        return True
 
     def contract(self, pin: Pin) -> Contract:
         """The contract of a pinned version."""

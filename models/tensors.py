@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from models.contract import Kind
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 DTYPES: Mapping[str, type] = {
@@ -22,3 +24,10 @@ DTYPES: Mapping[str, type] = {
     "BOOL": np.bool_,
     "BYTES": object,
 }
+
+
+def kind_of_tensor(datatype: str) -> Kind:
+    """What a column in a tensor of this datatype holds when nothing else is known."""
+    if datatype in ("BYTES", "BOOL"):
+        return Kind.STRING if datatype == "BYTES" else Kind.BOOL
+    return Kind.FLOAT if datatype.startswith("FP") else Kind.INT

@@ -1,6 +1,6 @@
 """The `monitor` command: runs the sidecar, or replays a piece of the log.
 
-Exit codes: 0 done, 2 used wrongly, 3 it could not do it.
+Exit codes: 0 done, 1 what is to be replayed is not all there any more, 2 used wrongly, 3 it could not do it.
 """
 
 import asyncio
@@ -13,12 +13,14 @@ from pathlib import Path
 import click
 import structlog
 
-from monitoring.errors import MonitorError, SettingsInvalid
+from monitoring.errors import MonitorError, RecordsLetGo, SettingsInvalid
+from monitoring.events import Event
 from monitoring.settings import HOME, Settings, load
 from monitoring.window import MINUTE_US
 from monitoring.wiring import bind, lock, replayed, run
+from service.featurelog.errors import FeatureLogError
 
-USED_WRONGLY, COULD_NOT = 2, 3
+NOT_ALL_THERE, USED_WRONGLY, COULD_NOT = 1, 2, 3
 _HOME_OPTION = click.option(
     "--home",
     type=click.Path(file_okay=False, path_type=Path),
@@ -74,22 +76,35 @@ def monitor(ctx: click.Context, home: Path, host: str | None, monitor_port: int 
 def replay_command(settings: Settings, begin: datetime, end: datetime, home: Path | None, as_json: bool) -> None:
     """Fold a piece of the log again with the same rules, and print the events that it makes. Sends nothing.
 
+    Reads raw records. Exit code 1 where retention let go of some of the piece; where it did so only of the windows before
+    it, a warning on stderr.
+
     \b
     Example:
       plumbline monitor replay --from 2026-11-02T10:15:00Z --to 2026-11-02T10:17:00Z --json
     """
     if end <= begin:
         raise click.UsageError(f"--to {end.isoformat()} is not after --from {begin.isoformat()}")
-    found = 0
-    for event in replayed(settings if home is None else _settings(home), _minute(begin), _minute(end)):
-        found += 1
+    events = _replayed(settings if home is None else _settings(home), _minute(begin), _minute(end))
+    for event in events:
         if as_json:
             click.echo(event.body)
         else:
             told = json.loads(event.body)
             click.echo(f"{told['time']}  {event.id}  {told['data']['reason']}")
-    if not found and not as_json:
+    if not events and not as_json:
         click.echo("no event")
+
+
+def _replayed(settings: Settings, from_minute: int, to_minute: int) -> list[Event]:
+    try:
+        events, windows_cut = replayed(settings, from_minute, to_minute)
+    except (RecordsLetGo, FeatureLogError) as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(NOT_ALL_THERE if isinstance(error, RecordsLetGo) else COULD_NOT) from error
+    if windows_cut is not None:
+        click.echo(f"warning: {windows_cut}", err=True)
+    return events
 
 
 def _minute(at: datetime) -> int:

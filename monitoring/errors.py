@@ -40,6 +40,21 @@ class SettingsInvalid(MonitorError):
         return f"{self.where}: found {self.found}, expected {self.expected}; the monitor does not start"
 
 
+class RecordsLetGo(MonitorError):
+    """Retention took raw records of what is to be replayed. Who wants to replay that far back must keep them longer."""
+
+    def __init__(self, begin: str, asked: str, consequence: str) -> None:
+        """`begin`: from when on all raw records are there."""
+        super().__init__(begin, asked, consequence)
+        self.begin, self.asked, self.consequence = begin, asked, consequence
+
+    def __str__(self) -> str:
+        return (
+            f"raw records before {self.begin} were archived and let go, expected those of {self.asked}; {self.consequence} "
+            "(log_raw_keep_h and log_raw_bytes_max say how long raw records stay)"
+        )
+
+
 class AddressRefused(MonitorError):
     """The webhook's host is an address that the monitor must not call. Who configured it must allow it or change it."""
 

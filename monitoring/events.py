@@ -113,8 +113,8 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
         **seen,
         "window": {
             "seconds": top.check.window_s,
-            "from": _stamp(max(incident.first_minute, incident.judged_minute + 1 - incident.covered_s // MINUTE_S)),
-            "to": _stamp(incident.judged_minute + 1),
+            "from": stamp(max(incident.first_minute, incident.judged_minute + 1 - incident.covered_s // MINUTE_S)),
+            "to": stamp(incident.judged_minute + 1),
             "rows": seen["n"],
         },
         "histograms": None if top.place < 0 else _histograms(incident, top.place, cut),
@@ -124,7 +124,7 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
             writer: [list(first), list(last)]
             for writer, (first, last) in sorted(incident.log_range.items())[: cut.writers]
         },
-        "replay": f"plumbline monitor replay --from {_stamp(incident.began_minute)} --to {_stamp(incident.judged_minute + 1)}",
+        "replay": f"plumbline monitor replay --from {stamp(incident.began_minute)} --to {stamp(incident.judged_minute + 1)}",
     }
 
 
@@ -206,5 +206,6 @@ def _time(minute: int) -> datetime:
     return datetime.fromtimestamp(minute * MINUTE_US / 1e6, UTC)
 
 
-def _stamp(minute: int) -> str:
+def stamp(minute: int) -> str:
+    """The beginning of a minute, as the monitor's commands take it."""
     return _time(minute).strftime("%Y-%m-%dT%H:%M:%SZ")

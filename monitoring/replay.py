@@ -5,10 +5,12 @@ Laws
 - Minutes before `from_minute` fill the windows and are not judged, so an incident that begins at `from_minute` is
   judged on whole windows, as it was when it happened; it gets the same id and the same body, unless records came later
   than `lateness_s` then.
+- A piece of which raw records were let go is not judged: what is left of it would make other events, or none.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from enum import Enum
 
 from monitoring.events import Event
 from monitoring.fold import References, close, fold
@@ -16,6 +18,26 @@ from monitoring.rules import Rules
 from monitoring.state import State
 from monitoring.window import MINUTE_US
 from service.featurelog.chunk import Chunk, Run
+
+
+class Reach(Enum):
+    """How much of what a replay reads is still there."""
+
+    WHOLE = "all of it"
+    WINDOWS_CUT = "what is judged, but not all that fills the windows before it"
+    CUT = "not all that is judged"
+
+
+def reach(whole_from: int, from_minute: int, rules: Rules) -> Reach:
+    """`whole_from`: the first minute from which on no raw record was let go."""
+    if whole_from > from_minute:
+        return Reach.CUT
+    return Reach.WINDOWS_CUT if whole_from > from_minute - rules.longest_minutes else Reach.WHOLE
+
+
+def whole_from(let_go_us: Iterable[int]) -> int:
+    """The first minute behind the latest records that were let go, a time for each writer; 0 where there are none."""
+    return max((at_us // MINUTE_US + 1 for at_us in let_go_us if at_us), default=0)
 
 
 def replay(

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import assert_never
 
 import httpx
 import structlog
@@ -22,8 +23,8 @@ from monitoring.archivist import Archivist
 from monitoring.checkpoint import Checkpoints
 from monitoring.courier import Courier, CourierStatus
 from monitoring.delivery import Backoff
-from monitoring.errors import MonitorBusy, SettingsInvalid
-from monitoring.events import Event
+from monitoring.errors import MonitorBusy, RecordsLetGo, SettingsInvalid
+from monitoring.events import Event, stamp
 from monitoring.exporter import app
 from monitoring.group import schemas_named
 from monitoring.intake import Intake
@@ -32,7 +33,7 @@ from monitoring.outbox import Outbox
 from monitoring.pulse import Pulse
 from monitoring.reference import Reference
 from monitoring.references import References
-from monitoring.replay import replay
+from monitoring.replay import Reach, reach, replay, whole_from
 from monitoring.settings import Settings
 from monitoring.state import State
 from monitoring.status import LoopStatus, OutboxStatus, Status, log_of
@@ -40,6 +41,7 @@ from monitoring.webhook import WebhookSender, is_loopback_host
 from service.featurelog.chunk import Chunk
 from service.featurelog.errors import DirectoryBusy
 from service.featurelog.files import lock_directory
+from service.featurelog.floors import floors
 
 OPEN_CONNECTIONS_MAX = 64  # scrapes and a page; beyond, 503: the monitor must not be starved by its audience
 
@@ -139,8 +141,12 @@ async def _end(*tasks: asyncio.Task[None] | None) -> None:
                 await task
 
 
-def replayed(settings: Settings, from_minute: int, to_minute: int) -> Iterator[Event]:
-    """The events that a piece of the log makes under these settings."""
+def replayed(settings: Settings, from_minute: int, to_minute: int) -> tuple[list[Event], RecordsLetGo | None]:
+    """The events that a piece of the log makes under these settings, and what is missing of the windows before it.
+
+    Raises RecordsLetGo where it is missing of the piece itself, also where it went meanwhile; ManifestInvalid.
+    """
+    _let_go(settings, from_minute, to_minute)
     references = References(Registry(settings.home / "registry"))
     intake = Intake(settings.home / "log", {}, settings.records_max)
 
@@ -154,7 +160,22 @@ def replayed(settings: Settings, from_minute: int, to_minute: int) -> Iterator[E
     def learn(chunk: Chunk) -> Mapping[str, Reference]:
         return references.learn(schemas_named(chunk.runs))
 
-    return replay(chunks(), settings.rules(), learn, from_minute=from_minute, to_minute=to_minute)
+    events = list(replay(chunks(), settings.rules(), learn, from_minute=from_minute, to_minute=to_minute))
+    return events, _let_go(settings, from_minute, to_minute)
+
+
+def _let_go(settings: Settings, from_minute: int, to_minute: int) -> RecordsLetGo | None:
+    begin, rules = whole_from(raw.max_at_us for raw in floors(settings.home / "log").values()), settings.rules()
+    match reach(begin, from_minute, rules):
+        case Reach.WHOLE:
+            return None
+        case Reach.WINDOWS_CUT:
+            before = f"the windows before {stamp(from_minute)}, back to {stamp(from_minute - rules.longest_minutes)}"
+            return RecordsLetGo(stamp(begin), before, "what is judged there may be judged otherwise than it was")
+        case Reach.CUT:
+            raise RecordsLetGo(stamp(begin), f"{stamp(from_minute)} to {stamp(to_minute)}", "nothing was judged")
+        case never:
+            assert_never(never)
 
 
 def _courier(settings: Settings, outbox: Outbox) -> tuple[WebhookSender | None, Courier | None]:

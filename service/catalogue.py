@@ -90,8 +90,10 @@ class Catalogue:
         stamps = (stamp(self._routes.path), stamp(self._lock_file.path), self._pool.stamp())
         if stamps == self._stamps:
             return
-        self._stamps = stamps
         snapshot = await asyncio.to_thread(self._build, self.current)
+        if snapshot is None:
+            return  # the document is being written: the next look finds it whole
+        self._stamps = stamps
         if snapshot.problems:
             self._telemetry.routes_error()
             _log.error("catalogue.problems", problems=snapshot.problems, generation=snapshot.generation)
@@ -105,14 +107,17 @@ class Catalogue:
             versions=[v.pin.ref for v in snapshot.versions.values()],
         )
 
-    def _build(self, present: Snapshot) -> Snapshot:
+    def _build(self, present: Snapshot) -> Snapshot | None:
         try:
-            routes = self._routes.read()
+            routes, unentered = self._routes.follow(patient=bool(present.policies))
             lock = self._lock_file.read()
         except (RoutesInvalid, LockInvalid, OSError) as error:
             return Snapshot(present.generation, present.policies, present.versions, (str(error),), present.failed)
+        if routes is None:
+            return None
         versions, failed = self._load(lock.pins)
         policies, problems = _routable(routes, versions, present)
+        problems += [unentered] if unentered else []
         used = {(p.model, v) for p in policies.values() for v in p.versions()}
         kept = {key: version for key, version in present.versions.items() if key in used}
         problems += [f"{name}:{version}: {reason}" for name, version, reason in failed]

@@ -39,7 +39,7 @@ from service.http.errors import error_answer, status_of
 from service.http.media import explained
 from service.http.wire import Decoded, Wire
 from service.pace import Pressure
-from service.routing import Decision, RoutePolicy, pin, route
+from service.routing import Decision, RoutePolicy, choose, pin, route
 from service.rows import Inputs, Matrix, PlainTensors, Table
 from service.served import ServedVersion
 from service.shadow import Offer, Shadows
@@ -81,6 +81,7 @@ class Limits:
     max_rows: int
     timeout_ms: float
     refuse_unlogged: bool
+    override_header: bytes = b""  # by which testers choose; empty: none
 
 
 class Predictor:
@@ -146,6 +147,8 @@ class Predictor:
         policy = snapshot.policy(ask.model)
         if ask.version is not None:
             ask.decision = pin(policy, ask.version)
+        elif self._limits.override_header and (wanted := _override(self._limits.override_header, ask)):
+            ask.decision = choose(policy, wanted)
         elif policy.key_feature is None:
             ask.decision = route(policy, _header_key(policy, ask))
         else:
@@ -273,6 +276,13 @@ class Predictor:
             if version is not None:
                 features = ask.served.features if ask.served is not None else ()
                 self._shadows.offer(Offer(version, ask.request_id, ask.at_us, ask.decoded.inputs, features))
+
+
+def _override(header: bytes, ask: Ask) -> str:
+    for name, value in ask.headers:
+        if name == header:
+            return value.decode("latin-1")
+    return ""
 
 
 def _header_key(policy: RoutePolicy, ask: Ask) -> bytes:

@@ -7,6 +7,7 @@ Laws
 
 import tomllib
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Self
 
 import msgspec
@@ -17,7 +18,8 @@ from service.routing import SALT_BYTES_MAX, Canary, RoutePolicy, Shadow
 
 SHADOWS_MAX = 8  # each costs a run per sampled request; more is a load test, not a comparison
 HEADER = (
-    "# Changed by `plumbline routes` (compare-and-swap by generation) or by an atomic replacement of this file.\n\n"
+    "# Changed by `plumbline routes` or the admin API (compare-and-swap by generation). A change by hand is entered in the\n"
+    "# audit log beside this file and given a generation; replace the file as a whole.\n\n"
 )
 
 
@@ -32,9 +34,13 @@ class ShadowEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The routes of one model; `key` is `header:NAME` or `feature:NAME`, `percent` and `sample` are 0 … 100."""
+    """The routes of one model; `key` is `header:NAME` or `feature:NAME`, `percent` and `sample` are 0 … 100.
+
+    `previous` was stable before `stable`: where a rollback without a canary goes back to.
+    """
 
     stable: str
+    previous: str | None = None
     key: str | None = None
     salt: str = ""
     canary: CanaryEntry | None = None
@@ -42,10 +48,11 @@ class ModelRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Routes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole document."""
+    """The whole document; `entry` is the hash of the audit log's entry that made it (`routes_audit.py`)."""
 
     generation: int = 0
     models: Mapping[str, ModelRoutes] = {}
+    entry: str = ""
 
     @classmethod
     def decode(cls, text: str) -> Self:
@@ -58,8 +65,16 @@ class Routes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return routes
 
     def encode(self) -> str:
-        builtins: dict[str, Any] = msgspec.to_builtins(self)
-        return HEADER + tomli_w.dumps({**builtins, "models": dict(sorted(builtins["models"].items()))})
+        models: dict[str, Any] = msgspec.to_builtins(dict(sorted(self.models.items())))
+        entry = {"entry": self.entry} if self.entry else {}
+        return HEADER + tomli_w.dumps({"generation": self.generation, **entry, "models": models})
+
+    @property
+    def digest(self) -> str:
+        """Of what it says, whoever made it: as it is read back, where a share of 5 is one of 5.0."""
+        read = msgspec.convert(msgspec.to_builtins(self.models), dict[str, ModelRoutes])
+        said = msgspec.json.encode([self.generation, read], order="deterministic")
+        return sha256(said).hexdigest()
 
     def policies(self) -> dict[str, RoutePolicy]:
         """One policy a model. Raises RoutesInvalid."""

@@ -92,8 +92,20 @@ def route(policy: RoutePolicy, key: bytes) -> Decision:
 
 
 def pin(policy: RoutePolicy, version: str) -> Decision:
-    """The caller named the version in the path: no bucket, no shadow."""
+    """The caller named the version: no bucket, no shadow."""
     return Decision(version, Arm.PINNED, -1, policy.generation)
+
+
+def choose(policy: RoutePolicy, wanted: str) -> Decision:
+    """A tester's choice: `stable`, `canary` or a version. As `pin`, so that it stands on neither side of a comparison of arms.
+
+    `canary` without one is a version of that name: unknown, rather than quietly stable.
+    """
+    if wanted == Arm.STABLE:
+        return pin(policy, policy.stable)
+    if wanted == Arm.CANARY and policy.canary is not None:
+        return pin(policy, policy.canary.version)
+    return pin(policy, wanted)
 
 
 def bucket_of(key: bytes, salt: bytes, person: bytes = b"") -> int:

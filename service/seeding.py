@@ -10,10 +10,10 @@ from models.durable import exclusively
 from models.errors import ModelError
 from models.lock import Lock, Pin
 from models.lock_file import LockFile
-from models.registry import Registry
 from service.routes_document import ModelRoutes
 from service.routes_file import RoutesFile
 from service.settings import Settings
+from service.sources import fetcher_of
 
 SHIPPED_LOCK = Path(models.__file__).parent / "models.lock.toml"
 
@@ -25,12 +25,12 @@ def seed(settings: Settings) -> list[ModelError]:
     with exclusively(settings.home / "seeding"):
         if not lock_file.read().pins:
             return _seed_shipped(settings, lock_file)
-        return _sync(Registry(settings.registry_root), lock_file.read(), settings.home)
+        return _sync(settings, lock_file.read(), settings.home)
 
 
 def _seed_shipped(settings: Settings, lock_file: LockFile) -> list[ModelError]:
     shipped = Lock.decode(SHIPPED_LOCK.read_text(), str(SHIPPED_LOCK))
-    failed = _sync(Registry(settings.registry_root), shipped, SHIPPED_LOCK.parent)
+    failed = _sync(settings, shipped, SHIPPED_LOCK.parent)
     lock_file.pin(*(_absolute(pin) for pin in shipped.pins))
     for pin in shipped.pins:
         route_first(RoutesFile(settings.routes_path), pin)
@@ -42,11 +42,15 @@ def _absolute(pin: Pin) -> Pin:
     return Pin(name=pin.name, version=pin.version, digest=pin.digest, source=f"file:{place}")
 
 
-def _sync(registry: Registry, lock: Lock, relative_to: Path) -> list[ModelError]:
+def _sync(settings: Settings, lock: Lock, relative_to: Path) -> list[ModelError]:
+    try:
+        fetcher = fetcher_of(settings, relative_to=relative_to)
+    except ModelError as error:  # what is here serves without a source
+        return [error]
     failed: list[ModelError] = []
     for pin in lock.pins:
         try:
-            registry.sync(pin, relative_to=relative_to)
+            fetcher.sync(pin)
         except ModelError as error:
             failed.append(error)
     return failed

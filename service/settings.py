@@ -204,6 +204,46 @@ class Settings(BaseSettings):
         description="File of the key under which hashed features are written; absent: `<home>/keys/privacy.key`, made at the "
         "first start, readable by its owner alone. With another key a value has another hash.",
     )
+    sources_auth_file: Path | None = Field(
+        default=None,
+        description="Credentials for OCI registries and MLflow by host, as `docker login` writes them (config.json).",
+    )
+    sources_auth: SecretStr | None = Field(
+        default=None, min_length=1, description="The same as text, in place of the file."
+    )
+    sources_ca_file: Path | None = Field(
+        default=None, description="Certificate authorities (PEM) that OCI registries and MLflow are checked against."
+    )
+    sources_plain_http: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts, with their port, that are asked without TLS, credentials included; this machine always is.",
+    )
+    sources_bytes_max: int = Field(
+        default=2 << 30, gt=0, description="Largest version that is fetched; a larger one is refused before it is read."
+    )
+    sources_timeout_s: float = Field(
+        default=300, gt=0, description="Time to resolve or to fetch one version; then the attempt is given up."
+    )
+    mlflow_tracking_uri: str = Field(
+        default="",
+        description="Server of `mlflow:` sources, http(s)://HOST[:PORT]; its credentials: sources_auth_file.",
+    )
+    bentoml_store: Path = Field(
+        default=Path("~/bentoml"), description="BENTOML_HOME of `bentoml:` sources, whose folder `models` is read."
+    )
+    require_signature: bool = Field(
+        default=False,
+        description="Load and fetch only versions that one of signature_keys signed (`plumbline models sign`).",
+    )
+    signature_keys: tuple[Path, ...] = Field(
+        default=(), description="Public keys (PEM, P-256, P-384 or P-521) of which one must have signed a version."
+    )
+    override_header: str = Field(
+        default="",
+        pattern="^[A-Za-z0-9-]{0,64}$",
+        description="Header by which testers choose who answers: stable, canary or a version; recorded as pinned, so that it "
+        "counts for neither arm. Empty: off.",
+    )
     event_time_header: str = Field(
         default="",
         description="Header that gives a request's event time in µs since 1970, for replaying history; empty: the wall clock.",
@@ -216,6 +256,12 @@ class Settings(BaseSettings):
                 "log_durability: found relaxed with on_log_failure refuse, expected process or disk: "
                 "a relaxed answer has left before its record is written and cannot be refused"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _signatures_can_be_checked(self) -> Self:
+        if self.require_signature and not self.signature_keys:
+            raise ValueError("require_signature: found no signature_keys, expected at least one public key file")
         return self
 
     @property

@@ -1,6 +1,7 @@
 """How does an error that nobody foresaw stand in the log of the process?
 
-Law: of a version with private features where it happened and of which type it was, never its text, which may hold a value.
+Law: of a version with private features, and where no version is known, it says where it happened and of which type it was,
+never its text, which may hold a value.
 """
 
 from traceback import format_tb
@@ -10,12 +11,12 @@ import structlog
 
 from service.served import ServedVersion
 
-_log = structlog.get_logger()
-
 
 def tell(event: str, error: Exception, served: ServedVersion | None, **about: str) -> None:
     """One line with the id, at the border that caught it."""
-    _log.error(event, **about, **told(error, private=served is not None and served.schema.private is not None))
+    structlog.get_logger().error(
+        event, **about, **told(error, private=served is None or served.schema.private is not None)
+    )
 
 
 def told(error: Exception, *, private: bool) -> dict[str, Any]:

@@ -15,7 +15,6 @@ import structlog
 
 from models.lock_file import LockFile
 from models.pool import Pool
-from models.registry import Registry
 from service.batch_plan import BatchRules
 from service.batching import Batcher
 from service.catalogue import Catalogue
@@ -46,9 +45,11 @@ from service.predict import Ask, Limits, Predictor
 from service.presence import Presence
 from service.release import RELEASE
 from service.roll_call import answer_roll_call
+from service.route_changes import RouteChanges
 from service.routes_file import RoutesFile
 from service.settings import SUPERVISOR, Settings
 from service.shadow import Shadows
+from service.sources import registry_of
 from service.telemetry import Telemetry
 from service.warm import warm_up
 
@@ -175,7 +176,7 @@ def _shared(settings: Settings, languages: Languages, log_class: type[FeatureLog
     catalogue = Catalogue(
         routes=routes,
         lock_file=LockFile(settings.lock_path),
-        pool=Pool(Registry(settings.registry_root), threads=settings.model_threads),
+        pool=Pool(registry_of(settings), threads=settings.model_threads),
         wires=languages.wires,
         telemetry=telemetry,
         privacy_key=deployment_key(settings.privacy_key_path, make=settings.privacy_key_file is None),
@@ -206,7 +207,12 @@ def _predictor(shared: _Shared, batcher: Batcher, shadows: Shadows) -> Predictor
         log=shared.log,
         telemetry=shared.telemetry,
         clock=shared.clock,
-        limits=Limits(settings.max_rows, settings.timeout_ms, _refuses_unlogged(settings)),
+        limits=Limits(
+            settings.max_rows,
+            settings.timeout_ms,
+            _refuses_unlogged(settings),
+            settings.override_header.lower().encode(),
+        ),
         pressure=shared.pressure,
     )
 
@@ -228,7 +234,13 @@ def _handlers(shared: _Shared, predictor: Predictor, drain: Drain) -> dict[Verb,
         clock=shared.clock,
         labels_max=shared.settings.max_rows,
     )
-    admin = Admin(catalogue=shared.catalogue, routes=shared.routes, token=shared.settings.admin_token)
+    changes = RouteChanges(
+        routes=shared.routes,
+        lock_file=LockFile(shared.settings.lock_path),
+        workers_root=shared.settings.workers_root,
+    )
+    token = shared.settings.admin_token
+    admin = Admin(catalogue=shared.catalogue, routes=shared.routes, changes=changes, token=token)
     documents = Documents(RELEASE)
     return {**control.handlers(), **feedback.handlers(), **admin.handlers(), **documents.handlers()}
 

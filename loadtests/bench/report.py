@@ -55,6 +55,11 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return self.p99_us / self.p50_us if self.p50_us else inf
 
     @property
+    def steady_tail(self) -> float:
+        """As `tail`, and infinite where anything was refused or lost: who stands still has an even tail of bad answers."""
+        return inf if self.refused or self.broken else self.tail
+
+    @property
     def slowest_ms(self) -> float:
         """p99 of what was answered; infinite where nothing was."""
         return self.p99_us / 1e3 if self.requests else inf

@@ -14,9 +14,9 @@ import click
 
 from models.errors import ModelError
 from models.lock_file import LockFile
-from models.registry import Registry
 from service.commands.output import FOUND_FAULT, home_option, json_option, say_rows, settings_of, speaks_plainly
 from service.settings import Settings
+from service.sources import registry_of
 
 DISK_FREE_BYTES_MIN = 1 << 30  # below it a day of logs may not fit
 
@@ -65,7 +65,7 @@ def _look(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             name, _free(settings.host, port), f"{settings.host}:{port}", "in use: stop its owner or take --port"
         )
-    registry = Registry(settings.registry_root)
+    registry = registry_of(settings)
     for pin in LockFile(settings.lock_path).read().pins:
         try:
             registry.read_files(pin.digest, pin.ref)

@@ -1,4 +1,4 @@
-"""`plumbline log verify`: is the log whole, and does the running service count what it holds?"""
+"""`plumbline log verify`: are log and archive whole, and does the running service count what the log holds?"""
 
 import time
 from collections import Counter
@@ -10,6 +10,8 @@ import httpx
 import msgspec
 
 from service.commands.output import FOUND_FAULT, home_option, json_option, settings_of, speaks_plainly
+from service.featurelog.archive_audit import ArchiveAudit, audit_archive
+from service.featurelog.archive_files import ArchiveFiles
 from service.featurelog.counters import behind, counters_of, differences
 from service.featurelog.ledger import Audit, audit
 from service.presence import ServiceSign, read_sign
@@ -35,22 +37,29 @@ class Compared(NamedTuple):
 
 
 @click.command()
+@click.option("--deep", is_flag=True, help="Read every page of the archive too, and check its checksum.")
 @home_option
 @json_option
 @speaks_plainly
-def verify(home: Path | None, as_json: bool) -> None:
-    """Check every frame and the ledger, and the counters of the running service; exit code 1 on any gap, damage, difference.
+def verify(deep: bool, home: Path | None, as_json: bool) -> None:
+    """Check every frame and the ledger, the counters of the running service, and the archive's files against their manifest;
+    exit code 1 on any gap, damage, difference.
 
     \b
     plumbline log verify --json
     """
-    found = _compare(settings_of(home))
+    settings = settings_of(home)
+    found, archive = _compare(settings), audit_archive(ArchiveFiles(settings.archive_root), deep=deep)
+    whole = found.whole and archive.whole
     if as_json:
         service = {"url": found.service, "differences": list(found.differences), "behind": found.behind}
-        click.echo(msgspec.json.encode({**found.audit.as_json(), "service": service, "ok": found.whole}).decode())
+        told = {**found.audit.as_json(), "service": service, "archive": archive.as_json(), "ok": whole}
+        click.echo(msgspec.json.encode(told).decode())
     else:
         _tell(found)
-    if not found.whole:
+        _tell_archive(archive)
+        click.echo("the log is whole" if whole else "the log is NOT whole")
+    if not whole:
         raise SystemExit(FOUND_FAULT)
 
 
@@ -97,4 +106,16 @@ def _tell(found: Compared) -> None:
         click.echo(f"its counters are {found.behind} records behind: killed workers took what they had not published")
     for fault in (*log.gaps, *log.corrupt, *log.differences, *found.differences):
         click.echo(f"  {fault}")
-    click.echo("the log is whole" if found.whole else "the log is NOT whole")
+
+
+def _tell_archive(archive: ArchiveAudit) -> None:
+    if archive.files or not archive.whole:
+        click.echo(f"the archive's manifest names {archive.files} files, {archive.rows} rows")
+    for fault in archive.faults:
+        click.echo(f"  {fault}")
+    if archive.unnamed:
+        click.echo(
+            f"files that the manifest does not name, as a pass leaves them that was cut short: {len(archive.unnamed)}"
+        )
+    for path in archive.unnamed:
+        click.echo(f"  {path}")

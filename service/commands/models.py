@@ -8,18 +8,36 @@ import msgspec
 from models.add import add as add_version
 from models.contract import Privacy
 from models.errors import ArtifactMissing, LockInvalid, ModelError
+from models.fetch import Taken
 from models.lock import NAME, Pin
 from models.lock_file import LockFile
 from models.manifest import CARD
 from models.registry import Registry
-from service.commands.output import FOUND_FAULT, home_option, json_option, say, say_rows, settings_of, speaks_plainly
+from service.commands.lazy import LazyGroup
+from service.commands.output import (
+    CANNOT,
+    FOUND_FAULT,
+    home_option,
+    json_option,
+    say,
+    say_rows,
+    settings_of,
+    speaks_plainly,
+)
 from service.routes_file import RoutesFile
 from service.seeding import route_first
+from service.sources import fetcher_of, registry_of
+
+ANY_DIGEST = f"sha256:{'0' * 64}"
+MEMBERS = {
+    "push": ("service.commands.models_supply:push", "Upload a version to an OCI registry."),
+    "sign": ("service.commands.models_supply:sign", "Sign a version."),
+}
 
 
-@click.group()
+@click.group(cls=LazyGroup, members=MEMBERS)
 def models() -> None:
-    """Register, pin and verify model versions."""
+    """Register, pin, verify, sign and hand on model versions."""
 
 
 def _next_version(lock_file: LockFile, name: str) -> str:
@@ -86,8 +104,8 @@ def add(
     registry = Registry(settings.registry_root)
     added = add_version(registry, model, f"{name}:{version}", data=data, label=label, time=time, privacy=private)
     pin = Pin(name=name, version=version, digest=added.digest, source=f"file:{registry.place(added.digest).absolute()}")
-    routed = False
-    if not no_pin:
+    routed, unsigned = False, not registry_of(settings).intact(added.digest)
+    if not (no_pin := no_pin or unsigned):
         lock_file.pin(pin)
         routed = route_first(RoutesFile(settings.routes_path), pin)
     features = [column.name for column in added.contract.features]
@@ -101,7 +119,16 @@ def add(
         "baseline_rows": added.baseline_rows,
     }
     what = f"{len(features)} features" if features else "plain tensors"
-    state = "registered" if no_pin else "pinned, stable" if routed else "pinned, not routed yet: `plumbline routes set`"
+    hint = f"registered; first `plumbline models sign {added.digest} --key …`, then `models pin {name} {version} …`"
+    state = (
+        hint
+        if unsigned
+        else "registered"
+        if no_pin
+        else "pinned, stable"
+        if routed
+        else "pinned, not routed yet: `plumbline routes set`"
+    )
     text = f"{pin.ref} {added.digest}\n{what}, baseline of {added.baseline_rows} rows; {state}"
     say(result, as_json=as_json, text=text)
 
@@ -109,26 +136,36 @@ def add(
 @models.command()
 @click.argument("name")
 @click.argument("version")
-@click.argument("digest")
+@click.argument("source")
 @home_option
 @json_option
 @speaks_plainly
-def pin(name: str, version: str, digest: str, home: Path | None, as_json: bool) -> None:
-    """Pin a registered digest under a version name.
+def pin(name: str, version: str, source: str, home: Path | None, as_json: bool) -> None:
+    """Pin a registered digest, or what a source offers now, under a version name; a tag or alias is resolved for good.
 
     \b
     plumbline models pin rides 2 sha256:8c1f…
+    plumbline models pin rides 2 oci:registry.example/models/rides:2
+    plumbline models pin rides 2 mlflow:models:/rides@champion
+    plumbline models pin rides 2 bentoml:rides:latest
     """
     settings = settings_of(home)
-    registry = Registry(settings.registry_root)
-    chosen = Pin(name=name, version=version, digest=digest, source=f"file:{registry.place(digest).absolute()}")
-    registry.read_files(digest, chosen.ref)
+    registered = ":" not in source or source.startswith("sha256:")
+    # what is no name, version or digest is said before anything is fetched
+    Pin(name=name, version=version, digest=source if registered else ANY_DIGEST, source=source)
+    if registered:
+        registry = registry_of(settings)
+        registry.read_files(source, f"{name}:{version}")
+        taken = Taken(source, f"file:{registry.place(source).absolute()}")
+    else:
+        taken = fetcher_of(settings).take(source, ref=f"{name}:{version}")
+    chosen = Pin(name=name, version=version, digest=taken.digest, source=taken.source)
     LockFile(settings.lock_path).pin(chosen)
     routed = route_first(RoutesFile(settings.routes_path), chosen)
     say(
-        {"name": name, "version": version, "digest": digest, "stable": routed},
+        {"name": name, "version": version, "digest": taken.digest, "source": taken.source, "stable": routed},
         as_json=as_json,
-        text=f"{chosen.ref} pinned to {digest}{', stable' if routed else ''}",
+        text=f"{chosen.ref} pinned to {taken.digest}{', stable' if routed else ''}\nsource {taken.source}",
     )
 
 
@@ -223,7 +260,7 @@ def verify(home: Path | None, as_json: bool) -> None:
     plumbline models verify
     """
     settings = settings_of(home)
-    registry = Registry(settings.registry_root)
+    registry = registry_of(settings)
     rows = []
     for pin in LockFile(settings.lock_path).read().pins:
         try:
@@ -247,9 +284,15 @@ def sync(home: Path | None, as_json: bool) -> None:
     plumbline models sync
     """
     settings = settings_of(home)
-    registry = Registry(settings.registry_root)
-    rows = [
-        {"version": pin.ref, "fetched": registry.sync(pin, relative_to=settings.home)}
-        for pin in LockFile(settings.lock_path).read().pins
-    ]
+    fetcher = fetcher_of(settings)
+    rows, failed = [], []
+    for pin in LockFile(settings.lock_path).read().pins:
+        try:
+            rows.append({"version": pin.ref, "fetched": fetcher.sync(pin)})
+        except (ModelError, OSError) as error:  # the others are fetched all the same
+            failed.append(str(error))
     say_rows(rows, as_json=as_json)
+    for reason in failed:
+        click.echo(f"plumbline: {reason}", err=True)
+    if failed:
+        raise SystemExit(CANNOT)

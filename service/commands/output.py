@@ -15,9 +15,11 @@ from rich.table import Table
 from models.errors import ModelError
 from service.errors import RoutesInvalid
 from service.featurelog.errors import FeatureLogError
+from service.routes_errors import VersionsNotLoaded
 from service.settings import Settings
 
 FOUND_FAULT, CANNOT = 1, 3  # 0 done, 2 used wrongly (click's own)
+_OURS = (ModelError, RoutesInvalid, VersionsNotLoaded, FeatureLogError)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,7 +45,7 @@ def speaks_plainly(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except (ModelError, RoutesInvalid, FeatureLogError, ValidationError, TOMLDecodeError, OSError) as error:
+        except (*_OURS, ValidationError, TOMLDecodeError, OSError) as error:
             click.echo(f"plumbline: {error}", err=True)
             raise SystemExit(CANNOT) from error
 

@@ -94,10 +94,10 @@ class Archiver:
         try:
             for segment in segments:
                 until[writer] = segment.key
-                one = _read_segment(reader, rows, segment)
+                one, max_at_us = _read_segment(reader, rows, segment)
                 account = account.plus(msgspec.structs.replace(one, next_seq=reader.next_seq(writer) or one.next_seq))
-                kept = ArchivedSegment(segment.epoch, segment.number, segment.bytes, account.next_seq, one.requests)
-                archived.append(kept)
+                kept = (segment.epoch, segment.number, segment.bytes, account.next_seq, one.requests, max_at_us)
+                archived.append(ArchivedSegment(*kept))
             return Batch(writer, tuple(archived), rows.finish(), account)
         except BaseException:
             rows.abandon()
@@ -172,9 +172,11 @@ class Archiver:
         return swept
 
 
-def _read_segment(reader: LogReader, rows: BatchFiles, segment: RawSegment) -> Account:
-    """Everything up to the end of the segment, into the files; what was counted and found damaged on the way."""
-    account = Account(segments=1, bytes=segment.bytes)
+def _read_segment(reader: LogReader, rows: BatchFiles, segment: RawSegment) -> tuple[Account, int]:
+    """Everything up to the end of the segment, into the files; what was counted and found damaged on the way, and the latest
+    time of a record, 0 where there is none.
+    """
+    account, max_at_us = Account(segments=1, bytes=segment.bytes), 0
     while True:
         chunk = reader.read(RECORDS_A_READ)
         malformed, added = 0, Counter[str]()
@@ -184,8 +186,9 @@ def _read_segment(reader: LogReader, rows: BatchFiles, segment: RawSegment) -> A
                 malformed += part.malformed
                 added[part.table] += part.rows.num_rows
         account = account.plus(_account(chunk, malformed, added))
+        max_at_us = max([max_at_us, *(record.at_us for run in chunk.runs for _, record in run.records)])
         if chunk.caught_up:
-            return account
+            return account, max_at_us
 
 
 def _account(chunk: Chunk, malformed: int, added: Counter[str]) -> Account:

@@ -91,21 +91,24 @@ class ArchiveFiles:
 
     def tables(self, file: ArchiveFile) -> Iterator[pa.Table]:
         """The row groups of a file, their pages checked. Raises ArchiveDamaged."""
-        found = self._open(file)
+        found = self.open(file)
         for group in range(found.num_row_groups):
             try:
                 yield found.read_row_group(group, use_threads=False)
             except (OSError, pa.ArrowException) as error:
                 raise ArchiveDamaged(str(self.root / file.path), str(error), "pages whose checksums hold") from error
 
-    def _open(self, file: ArchiveFile) -> pq.ParquetFile:
+    def open(self, file: ArchiveFile) -> pq.ParquetFile:
+        """A file whose footer can be read and says the rows that the manifest says. Raises ArchiveDamaged, OSError."""
         place = self.root / file.path
         try:
             found = pq.ParquetFile(place, page_checksum_verification=True, memory_map=False)
         except FileNotFoundError as error:
             raise ArchiveDamaged(str(place), "no file", f"{file.rows} rows") from error
-        except pa.ArrowException as error:
-            raise ArchiveDamaged(str(place), str(error), f"Parquet with {file.rows} rows") from error
+        except (OSError, pa.ArrowException) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # of the system; Arrow's own have none
+                raise
+            raise ArchiveDamaged(str(place), str(error).strip(), f"Parquet with {file.rows} rows") from error
         if found.metadata.num_rows != file.rows:
             raise ArchiveDamaged(str(place), f"{found.metadata.num_rows} rows", f"{file.rows} rows")
         return found
@@ -115,16 +118,27 @@ class ArchiveFiles:
         self._disk.unlink(path)
 
     def sweep(self, manifest: Manifest) -> int:
-        """Takes away what a pass left that did not come to its commit; returns how many files."""
-        named = {file.path for file in manifest.files}
+        """Takes away what a pass left that did not come to its end, empty folders too; returns how many files."""
         swept = 0
-        for table in TABLES:
-            for path in sorted((self.root / table).rglob("*")):
-                if _OURS.fullmatch(path.name) and str(path.relative_to(self.root)) not in named:
-                    self._disk.unlink(path)
-                    swept += 1
+        for path in filter(is_ours, self.unnamed(manifest)):
+            self._disk.unlink(path)
+            swept += 1
         self._disk.unlink(self.root / f"{NAME}{ASIDE}")
+        self.remove_empty_folders(self._empty_folders())
         return swept
+
+    def unnamed(self, manifest: Manifest) -> Iterator[Path]:
+        """Files below the tables' folders that the manifest does not name."""
+        named = {self.root / file.path for file in manifest.files}
+        for table in TABLES:
+            for folder, _, names in os.walk(self.root / table):  # one that goes meanwhile has nothing
+                yield from sorted({Path(folder, name) for name in names} - named)
+
+    def _empty_folders(self) -> Iterator[str]:
+        for table in TABLES:
+            for folder, folders, names in os.walk(self.root / table):
+                if not folders and not names:
+                    yield str(Path(folder).relative_to(self.root))
 
     def remove_empty_folders(self, folders: Iterable[str]) -> None:
         """Folders of files that are gone; one that holds something stays."""
@@ -198,6 +212,11 @@ class _Sink(io.RawIOBase):
         if not self.closed:
             super().close()
             self._disk.close(self._descriptor)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a pass or an erasure gave the file its name."""
+    return _OURS.fullmatch(path.name) is not None
 
 
 def folder(table: str, model: str, version: str, date: str) -> str:

@@ -45,13 +45,14 @@ class ArchiveFile(msgspec.Struct, frozen=True):
 
 
 class ArchivedSegment(msgspec.Struct, frozen=True):
-    """A raw segment that is archived and still there."""
+    """A raw segment that is archived and still there; `max_at_us` is the latest time of a record in it."""
 
     epoch: int
     number: int
     bytes: int
     next_seq: int
     requests: Mapping[str, int] = {}
+    max_at_us: int = 0
 
     @property
     def key(self) -> Key:
@@ -59,10 +60,12 @@ class ArchivedSegment(msgspec.Struct, frozen=True):
 
 
 class Raw(msgspec.Struct, frozen=True, rename={"begin": "from"}):
-    """Of one writer: where its raw segments begin, the seq expected there, and those that are archived."""
+    """Of one writer: where its raw segments begin, the seq expected there, those that are archived, and the latest time of a
+    record that stood before (`max_at_us`; 0: there was none)."""
 
     begin: Key = (0, 0)
     seq: int = 0
+    max_at_us: int = 0
     kept: tuple[ArchivedSegment, ...] = ()
 
 
@@ -217,7 +220,8 @@ class Manifest(msgspec.Struct, frozen=True):
             segments=self.let_go.segments + len(segments),
             segment_bytes=self.let_go.segment_bytes + sum(segment.bytes for segment in segments),
         )
-        begun = Raw((last.epoch, last.number + 1), last.next_seq, raw.kept[len(segments) :])
+        latest_us = max(raw.max_at_us, *(segment.max_at_us for segment in segments))
+        begun = Raw((last.epoch, last.number + 1), last.next_seq, latest_us, raw.kept[len(segments) :])
         return msgspec.structs.replace(self, raw={**self.raw, writer: begun}, accounts=accounts, let_go=let_go)
 
 

@@ -1,41 +1,133 @@
-"""`/admin/*`: what is routed and loaded; only with the admin token."""
+"""`/admin/*`: what is routed and loaded, and its changes; only with the admin token."""
 
+import asyncio
 import hmac
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 from pydantic import SecretStr
 
+from models.errors import LockInvalid
 from service.catalogue import Catalogue
-from service.errors import AdminDisabled, NotAuthorised
+from service.errors import AdminDisabled, MalformedBody, NotAuthorised, RoutesInvalid
+from service.http import unreadable
 from service.http.answer import Answer
 from service.http.edge import Handler, Headers
 from service.http.paths import Target, Verb
+from service.presence import WorkerSign
+from service.route_changes import RouteChanges, RoutesPlan, described
+from service.routes_audit import Author, Via
+from service.routes_change import Order, ReplaceRoutes, asked_by
+from service.routes_errors import (
+    RoutesConflict,
+    RoutesOutdated,
+    RoutesRefused,
+    RoutesUnwritable,
+    VersionsNotLoaded,
+)
 from service.routes_file import RoutesFile
+
+LOOK_EVERY_S = 0.05
+CONFIRM_S = 2.0  # workers look at the routes each routes_poll_s, and say so as often
+_GENERATION = re.compile(rb'"(\d{1,18})"')
+_ORDER = 'an object with "do": "set", "canary", "promote", "abort" or "rollback"'
+_DOCUMENT = 'a JSON object {"models": {...}, "generation": ...} as GET answers it'
+T = TypeVar("T", bound=Order | ReplaceRoutes)
+_order, _document = msgspec.json.Decoder(Order), msgspec.json.Decoder(ReplaceRoutes)
 
 
 class Admin:
     """Handlers behind one bearer token, compared in constant time."""
 
-    def __init__(self, *, catalogue: Catalogue, routes: RoutesFile, token: SecretStr | None) -> None:
-        self._catalogue, self._routes, self._token = catalogue, routes, token
+    def __init__(
+        self, *, catalogue: Catalogue, routes: RoutesFile, changes: RouteChanges, token: SecretStr | None
+    ) -> None:
+        self._catalogue, self._routes, self._changes, self._token = catalogue, routes, changes, token
+        self._turn = asyncio.Lock()  # a change waits for the disk in a thread: never in more than one
 
     def handlers(self) -> dict[Verb, Handler]:
         """One handler a verb."""
-        return {Verb.ADMIN_ROUTES: self.routes, Verb.ADMIN_VERSIONS: self.versions}
+        return {
+            Verb.ADMIN_ROUTES: self.routes,
+            Verb.ADMIN_ROUTES_REPLACE: self.replace,
+            Verb.ADMIN_ROUTES_CHANGE: self.change,
+            Verb.ADMIN_VERSIONS: self.versions,
+        }
 
     async def routes(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
         """The routes document as it stands on disk, and the generation that this worker uses."""
         self._authorise(headers)
-        document = msgspec.to_builtins(self._routes.read())
-        return Answer(200, msgspec.json.encode({**document, "applied_generation": self._catalogue.current.generation}))
+        document = self._routes.read()
+        told = {**msgspec.to_builtins(document), "applied_generation": self._catalogue.current.generation}
+        return Answer(200, msgspec.json.encode(told), [_etag(document.generation)])
+
+    async def replace(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """`PUT /admin/routes`: the whole document. Raises the errors of a change."""
+        self._authorise(headers)
+        try:
+            order = _document.decode(body)
+        except unreadable.Errors as error:
+            raise unreadable.malformed(error, body, _DOCUMENT) from error
+        return await self._make(None, _with_generation(order, headers))
+
+    async def change(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """`POST /admin/routes/{model}`: one model's routes. Raises the errors of a change."""
+        self._authorise(headers)
+        try:
+            order = _order.decode(body)
+        except unreadable.Errors as error:
+            raise unreadable.malformed(error, body, _ORDER) from error
+        return await self._make(target.model, _with_generation(order, headers))
 
     async def versions(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
-        """Every version that this worker has loaded, and every pin that it could not load."""
+        """What this worker has loaded and could not load, and what every worker says that it uses."""
         self._authorise(headers)
         snapshot = self._catalogue.current
         loaded = [msgspec.to_builtins(version.pin) for version in snapshot.versions.values()]
         failed = [{"name": name, "version": version, "reason": reason} for name, version, reason in snapshot.failed]
-        return Answer(200, msgspec.json.encode({"loaded": loaded, "failed": failed}))
+        workers = await asyncio.to_thread(self._changes.workers)
+        told = {"loaded": loaded, "failed": failed, "workers": [_told(sign) for sign in workers]}
+        return Answer(200, msgspec.json.encode(told))
+
+    async def _make(self, model: str | None, order: Order | ReplaceRoutes) -> Answer:
+        author = Author(Via.API, order.by, order.why, asked_by(order))
+        plan = await self._until(
+            lambda: self._attempt(model, order, author),
+            lambda plan: plan.made or order.dry_run,
+            order.wait_s,
+        )
+        if order.dry_run:
+            return Answer(200, msgspec.json.encode(described(plan)))
+        if not plan.made:
+            raise VersionsNotLoaded(plan.behind, order.wait_s)
+        plan = await self._until(lambda: self._changes.followed(plan), lambda plan: not plan.pending, CONFIRM_S)
+        return Answer(200, msgspec.json.encode(described(plan)), [_etag(plan.generation)])
+
+    async def _until(
+        self, look: Callable[[], RoutesPlan], done: Callable[[RoutesPlan], bool], within_s: float
+    ) -> RoutesPlan:
+        """Looks in a thread until it is done, or so long."""
+        end_s = time.monotonic() + within_s
+        while True:
+            async with self._turn:
+                plan = await asyncio.to_thread(look)
+            if done(plan) or time.monotonic() >= end_s:
+                return plan
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _attempt(self, model: str | None, order: Order | ReplaceRoutes, author: Author) -> RoutesPlan:
+        try:
+            return self._changes.attempt(model, order, author)
+        except RoutesOutdated as error:
+            raise RoutesConflict(error.present, error.from_generation) from error
+        except RoutesInvalid as error:
+            raise RoutesRefused(str(error)) from error
+        except (LockInvalid, OSError) as error:
+            raise RoutesUnwritable(str(error)) from error
 
     def _authorise(self, headers: Headers) -> None:
         if self._token is None:
@@ -43,3 +135,31 @@ class Admin:
         given = next((value for name, value in headers if name == b"authorization"), b"")
         if not hmac.compare_digest(given, b"Bearer " + self._token.get_secret_value().encode()):
             raise NotAuthorised
+
+
+def _with_generation(order: T, headers: Headers) -> T:
+    """`If-Match` says the generation too."""
+    given = next((value for name, value in headers if name == b"if-match"), None)
+    if given is None or given.strip() == b"*":
+        return order
+    if (found := _GENERATION.fullmatch(given.strip())) is None:
+        raise MalformedBody(
+            f"found {given[:32].decode('latin-1')!r}", "a generation in quotes", where="header if-match"
+        )
+    generation = int(found[1])
+    if order.generation is not None and order.generation != generation:
+        raise MalformedBody(f"found {generation}", f"{order.generation} as in the body", where="header if-match")
+    return replace(order, generation=generation)
+
+
+def _etag(generation: int) -> tuple[bytes, bytes]:
+    return b"etag", b'"%d"' % generation
+
+
+def _told(sign: WorkerSign) -> dict[str, object]:
+    return {
+        "pid": sign.pid,
+        "generation": sign.generation,
+        "versions": sign.versions,
+        "problems": sign.problems,
+    }

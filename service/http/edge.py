@@ -16,8 +16,6 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-import structlog
-
 from service.caller import CALLER, Caller
 from service.errors import (
     BodyTooLarge,
@@ -40,6 +38,7 @@ from service.http.paths import Target, Verb
 from service.http.v1 import native_model
 from service.http.wire import Wire
 from service.predict import Ask, Predictor
+from service.unexpected import tell
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -49,9 +48,9 @@ Headers = list[tuple[bytes, bytes]]
 Handler = Callable[[Target, Headers, bytes, str], Awaitable[Answer]]
 """A control-plane route: target, headers, body, request id → answer; raises RequestError."""
 
+_WITH_BODY = frozenset({"POST", "PUT"})
 CONTENT_LENGTH_DIGITS_MAX = 18  # more is larger than any limit, and int() would take long over it
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
-_log = structlog.get_logger()
 
 
 class Edge:
@@ -83,8 +82,8 @@ class Edge:
                 answer = await self._control(target, scope, headers, request_id, receive)
             if len(answer.body) > self._compress_above_bytes and (coding := accepted(headers)) is not None:
                 answer = await self._packed(answer, coding)
-        except Exception:  # the request edge: every request is answered
-            _log.exception("edge.failed", request_id=request_id, route=target.verb)
+        except Exception as error:  # the request edge: every request is answered
+            tell("edge.failed", error, None, request_id=request_id, route=target.verb)
             answer = error_answer(Internal(), request_id, [(b"x-request-id", request_id.encode())])
         await _send(send, answer)
 
@@ -158,10 +157,11 @@ class Edge:
         try:
             if target.verb is Verb.UNKNOWN:
                 raise RouteUnknown(scope["path"][:64])
-            if method != target.method and not (method == "HEAD" and target.method == "GET"):
-                raise MethodUnsupported(method, target.method)
-            body = await read_body(headers, receive, self._max_body_bytes) if method == "POST" else b""
-            answer = await self._handlers[target.verb](target, headers, body, request_id)
+            asked = target.asked(method)
+            if asked is None:
+                raise MethodUnsupported(method, target.methods)
+            body = await read_body(headers, receive, self._max_body_bytes) if method in _WITH_BODY else b""
+            answer = await self._handlers[asked.verb](asked, headers, body, request_id)
             return answer._replace(headers=[own_id, *answer.headers])
         except RequestError as error:
             return error_answer(explained(error, headers), request_id, [own_id])

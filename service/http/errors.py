@@ -5,13 +5,14 @@ from typing import Any
 
 import msgspec
 
-from service import errors
+from service import errors, routes_errors
 from service.http import connection_errors
 from service.http.answer import JSON, Answer, Headers
 
 STATUS: Mapping[type[errors.RequestError], int] = {
     errors.MalformedBody: 400,
     errors.InvalidInput: 400,
+    routes_errors.RoutesRefused: 400,
     errors.NotAuthorised: 401,
     errors.AdminDisabled: 403,
     errors.ModelUnknown: 404,
@@ -20,6 +21,7 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     errors.MethodUnsupported: 405,
     connection_errors.RequestMalformed: 400,
     connection_errors.RequestLate: 408,
+    routes_errors.RoutesConflict: 409,
     errors.BodyTooLarge: 413,
     errors.TooManyRows: 413,
     errors.TooManyValues: 413,
@@ -36,6 +38,8 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     connection_errors.TooManyUnfinishedBytes: 503,
     errors.ModelNotReady: 503,
     errors.LogUnavailable: 503,
+    routes_errors.VersionsNotLoaded: 503,
+    routes_errors.RoutesUnwritable: 503,
     errors.DeadlineExceeded: 504,
 }
 
@@ -73,7 +77,7 @@ def _told(error: errors.RequestError) -> Headers:
         return [(b"connection", b"close")]  # the rest of it is not read
     match error:
         case errors.MethodUnsupported():
-            return [(b"allow", b"GET, HEAD" if error.expected == "GET" else error.expected.encode())]
+            return [(b"allow", error.expected.replace("GET", "GET, HEAD").encode())]
         case errors.NotAuthorised():
             return [(b"www-authenticate", b'Bearer realm="plumbline"')]
     return []

@@ -45,3 +45,20 @@ FEEDBACK: Examples = {
     "payments": {"request_id": "order-1742", "row": 0, "label": 1, "observed_at": 1767603600.0},
     "tumours": [{"request_id": "scan-7", "label": 0}],
 }
+ROUTES: Examples = {
+    "payments": {
+        "models": {
+            "payments": {
+                "stable": "1",
+                "canary": {"version": "2", "percent": 5.0},
+                "key": "header:x-customer-id",
+            },
+            "tumours": {"stable": "1"},
+        },
+        "dry_run": True,
+    },
+}
+CHANGES: Examples = {
+    "payments": {"do": "canary", "version": "2", "percent": 5.0, "why": "release 42", "dry_run": True},
+    "payments, shadow": {"do": "set", "shadows": [{"version": "2", "sample": 10.0}], "dry_run": True},
+}

@@ -3,7 +3,7 @@
 Made from the tables of paths, operations and errors, so that it cannot say anything else than they do.
 
 Laws
-- Every path of `paths.templates` is in it once, with the method of its verb, and no other.
+- Every route of `paths.templates` is in it once, with its path and method, and no other.
 - Every error that a route can give is declared under the status that `errors.STATUS` has for it.
 """
 
@@ -48,6 +48,12 @@ _PARAMETERS: Mapping[str, Document] = {
         "description": "How long the answer is of use; it may shorten the deadline that is set, not lengthen it.",
         "schema": {"type": "integer", "minimum": 1, "maximum": _TIMEOUT_MS_MAX},
     },
+    "if_match": {
+        "name": "If-Match",
+        "in": "header",
+        "description": "The generation from which the change is made; refused (409) where it is no longer the present one.",
+        "schema": {"type": "string", "pattern": '^("[0-9]{1,18}"|\\*)$'},
+    },
     "json_length": {
         "name": "Inference-Header-Content-Length",
         "in": "header",
@@ -68,6 +74,7 @@ _HEADERS: Mapping[str, Document] = {
         "description": "Seconds until it is worth trying again.",
         "schema": {"type": "integer", "minimum": 1},
     },
+    "etag": {"description": "The generation, in quotes; `If-Match` takes it.", "schema": _TEXT},
     "allow": {"required": True, "description": "Methods of this path.", "schema": _TEXT},
     "www-authenticate": {"required": True, "description": "The scheme wanted.", "schema": _TEXT},
     "content-encoding": {"description": "Of a packed answer.", "schema": {"enum": ["gzip", "deflate"]}},
@@ -82,7 +89,9 @@ _HEADERS: Mapping[str, Document] = {
 
 def document(release: str, schemas: Mapping[str, Any]) -> Document:
     """The whole document; `schemas` are those of the bodies, by name."""
-    paths = {path: {target.method.lower(): _operation(path, target)} for path, target in sorted(templates().items())}
+    paths: Document = {}
+    for path, target in sorted(templates(), key=lambda route: route[0]):
+        paths.setdefault(path, {})[target.method.lower()] = _operation(path, target)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -142,6 +151,8 @@ def _parameters(target: Target, operation: Operation) -> Iterable[str]:
     yield "request_id"
     if operation.predicts:
         yield "timeout"
+    if operation.generation and operation.body is not None:
+        yield "if_match"
     if operation.body is not None and BINARY in operation.body.media:
         yield "json_length"
 
@@ -173,6 +184,8 @@ def _answers(operation: Operation) -> Document:
         headers.append("inference-header-content-length")
     if HTML in operation.media:
         headers.append("content-security-policy")
+    if operation.generation:
+        headers.append("etag")
     content: Document = {media: {} for media in operation.media}
     if operation.schemas:
         content[JSON] = {"schema": _either(operation.schemas, many=operation.many)}

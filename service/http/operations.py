@@ -6,7 +6,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from service import errors
+from service import errors, routes_errors
 from service.errors import RequestError
 from service.http import connection_errors, examples
 from service.http.examples import Examples
@@ -36,6 +36,19 @@ _BODY: Errors = (
 _MODEL: Errors = (errors.ModelUnknown, errors.ModelNotReady)
 _READY: Errors = (errors.Draining,)
 _ADMIN: Errors = (errors.NotAuthorised, errors.AdminDisabled)
+_CHANGE: Errors = (
+    *_ADMIN,
+    *_BODY,
+    routes_errors.RoutesRefused,
+    routes_errors.RoutesConflict,
+    routes_errors.VersionsNotLoaded,
+    routes_errors.RoutesUnwritable,
+)
+_CHANGED = (
+    "`dry_run` only says what would change: shares, and the keys that move, in per cent. A share rises when all workers have "
+    "loaded its version; `wait_s` is how long that is waited for. `by` and `why` go into the audit log. The answer says which "
+    "workers use the new generation by then."
+)
 _PREDICT: Errors = (
     *_BODY,
     *_MODEL,
@@ -77,6 +90,7 @@ class Operation:
     errors: Errors = ()
     predicts: bool = False
     secured: bool = False
+    generation: bool = False  # of the routes: told by `ETag`, and a change may ask for it
     ours: bool = True  # False: BentoML's app answers, without our headers
 
 
@@ -159,6 +173,32 @@ OPERATIONS: Mapping[Verb, Operation] = {
         media=(JSON, HTML),
     ),
     Verb.NATIVE_SCHEMA: Operation("operation", "The API in BentoML's words, for its own client", ours=False),
-    Verb.ADMIN_ROUTES: Operation("admin", "The routes document", ("AdminRoutes",), errors=_ADMIN, secured=True),
-    Verb.ADMIN_VERSIONS: Operation("admin", "Loaded versions", ("AdminVersions",), errors=_ADMIN, secured=True),
+    Verb.ADMIN_ROUTES: Operation(
+        "admin", "The routes document", ("AdminRoutes",), errors=_ADMIN, secured=True, generation=True
+    ),
+    Verb.ADMIN_ROUTES_REPLACE: Operation(
+        "admin",
+        "Replace the routes document",
+        ("RoutesPlan",),
+        f"Takes what `GET` answers. A model that is to go must stand in `remove`. {_CHANGED}",
+        body=Body(("ReplaceRoutes",), examples.ROUTES),
+        errors=_CHANGE,
+        secured=True,
+        generation=True,
+    ),
+    Verb.ADMIN_ROUTES_CHANGE: Operation(
+        "admin",
+        "Change the routes of one model",
+        ("RoutesPlan",),
+        "`set` replaces what is named, `canary` gives a version a share, `promote` makes the canary stable, `abort` takes it "
+        "out, `rollback` takes it out or, where there is none, goes back to the version that was stable before (or to `to`). "
+        f"`abort` and `rollback` wait for nothing. {_CHANGED}",
+        body=Body(("SetRoutes", "SetCanary", "Promote", "Abort", "Rollback"), examples.CHANGES),
+        errors=_CHANGE,
+        secured=True,
+        generation=True,
+    ),
+    Verb.ADMIN_VERSIONS: Operation(
+        "admin", "Loaded versions, and what each worker uses", ("AdminVersions",), errors=_ADMIN, secured=True
+    ),
 }

@@ -35,6 +35,8 @@ class Verb(StrEnum):
     READYZ = "readyz"
     METRICS = "metrics"
     ADMIN_ROUTES = "admin_routes"
+    ADMIN_ROUTES_REPLACE = "admin_routes_replace"
+    ADMIN_ROUTES_CHANGE = "admin_routes_change"
     ADMIN_VERSIONS = "admin_versions"
     OPENAPI = "openapi"
     DOCS = "docs"
@@ -44,12 +46,24 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A parsed path."""
+    """A parsed path; `other` is what another method of it asks for."""
 
     verb: Verb
     method: str
     model: str = ""
     version: str | None = None
+    other: "Target | None" = None
+
+    def asked(self, method: str) -> "Target | None":
+        """What this method asks for; None where it may not."""
+        if method == self.method or (method == "HEAD" and self.method == "GET"):
+            return self
+        return self.other.asked(method) if self.other is not None else None
+
+    @property
+    def methods(self) -> str:
+        """Of this path; HEAD goes with GET."""
+        return self.method if self.other is None else f"{self.method}, {self.other.methods}"
 
 
 _FIXED = {
@@ -63,7 +77,7 @@ _FIXED = {
     "/healthz": Target(Verb.LIVEZ, "GET"),
     "/readyz": Target(Verb.READYZ, "GET"),
     "/metrics": Target(Verb.METRICS, "GET"),
-    "/admin/routes": Target(Verb.ADMIN_ROUTES, "GET"),
+    "/admin/routes": Target(Verb.ADMIN_ROUTES, "GET", other=Target(Verb.ADMIN_ROUTES_REPLACE, "PUT")),
     "/admin/versions": Target(Verb.ADMIN_VERSIONS, "GET"),
     "/openapi.json": Target(Verb.OPENAPI, "GET"),
     "/docs": Target(Verb.DOCS, "GET"),
@@ -81,19 +95,22 @@ _V2_VERBS = {
 }
 _V1_VERBS = {"predict": (Verb.V1_PREDICT, "POST"), "feedback": (Verb.FEEDBACK, "POST"), "": (Verb.V1_STATUS, "GET")}
 _MODELS = ("/v1/models/", "/v2/models/")
+_CHANGE = "/admin/routes/"
 _UNVERSIONED = frozenset({Verb.FEEDBACK})  # a label belongs to a request, which had its version
 _VERSION = "/versions/{version}"
 _UNKNOWN = Target(Verb.UNKNOWN, "")
 
 
-def templates() -> dict[str, Target]:
-    """Every route as OpenAPI writes its path; `{model}` and `{version}` stand for names."""
-    found = {path: target for path, target in {**_FIXED, **BENTOML}.items() if path not in _ALIASES}
+def templates() -> list[tuple[str, Target]]:
+    """Every route, a method each, as OpenAPI writes its path; `{model}` and `{version}` stand for names."""
+    found = [(path, target) for path, target in {**_FIXED, **BENTOML}.items() if path not in _ALIASES]
+    found += [(path, target.other) for path, target in found if target.other is not None]
+    found.append((f"{_CHANGE}{{model}}", Target(Verb.ADMIN_ROUTES_CHANGE, "POST", "{model}")))
     for verbs, protocol, separator in ((_V1_VERBS, "v1", ":"), (_V2_VERBS, "v2", "/")):
         for word, (verb, method) in verbs.items():
             for version in ("",) if verb in _UNVERSIONED else ("", _VERSION):
                 path = f"/{protocol}/models/{{model}}{version}{separator if word else ''}{word}"
-                found[path] = Target(verb, method, "{model}", "{version}" if version else None)
+                found.append((path, Target(verb, method, "{model}", "{version}" if version else None)))
     return found
 
 
@@ -108,6 +125,9 @@ def _parse(path: str) -> Target | None:
         return fixed
     if path in BENTOML:
         return None
+    if path.startswith(_CHANGE):
+        model = path.removeprefix(_CHANGE)
+        return Target(Verb.ADMIN_ROUTES_CHANGE, "POST", model) if NAME.fullmatch(model) else _UNKNOWN
     return (_model_path(path) if path.startswith(_MODELS) else None) or _UNKNOWN
 
 

@@ -7,8 +7,11 @@ Laws
 - A request that the service works on is never given up here: that is what deadlines are for.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
 
 from service.connection import Stage
 
@@ -35,8 +38,7 @@ class Patience:
     linger_s: float = 2.0  # time for an answer to be read before the connection is reset
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(msgspec.Struct, frozen=True):
     """A connection at one moment; `turn` counts its requests, `moved_bytes` are of the present one's body."""
 
     turn: int
@@ -46,8 +48,7 @@ class Look:
     paused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(msgspec.Struct, frozen=True):
     """What is remembered of a connection between two looks."""
 
     look: Look

@@ -13,6 +13,9 @@ from msgspec import UNSET, Meta, UnsetType
 from service.featurelog.commit import Durability
 from service.http.feedback import Label
 from service.http.v2 import Body
+from service.route_changes import RoutesPlan
+from service.routes_change import Abort, Promote, ReplaceRoutes, Rollback, SetCanary, SetRoutes
+from service.routes_document import ModelRoutes
 
 Parameters = dict[str, Any]
 Count = Annotated[int, Meta(ge=0)]
@@ -224,15 +227,26 @@ class AdminRoutes(msgspec.Struct, forbid_unknown_fields=True):
     """The routes document as it stands on disk, and the generation that this worker uses."""
 
     generation: Count
-    models: dict[str, Any]
+    models: dict[str, ModelRoutes]
+    entry: str
     applied_generation: Count
 
 
+class WorkerVersions(msgspec.Struct, forbid_unknown_fields=True):
+    """What a worker says of itself: the generation that it uses, and name:version → digest of what it has loaded."""
+
+    pid: Count
+    generation: Count
+    versions: dict[str, str]
+    problems: list[str]
+
+
 class AdminVersions(msgspec.Struct, forbid_unknown_fields=True):
-    """What this worker has loaded, and the pins that it could not load."""
+    """What this worker has loaded, the pins that it could not load, and what every worker uses."""
 
     loaded: list[dict[str, Any]]
     failed: list[dict[str, str]]
+    workers: list[WorkerVersions]
 
 
 class Detail(msgspec.Struct, forbid_unknown_fields=True):
@@ -254,7 +268,7 @@ class Error(msgspec.Struct, forbid_unknown_fields=True):
 _TYPES = (
     *(V1Rows, V1Columns, NativeRows, Predictions, Outputs, Body, InferAnswer, Label, Accepted),
     *(Live, Alive, Ready, ServerMetadata, ModelMetadata, ModelReady, ModelConfig, ModelStats, IndexEntry, ModelStatus),
-    *(AdminRoutes, AdminVersions, Error),
+    *(AdminRoutes, AdminVersions, ReplaceRoutes, SetRoutes, SetCanary, Promote, Abort, Rollback, RoutesPlan, Error),
 )
 
 

@@ -40,6 +40,7 @@ VIOLATIONS = [
     ("bentoml", "service/http/planted.py", "from _bentoml_sdk import Service"),
     ("onnxruntime", "service/planted.py", "import onnxruntime"),
     ("onnxruntime", "models/registry.py", "from onnxruntime import InferenceSession"),
+    ("signing", "service/sources.py", "from model_signing import signing"),
     ("query", "service/predict.py", "from service.featurelog import view"),
     ("query", "monitoring/intake.py", "import duckdb"),
     ("sidecar", "monitoring/planted.py", "from models import session"),

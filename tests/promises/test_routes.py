@@ -9,8 +9,10 @@ import httpx
 import pytest
 
 from service.featurelog.ledger import audit
+from service.routes_file import RoutesFile
 from tests.load import Load
 from tests.processes import environment, home, plumbline, served, wait_until
+from tests.promises.sticky import measure
 from tests.requests import payments_body
 
 APPLIED_WITHIN_S = 3.0  # promised is one second; the rest is for a machine that is busy with other tests
@@ -126,3 +128,43 @@ def test_a_shadow_answers_nobody_and_its_answers_are_records(place: Path, servic
         return 'plumbline_shadow_runs_total{model="payments",result="run",version="2"}' in metrics
 
     wait_until(shadowed, 10, "a shadow run")
+
+
+@pytest.mark.integration
+def test_keys_stay_on_their_arm_on_any_number_of_workers_and_a_rollback_is_applied_by_all_of_four(place: Path) -> None:
+    found = measure(place, keys_n=2_000)
+    assert found.faults(APPLIED_WITHIN_S) == []
+
+
+@pytest.mark.integration
+def test_an_edit_by_hand_is_applied_by_every_worker_and_entered_once(place: Path, service: str) -> None:
+    file = RoutesFile(place / "routes.toml")
+    before = len(file.entries())
+    text = file.path.read_text()
+    file.path.write_text(text.replace('[models.payments]\nstable = "1"', '[models.payments]\nstable = "2"'))
+    wait_until(lambda: all(_version(service) == "2" for _ in range(10)), APPLIED_WITHIN_S, "version 2 everywhere")
+    entries = [chained.entry for chained in file.entries()[before:]]
+    assert [(entry.via, sorted(entry.after)) for entry in entries] == [("hand", ["payments"])]
+    _command("routes", "verify", "--home", place)
+
+
+@pytest.mark.integration
+def test_the_admin_api_and_the_command_change_the_same_routes_and_neither_overwrites_the_other(
+    place: Path, service: str
+) -> None:
+    headers = {"authorization": "Bearer secret"}
+    url = f"{service}/admin/routes/payments"
+    order = {"do": "canary", "version": "2", "percent": 5, "by": "ada"}
+    made = httpx.post(url, json=order, headers=headers, trust_env=False)
+    assert made.status_code == 200, made.text
+    assert (len(made.json()["applied"]), made.json()["pending"]) == (2, [])
+    _command("routes", "promote", "payments", "--generation", str(made.json()["generation"]), "--home", place)
+    late = httpx.post(
+        url, json={"do": "abort", "generation": made.json()["generation"]}, headers=headers, trust_env=False
+    )
+    assert (late.status_code, late.json()["code"]) == (409, "routes_conflict")
+    assert httpx.post(url, json={"do": "rollback"}, headers=headers, trust_env=False).status_code == 200
+    vias = [chained.entry.via for chained in RoutesFile(place / "routes.toml").entries()[-3:]]
+    assert vias == ["api", "command", "api"]
+    assert _version(service) == "1"
+    _command("routes", "verify", "--home", place)

@@ -1,4 +1,4 @@
-"""P1 to P3 under every fault, one line each: what was injected how often, and what of the acknowledged records was found.
+"""P1 to P3, and erasure, under every fault, one line each: what was injected how often, what was found of what must be there.
 
     python -m tests.promises.faults [--repetitions N] [--only WORD] [--seed N]
 

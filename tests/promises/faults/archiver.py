@@ -18,7 +18,7 @@ from service.featurelog.segments import Rotation
 from tests.promises.faults.row import Row, Tally
 from tests.unit.service.featurelog.archiving import (
     DAY_US,
-    FOR_EVER,
+    RAW_GOES,
     START_US,
     EndingDisk,
     archive,
@@ -30,7 +30,6 @@ from tests.unit.service.featurelog.archiving import (
 )
 from tests.unit.service.featurelog.writing import write
 
-LETS_GO: Keep = FOR_EVER._replace(raw_age_us=-1)  # all that may go goes at once: the pass takes its longest way
 KILLS_IN_A_ROW = 3
 
 
@@ -45,12 +44,14 @@ def every_border(folder: Path, repetitions: int, dice: random.Random) -> Tally:
         for after in (False, True):
             place = folder / f"{border}{after}"
             shutil.copytree(fresh, place)
-            ended = _ends_at(place, border, after=after)
+            ended = ends_at(place, border, after=after)
             what = f"border {border}, {'after' if after else 'before'} the call"
             tally.expect(_once(place), f"{what}: rows twice before the next pass")
             _hold(tally, place, expected, what)
             shutil.rmtree(place)
-    tally.note = f"{border - 1} borders"
+    gone = manifest_of(folder / "undisturbed").let_go.segments
+    tally.expect(gone > 0, "no raw segment was let go")
+    tally.note = f"{border - 1} borders; {gone} raw segments go"
     return tally
 
 
@@ -61,11 +62,11 @@ def _small(home: Path) -> None:
         write(home / "log", records, rotation=Rotation(1, 1e9))
 
 
-def _ends_at(place: Path, border: int, *, after: bool) -> bool:
+def ends_at(place: Path, border: int, *, after: bool, keep: Keep = RAW_GOES, now_us: int = START_US) -> bool:
     """Whether the pass came to the border."""
     pid = os.fork()
     if pid == 0:  # the real end of a process: nothing is flushed, nothing is cleaned up
-        archive(place, keep=LETS_GO, disk=EndingDisk(border, after=after))
+        archive(place, keep=keep, now_us=now_us, disk=EndingDisk(border, after=after))
         os._exit(0)
     return os.waitpid(pid, 0)[1] != 0
 
@@ -81,7 +82,9 @@ def killed(folder: Path, repetitions: int, dice: random.Random) -> Tally:
         place = folder / f"{number}"
         shutil.copytree(fresh, place)
         for _ in range(KILLS_IN_A_ROW):
-            child = multiprocessing.get_context("fork").Process(target=archive, args=(place,), kwargs={"keep": LETS_GO})
+            child = multiprocessing.get_context("fork").Process(
+                target=archive, args=(place,), kwargs={"keep": RAW_GOES}
+            )
             child.start()
             child.join(dice.uniform(0, longest_s))
             child.kill()
@@ -117,7 +120,7 @@ def refused(folder: Path, repetitions: int, dice: random.Random) -> Tally:
         for place, disk in _refusals(fresh, folder, number):
             said = ""
             try:
-                archive(place, keep=LETS_GO, disk=disk)
+                archive(place, keep=RAW_GOES, disk=disk)
             except OSError as error:
                 said = error.strerror or ""
             if not disk.refused:
@@ -139,25 +142,26 @@ def _refusals(fresh: Path, folder: Path, number: int) -> Iterator[tuple[Path, Re
 
 def _undisturbed(fresh: Path, place: Path) -> list[str]:
     shutil.copytree(fresh, place)
-    archive(place, keep=LETS_GO)
-    return _rows(place)
+    archive(place, keep=RAW_GOES)
+    return rows_of(place)
 
 
 def _hold(tally: Tally, place: Path, expected: list[str], what: str) -> None:
     """After one more pass everything is there once, and nothing else lies about."""
-    archive(place, keep=LETS_GO)
-    tally.add(expected, _rows(place))
+    archive(place, keep=RAW_GOES)
+    tally.add(expected, rows_of(place))
     tally.expect(
         on_disk(place) == [file.path for file in manifest_of(place).files], f"{what}: files without a name left"
     )
 
 
-def _rows(place: Path) -> list[str]:
+def rows_of(place: Path) -> list[str]:
+    """Every row that the manifest names."""
     return [f"{table} {key}" for table, key in rows_in(place)]
 
 
 def _once(place: Path) -> bool:
-    found = _rows(place)
+    found = rows_of(place)
     return len(found) == len(set(found))
 
 

@@ -1,6 +1,6 @@
 """All rows of the fault table, in the order in which they are printed."""
 
-from tests.promises.faults import archiver, borders, clocks, damage, disk_errors, kills, power
+from tests.promises.faults import archiver, borders, clocks, damage, disk_errors, erasure, kills, power, retention
 from tests.promises.faults.row import Row
 
 ROWS: tuple[Row, ...] = (
@@ -11,4 +11,6 @@ ROWS: tuple[Row, ...] = (
     *clocks.ROWS,
     *kills.ROWS,
     *archiver.ROWS,
+    *retention.ROWS,
+    *erasure.ROWS,
 )

@@ -24,14 +24,15 @@ def test_what_a_lock_writes_it_reads_back_and_writes_again(lock: Lock) -> None:
 
 
 @given(LOCKS, PINS)
-def test_pinning_adds_one_pin_or_nothing_and_changes_none(lock: Lock, pin: Pin) -> None:
+def test_pinning_adds_one_pin_or_nothing_and_changes_no_digest(lock: Lock, pin: Pin) -> None:
     known = lock.find(pin.name, pin.version)
     if known is not None and known.digest != pin.digest:
         with pytest.raises(PinConflict):
             lock.with_pin(pin)
         return
     after = lock.with_pin(pin)
-    assert set(lock.pins) <= set(after.pins)
+    assert {(one.ref, one.digest) for one in lock.pins} <= {(one.ref, one.digest) for one in after.pins}
+    assert {one for one in lock.pins if one.ref != pin.ref} <= set(after.pins)
     assert len(after.pins) == len(lock.pins) + (known is None)
     assert after.with_pin(pin) == after
     assert [p.name for p in after.pins] == sorted(p.name for p in after.pins)
@@ -41,7 +42,11 @@ def test_other_bytes_under_a_pinned_version_are_refused() -> None:
     lock = Lock((PIN,))
     with pytest.raises(PinConflict, match="a version never changes its bytes"):
         lock.with_pin(msgspec.structs.replace(PIN, digest="sha256:" + "1" * 64))
-    assert lock.with_pin(msgspec.structs.replace(PIN, source="file:elsewhere")) == lock
+
+
+def test_the_same_bytes_may_be_pinned_from_another_source() -> None:
+    moved = msgspec.structs.replace(PIN, source="oci:registry.example/payments@sha256:" + "0" * 64)
+    assert Lock((PIN,)).with_pin(moved) == Lock((moved,))
 
 
 def test_versions_of_a_model_stand_in_the_order_in_which_they_were_pinned() -> None:

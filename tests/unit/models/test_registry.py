@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import ArtifactMismatch, ArtifactMissing, ContractInvalid, ModelError, SourceUnknown
+from models.errors import ArtifactMismatch, ArtifactMissing, ContractInvalid, ModelError
 from models.lock import Pin
-from models.manifest import BASELINE, CARD, CONTRACT, MODEL, Manifest
+from models.manifest import CARD, CONTRACT, MODEL, Manifest
 from models.registry import Registry
 from tests.onnx_models import mixed, mixed_contract
 
@@ -22,13 +22,6 @@ def registry(tmp_path: Path) -> Registry:
 
 def pin(source: str, digest: str = DIGEST) -> Pin:
     return Pin(name="m", version="1", digest=digest, source=source)
-
-
-def laid_out(place: Path, files: dict[str, bytes]) -> Path:
-    place.mkdir()
-    for name, data in files.items():
-        (place / name).write_bytes(data)
-    return place
 
 
 def test_what_was_installed_is_read_back_and_nothing_else_is_left(registry: Registry) -> None:
@@ -127,53 +120,7 @@ def test_an_installer_that_is_second_accepts_the_first(registry: Registry) -> No
     assert place.stat().st_ino == inode
 
 
-# --- sync ---------------------------------------------------------------------------------------------------------
-
-
-def test_sync_fetches_what_is_missing_once(tmp_path: Path) -> None:
-    laid_out(tmp_path / "source", FILES)
-    registry = Registry(tmp_path / "registry")
-    assert registry.sync(pin("file:source"), relative_to=tmp_path)
-    assert registry.read_files(DIGEST, "m:1") == FILES
-    assert not registry.sync(pin("file:source"), relative_to=tmp_path)
-
-
-@pytest.mark.parametrize("damage", ["byte", "file", "manifest"])
-def test_sync_fetches_a_damaged_copy_again(tmp_path: Path, registry: Registry, damage: str) -> None:
-    laid_out(tmp_path / "source", FILES)
-    place = registry.place(DIGEST)
-    match damage:
-        case "byte":
-            (place / MODEL).write_bytes(b"other")
-        case "file":
-            (place / CARD).unlink()
-        case _:
-            (place / "manifest.json").write_bytes(b"junk")
-    assert registry.sync(pin("file:source"), relative_to=tmp_path)
-    assert registry.read_files(DIGEST, "m:1") == FILES
-    assert [path.name for path in registry.root.iterdir()] == [place.name]
-
-
 def test_installing_mends_a_damaged_copy(registry: Registry) -> None:
     (registry.place(DIGEST) / MODEL).write_bytes(b"other")
     assert registry.install(FILES) == DIGEST
     assert registry.read_files(DIGEST, "m:1") == FILES
-
-
-def test_sync_refuses_a_source_with_another_digest_and_installs_nothing(tmp_path: Path) -> None:
-    laid_out(tmp_path / "source", {**FILES, BASELINE: b"{}"})
-    registry = Registry(tmp_path / "registry")
-    with pytest.raises(ArtifactMismatch, match=r"m:1: artefact is sha256:.*, lock pins sha256:.*; not loading it"):
-        registry.sync(pin("file:source"), relative_to=tmp_path)
-    assert not registry.root.exists()
-
-
-def test_sync_says_what_it_cannot_find_or_does_not_know(tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "registry")
-    with pytest.raises(ArtifactMissing, match="nowhere"):
-        registry.sync(pin("file:nowhere"), relative_to=tmp_path)
-    with pytest.raises(SourceUnknown, match="expected one of file:"):
-        registry.sync(pin("s3:bucket"), relative_to=tmp_path)
-    laid_out(tmp_path / "half", {MODEL: b"x"})
-    with pytest.raises(ArtifactMissing, match=r"contract.json"):
-        registry.sync(pin("file:half"), relative_to=tmp_path)

@@ -25,7 +25,7 @@ DEADLINE_S = 30.0
 class Monitor:
     """A monitor process of this test: `python -m monitoring.cli` on a port of the kernel's choice."""
 
-    def __init__(self, home: Path, url: str) -> None:
+    def __init__(self, home: Path, url: str, **more: str) -> None:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("PLUMBLINE_")}
         settings = {
             "PLUMBLINE_WEBHOOK_SECRET": SECRET,
@@ -34,7 +34,7 @@ class Monitor:
             "PLUMBLINE_MONITOR_POLL_INTERVAL_S": "0.02",
             "PLUMBLINE_MONITOR_CHECKPOINT_INTERVAL_S": "0",
             "PLUMBLINE_MONITOR_ARCHIVE_INTERVAL_S": "0.1",
-            "PLUMBLINE_LOG_RAW_BYTES_MAX": "1",
+            **more,
         }
         self.log = home / f"monitor-{len(list(home.glob('monitor-*.log')))}.log"
         with self.log.open("wb") as log:
@@ -67,8 +67,8 @@ class Monitor:
 
 
 @contextmanager
-def monitor(home: Path, receiver: Receiver) -> Iterator[Monitor]:
-    running = Monitor(home, receiver.url)
+def monitor(home: Path, receiver: Receiver, **more: str) -> Iterator[Monitor]:
+    running = Monitor(home, receiver.url, **more)
     try:
         yield running
     finally:
@@ -147,7 +147,7 @@ def test_a_webhook_without_a_secret_does_not_start(tmp_path: Path) -> None:
 
 def test_segments_that_were_read_become_the_archive_and_go(tmp_path: Path) -> None:
     rows = archiving.write_log(tmp_path / "log")
-    with receiving() as receiver, monitor(tmp_path, receiver) as running:
+    with receiving() as receiver, monitor(tmp_path, receiver, PLUMBLINE_LOG_RAW_BYTES_MAX="1") as running:
 
         def done() -> dict | None:
             archive = running.status()["archive"]

@@ -5,13 +5,13 @@ import numpy as np
 
 from monitoring.events import Event
 from monitoring.fold import fold
-from monitoring.replay import replay
+from monitoring.replay import Reach, reach, replay, whole_from
 from monitoring.rules import Rules
 from monitoring.state import State
 from monitoring.stored import restore, store
 from service.featurelog.chunk import Chunk
 from service.featurelog.record import Record
-from tests.unit.monitoring.made import START_MINUTE, chunk, model, traffic
+from tests.unit.monitoring.made import MINUTE_US, START_MINUTE, chunk, model, traffic
 
 MADE = model(rows=5000)
 RULES = Rules()
@@ -66,6 +66,21 @@ def test_a_replay_of_everything_is_what_happened_whatever_the_chunks() -> None:
 
 def test_a_replay_of_a_quiet_piece_makes_nothing() -> None:
     assert again(START_MINUTE + 1500, START_MINUTE + 1900) == []
+
+
+def test_all_is_there_from_the_minute_behind_the_latest_record_of_any_writer_that_was_let_go() -> None:
+    last_us = START_MINUTE * MINUTE_US + MINUTE_US - 1
+    assert whole_from([last_us, 0, last_us - 5 * MINUTE_US]) == START_MINUTE + 1
+    assert whole_from([last_us + 1]) == START_MINUTE + 2
+    assert whole_from([0]) == whole_from([]) == 0
+
+
+def test_a_piece_is_whole_cut_in_its_windows_or_cut_itself() -> None:
+    assert reach(START_MINUTE + 1, START_MINUTE, RULES) is Reach.CUT
+    assert reach(START_MINUTE, START_MINUTE, RULES) is Reach.WINDOWS_CUT
+    assert reach(START_MINUTE + 1 - RULES.longest_minutes, START_MINUTE, RULES) is Reach.WINDOWS_CUT
+    assert reach(START_MINUTE - RULES.longest_minutes, START_MINUTE, RULES) is Reach.WHOLE
+    assert reach(0, START_MINUTE, RULES) is Reach.WHOLE
 
 
 def test_a_restart_from_a_stored_state_at_any_chunk_changes_no_event() -> None:

@@ -13,6 +13,7 @@ from models.registry import Registry
 from service.catalogue import Catalogue
 from service.errors import ModelNotReady, ModelUnknown, VersionUnknown
 from service.http.v1 import V1
+from service.routes_audit import Via
 from service.routes_file import RoutesFile
 from service.telemetry import Telemetry
 from tests.onnx_models import install, mixed, mixed_contract
@@ -242,5 +243,47 @@ def test_the_same_bytes_under_two_names_are_two_versions(home: Path) -> None:
         os.utime(home / "routes.toml")
         await catalogue.refresh()
         assert catalogue.current.version("mixed", "1") is first
+
+    run(home, test)
+
+
+# --- edits by hand ------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_by_hand_is_followed_under_a_generation_of_its_own(home: Path) -> None:
+    async def test(catalogue: Catalogue) -> None:
+        file = RoutesFile(home / "routes.toml")
+        file.path.write_text('generation = 2\n[models.mixed]\nstable = "2"\n')
+        os.utime(file.path, (0, 0))
+        await catalogue.refresh()
+        assert (stable(catalogue), catalogue.current.generation, catalogue.current.problems) == ("2", 3, ())
+        assert file.entries()[-1].entry.via is Via.HAND
+
+    run(home, test)
+
+
+def test_a_document_that_is_being_written_changes_nothing_until_it_is_whole(home: Path) -> None:
+    async def test(catalogue: Catalogue) -> None:
+        before = catalogue.current
+        path = home / "routes.toml"
+        path.write_text("")  # an editor has emptied it and not yet written
+        await catalogue.refresh()
+        assert catalogue.current is before
+        path.write_text('generation = 2\n[models.mixed]\nstable = "2"\n')
+        os.utime(path, (0, 0))
+        await catalogue.refresh()
+        assert stable(catalogue) == "2"
+
+    run(home, test)
+
+
+def test_an_edit_that_cannot_be_entered_is_followed_and_is_a_problem(home: Path) -> None:
+    async def test(catalogue: Catalogue) -> None:
+        (home / f"routes.toml.{os.getpid()}.new").mkdir()
+        (home / "routes.toml").write_text('generation = 2\n[models.mixed]\nstable = "2"\n')
+        os.utime(home / "routes.toml", (0, 0))
+        await catalogue.refresh()
+        assert stable(catalogue) == "2"
+        assert any("followed unentered" in problem for problem in catalogue.current.problems)
 
     run(home, test)

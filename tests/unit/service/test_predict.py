@@ -195,6 +195,53 @@ def test_without_a_key_every_request_is_decided_on_its_own(tmp_path: Path) -> No
     run(tmp_path, test)
 
 
+# --- testers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "version"), [("stable", "1"), ("canary", "2"), ("1", "1"), ("2", "2"), ("", None), (None, None)]
+)
+def test_a_tester_chooses_by_the_header_that_is_set_and_counts_for_neither_arm(
+    tmp_path: Path, wanted: str | None, version: str | None
+) -> None:
+    furnish(tmp_path)
+    route(tmp_path, "mixed", stable="1", canary={"version": "2", "percent": 0.0}, shadows=[{"version": "2"}])
+
+    async def test(service: Service) -> None:
+        headers = [] if wanted is None else [(b"x-plumbline-arm", wanted.encode())]
+        reply = await service.predict(ROW, headers=headers)
+        arm = "stable" if version is None else "pinned"
+        assert (reply.headers["x-model-version"], reply.headers["x-model-arm"]) == (version or "1", arm)
+        (record,) = service.requests()
+        assert (record.arm, record.bucket == -1) == (arm, version is not None)
+
+    run(tmp_path, test, override_header="X-Plumbline-Arm")
+
+
+def test_a_tester_who_asks_for_what_is_not_there_is_told_so(tmp_path: Path) -> None:
+    async def test(service: Service) -> None:
+        for wanted in ("canary", "9", "\xff" * 100):
+            reply = await service.predict(ROW, headers=[(b"x-plumbline-arm", wanted.encode("latin-1"))])
+            assert (reply.status, reply.json["code"]) == (404, "version_unknown")
+        reply = await service.ask(
+            "POST",
+            "/v1/models/mixed/versions/2:predict",
+            {"instances": [ROW]},
+            headers=[(b"x-plumbline-arm", b"stable")],
+        )
+        assert reply.headers["x-model-version"] == "2"  # the path is nearer
+
+    run(tmp_path, test, override_header="x-plumbline-arm")
+
+
+def test_who_may_not_choose_is_routed_like_everybody(tmp_path: Path) -> None:
+    async def test(service: Service) -> None:
+        reply = await service.predict(ROW, headers=[(b"x-plumbline-arm", b"2")])
+        assert (reply.headers["x-model-version"], reply.headers["x-model-arm"]) == ("1", "stable")
+
+    run(tmp_path, test)
+
+
 # --- shadows ------------------------------------------------------------------------------------------------------
 
 

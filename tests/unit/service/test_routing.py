@@ -4,7 +4,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.routing import BUCKETS, Arm, Canary, RoutePolicy, Shadow, bucket_of, pin, route
+from service.routing import BUCKETS, Arm, Canary, RoutePolicy, Shadow, bucket_of, choose, pin, route
 
 KEYS = st.binary(max_size=40)
 SALTS = st.binary(max_size=16)
@@ -101,3 +101,29 @@ def test_a_policy_names_every_version_that_it_may_use() -> None:
     policy = RoutePolicy("m", "1", canary=Canary("2", 1), shadows=(Shadow("3", 1), Shadow("1", 1)))
     assert policy.versions() == {"1", "2", "3"}
     assert RoutePolicy("m", "1").versions() == {"1"}
+
+
+# Of a normal variable: 99.9 % of its values are nearer to the mean than so many standard deviations.
+Z_999 = 3.2905
+KEYS_N = 100_000
+
+
+def test_a_share_of_10_percent_of_100_000_keys_is_in_its_interval_and_only_grows() -> None:
+    for salt in (b"payments", b"tumours", b"pepper"):
+        keys = [b"customer-%d" % number for number in range(KEYS_N)]
+        in_canary: set[bytes] = set()
+        for share_bp in (100, 1000, 2500, 5000, 10_000):
+            policy = RoutePolicy("m", "1", canary=Canary("2", share_bp), salt=salt)
+            now = {key for key in keys if route(policy, key).arm is Arm.CANARY}
+            p = share_bp / BUCKETS
+            assert abs(len(now) - p * KEYS_N) <= Z_999 * (KEYS_N * p * (1 - p)) ** 0.5, (salt, share_bp)
+            assert in_canary <= now
+            in_canary = now
+
+
+def test_a_testers_choice_is_an_arm_by_its_name_or_a_version() -> None:
+    policy = RoutePolicy("m", "1", canary=Canary("2", 0), generation=7)
+    chosen = {wanted: choose(policy, wanted) for wanted in ("stable", "canary", "9")}
+    assert {wanted: decision.version for wanted, decision in chosen.items()} == {"stable": "1", "canary": "2", "9": "9"}
+    assert {(decision.arm, decision.bucket) for decision in chosen.values()} == {(Arm.PINNED, -1)}
+    assert choose(RoutePolicy("m", "1"), "canary").version == "canary"

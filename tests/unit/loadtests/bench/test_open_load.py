@@ -37,6 +37,14 @@ def test_goodput_is_the_drivers_within_the_deadline_beside_the_capacity() -> Non
     assert found.late_us_p99 == pytest.approx(500.0)
 
 
+def test_who_refuses_at_this_rate_has_no_steady_tail() -> None:
+    good = {"200": REPORT["by_status"]["200"]}
+    steady = {**REPORT, "answered": 850, "broken": 0, "unanswered": 0, "due": 850, "by_status": good}
+    assert measured(steady, 500.0).steady_tail == pytest.approx(75.0)
+    assert measured(REPORT, 500.0).steady_tail == inf
+    assert measured({**steady, "unanswered": 1}, 500.0).steady_tail == inf
+
+
 def test_nothing_answered_is_told_and_not_divided_by() -> None:
     none = {**REPORT, "answered": 0, "unanswered": 996, "goodput_per_s": 0.0, "by_status": {}, "lateness_ms": {}}
     found = measured(none, 500.0)

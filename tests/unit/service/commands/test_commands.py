@@ -16,6 +16,7 @@ from service.commands.log import log
 from service.commands.models import models
 from service.commands.routes import routes
 from service.featurelog.segments import Rotation
+from service.presence import Presence, WorkerSign
 from service.routes_file import RoutesFile
 from tests.onnx_models import echo, install, mixed, mixed_contract
 from tests.unit.service.featurelog.test_ledger import flip_the_middle
@@ -167,6 +168,77 @@ def test_a_change_that_is_wrong_changes_nothing(tmp_path: Path, say: Say, words:
     result = say(routes, *words, code=CANNOT)
     assert result.stderr.startswith("plumbline: ")
     assert (tmp_path / "routes.toml").read_bytes() == before
+
+
+def test_a_canary_is_given_a_share_and_aborted_and_a_promotion_is_rolled_back(tmp_path: Path, say: Say) -> None:
+    furnish(tmp_path)
+    file = RoutesFile(tmp_path / "routes.toml")
+    told = say(routes, "canary", "mixed", 2, 5).output
+    assert "5 % of the keys of mixed move from 1 to 2" in told and "generation 3" in told
+    say(routes, "abort", "mixed")
+    assert file.read().models["mixed"].canary is None
+    say(routes, "canary", "mixed", 2, 5)
+    say(routes, "promote", "mixed", "--why", "a week without a fault", "--by", "ada")
+    say(routes, "rollback", "mixed")
+    assert file.read().models["mixed"].stable == "1"
+    say(routes, "rollback", "mixed", code=CANNOT)
+    say(routes, "rollback", "mixed", "--to", 2)
+    assert file.read().models["mixed"].stable == "2"
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(tmp_path: Path, say: Say) -> None:
+    furnish(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("routes*")}
+    plan = json_of(say(routes, "set", "mixed", "--stable", 2, "--dry-run", "--json"))
+    assert (plan["made"], plan["generation"]) == (False, 3)
+    assert [(move["from"], move["to"], move["percent"]) for move in plan["moves"]] == [("1", "2", 100)]
+    assert "if it were done" in say(routes, "set", "mixed", "--stable", 2, "--dry-run").output
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("routes*")} == before
+
+
+def test_a_worker_that_has_not_loaded_a_version_is_named_and_a_rollback_does_not_wait_for_it(
+    tmp_path: Path, say: Say
+) -> None:
+    furnish(tmp_path)
+    worker = Presence(tmp_path / "workers" / "11.json")
+    worker.say(WorkerSign(11, 11, 2, {}, {}))
+    result = say(routes, "canary", "mixed", 2, 5, "--wait", 0, code=CANNOT)
+    assert "worker 11 has not loaded mixed:2; the routes stay as they were" in result.stderr
+    worker.close()
+    say(routes, "canary", "mixed", 2, 5)
+    worker = Presence(tmp_path / "workers" / "11.json")
+    worker.say(WorkerSign(11, 11, 3, {}, {}))
+    assert "applied by 0 of 1 workers; not yet: worker 11" in say(routes, "rollback", "mixed").output
+    worker.close()
+
+
+def test_the_history_says_who_changed_what_and_why(tmp_path: Path, say: Say) -> None:
+    furnish(tmp_path)
+    say(routes, "canary", "mixed", 2, 5, "--by", "ada", "--why", "release 42")
+    (entry,) = json_of(say(routes, "history", "mixed", "--last", 1, "--json"))
+    assert (entry["via"], entry["by"], entry["why"], entry["generation"]) == ("command", "ada", "release 42", 3)
+    assert entry["asked"] == {"do": "canary", "percent": 5.0, "version": "2"}
+    told = say(routes, "history").output
+    assert "mixed canary - -> 2 at 5 %" in told and "release 42" in told
+    assert len(json_of(say(routes, "history", "--json"))) == 3
+
+
+def test_verify_finds_a_changed_and_a_cut_log_and_forgives_what_is_torn(tmp_path: Path, say: Say) -> None:
+    furnish(tmp_path)
+    audit = tmp_path / "routes.audit.jsonl"
+    whole = audit.read_bytes()
+    found = json_of(say(routes, "verify", "--json"))
+    assert (found["entries"], found["ok"], found["entered"]) == (2, True, True)
+    audit.write_bytes(whole + b'{"n":')
+    assert "5 bytes of an entry that was not completed" in say(routes, "verify").output
+    audit.write_bytes(whole.replace(b'"generation":1', b'"generation":4'))
+    assert "line 1: was changed" in say(routes, "verify", code=FAULT).output
+    audit.write_bytes(whole[: whole.index(b"\n") + 1])
+    assert "its end is missing" in say(routes, "verify", code=FAULT).output
+    audit.write_bytes(whole)
+    path = tmp_path / "routes.toml"
+    path.write_text(path.read_text().replace('stable = "1"', 'stable = "2"', 1))
+    assert "were changed by hand" in say(routes, "verify").output
 
 
 def test_a_share_that_is_no_number_is_a_wrong_use(tmp_path: Path, say: Say) -> None:

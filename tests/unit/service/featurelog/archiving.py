@@ -22,6 +22,7 @@ from tests.unit.service.featurelog.writing import request, writer
 DAY_US = 86_400_000_000
 START_US = 20_000 * DAY_US
 FOR_EVER = Keep(raw_age_us=1 << 62, raw_bytes=0, archive_days=0, archive_bytes=0)
+RAW_GOES = FOR_EVER._replace(raw_age_us=-(1 << 62))  # whatever the clock says: all raw segments that may go, at once
 SMALL = Rotation(2000, 1e9)
 TABLES = ("requests", "shadows", "feedback")
 Row = tuple[str, int, int, int]

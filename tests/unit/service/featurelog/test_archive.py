@@ -19,6 +19,7 @@ from service.featurelog.snapshot import snapshot
 from tests.unit.service.featurelog.archiving import (
     DAY_US,
     FOR_EVER,
+    RAW_GOES,
     START_US,
     archive,
     manifest_of,
@@ -27,8 +28,6 @@ from tests.unit.service.featurelog.archiving import (
     write_log,
 )
 from tests.unit.service.featurelog.writing import ids, read, request, segment, write
-
-NOTHING_STAYS = FOR_EVER._replace(raw_age_us=-1)
 
 
 def segments(home: Path) -> list[str]:
@@ -187,7 +186,7 @@ def test_a_full_disk_stops_the_pass_and_the_next_one_finishes_it(tmp_path: Path)
     rows = write_log(tmp_path / "log")
     before = segments(tmp_path)
     with pytest.raises(OSError, match="No space"):
-        archive(tmp_path, keep=NOTHING_STAYS, disk=Full())
+        archive(tmp_path, keep=RAW_GOES, disk=Full())
     assert segments(tmp_path) == before, "what is not archived stays"
     assert on_disk(tmp_path) == [], "nothing half written is left on a full disk"
     assert archive(tmp_path).rows == rows
@@ -235,12 +234,12 @@ def test_a_damaged_file_is_left_and_named_and_its_neighbours_go_on(tmp_path: Pat
 def test_a_segment_goes_only_when_it_is_archived_read_and_not_the_newest(tmp_path: Path) -> None:
     write_log(tmp_path / "log", epochs=1)
     names = segments(tmp_path)
-    archive(tmp_path, keep=NOTHING_STAYS, keep_from={}, now_us=1 << 60)
+    archive(tmp_path, keep=RAW_GOES, keep_from={})
     assert segments(tmp_path) == names, "the monitor has read nothing"
-    report = archive(tmp_path, keep=NOTHING_STAYS, keep_from={"w0": (1, 2, 99)}, now_us=1 << 60)
+    report = archive(tmp_path, keep=RAW_GOES, keep_from={"w0": (1, 2, 99)})
     assert segments(tmp_path) == names[2:]
     assert report.let_go_segments == 2
-    archive(tmp_path, keep=NOTHING_STAYS, now_us=1 << 60)
+    archive(tmp_path, keep=RAW_GOES)
     assert segments(tmp_path) == names[-1:]
     assert manifest_of(tmp_path).let_go.segments == len(names) - 1
 
@@ -279,7 +278,7 @@ def test_an_archive_that_is_too_large_loses_its_oldest_files_first(tmp_path: Pat
 def test_a_reader_takes_up_where_the_segments_begin_and_reports_no_hole(tmp_path: Path) -> None:
     write_log(tmp_path / "log", epochs=1)
     everything = ids(read(tmp_path / "log")[0])
-    archive(tmp_path, keep=NOTHING_STAYS, keep_from={"w0": (1, 2, 0)}, now_us=1 << 60)
+    archive(tmp_path, keep=RAW_GOES, keep_from={"w0": (1, 2, 0)})
     left, lost = read(tmp_path / "log")
     assert lost == []
     assert 0 < len(ids(left)) < len(everything) and ids(left) == everything[-len(ids(left)) :]
@@ -288,14 +287,14 @@ def test_a_reader_takes_up_where_the_segments_begin_and_reports_no_hole(tmp_path
 def test_a_reader_on_its_way_is_told_what_it_missed(tmp_path: Path) -> None:
     write_log(tmp_path / "log", epochs=1)
     reader = LogReader(tmp_path / "log", {"w0": (1, 1, 0)})
-    archive(tmp_path, keep=NOTHING_STAYS, keep_from={"w0": (1, 3, 0)}, now_us=1 << 60)
+    archive(tmp_path, keep=RAW_GOES, keep_from={"w0": (1, 3, 0)})
     assert [lost.reason for lost in read(tmp_path / "log", reader)[1]] == ["let go"]
 
 
 def test_a_segment_that_is_missing_and_was_not_let_go_is_still_a_hole(tmp_path: Path) -> None:
     write_log(tmp_path / "log", epochs=1)
     names = segments(tmp_path)
-    archive(tmp_path, keep=NOTHING_STAYS, keep_from={"w0": (1, 2, 0)}, now_us=1 << 60)
+    archive(tmp_path, keep=RAW_GOES, keep_from={"w0": (1, 2, 0)})
     (tmp_path / "log" / "w0" / names[2]).unlink()
     lost = read(tmp_path / "log")[1]
     assert "segment missing" in {one.reason for one in lost}
@@ -306,11 +305,11 @@ def test_the_log_still_adds_up_when_segments_were_let_go(tmp_path: Path) -> None
     write_log(tmp_path / "log", clock_us=lambda: next(seconds))
     before = audit(tmp_path / "log")
     assert before.whole
-    archive(tmp_path, keep=NOTHING_STAYS, keep_from={"w0": (2, 1, 0)}, now_us=1 << 60)
+    archive(tmp_path, keep=RAW_GOES, keep_from={"w0": (2, 1, 0)})
     after = audit(tmp_path / "log")
     assert after.whole, after
     assert (after.received, after.outcomes) == (before.received, before.outcomes)
-    archive(tmp_path, keep=NOTHING_STAYS, now_us=1 << 60)
+    archive(tmp_path, keep=RAW_GOES)
     assert audit(tmp_path / "log").outcomes == before.outcomes
 
 

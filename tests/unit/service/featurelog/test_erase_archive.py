@@ -16,7 +16,7 @@ from service.featurelog.archive_files import ArchiveFiles
 from service.featurelog.erase import Eraser, Order, Report
 from service.featurelog.errors import PassRunning, WhereInvalid
 from service.featurelog.ledger import audit
-from tests.unit.service.featurelog.archiving import FOR_EVER, EndingDisk, archive, manifest_of, on_disk
+from tests.unit.service.featurelog.archiving import RAW_GOES, EndingDisk, archive, manifest_of, on_disk
 from tests.unit.service.featurelog.test_erase import (
     CLAUSES,
     KEY,
@@ -34,7 +34,6 @@ from tests.unit.service.featurelog.test_erase import (
 from tests.unit.service.featurelog.writing import writer
 
 PERSON = "customer = 'customer-1'"
-NO_RAW = FOR_EVER._replace(raw_age_us=-1)
 
 
 def erase(home: Path, where: str = PERSON, *, disk: Disk | None = None, wait_s: float = 5) -> Report:
@@ -80,7 +79,7 @@ def test_what_a_clause_names_is_gone_from_the_archive_and_all_else_is_what_it_wa
     archive(home)
     raw = len(list(home.rglob("*.seg")))
     if not raw_stays:
-        archive(home, keep=NO_RAW, keep_from=dict(manifest_of(home).position), now_us=1 << 60)
+        archive(home, keep=RAW_GOES, keep_from=dict(manifest_of(home).position))
         assert len(list(home.rglob("*.seg"))) < raw
     before, hot, gone, said = sealed(home), contents(home), named(requests, clause), audit(home / "log")
     try:

@@ -52,7 +52,7 @@ def reader(html: str) -> Reader:
 
 
 def test_every_route_is_on_the_page(reader: Reader) -> None:
-    for path, target in templates().items():
+    for path, target in templates():
         assert f"{target.method} {path}" in reader.text
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from service.errors import BodyTooLarge, ClientGone, MalformedBody, RequestError, UnsupportedEncoding
 from service.featurelog.record import Outcome
@@ -24,6 +25,7 @@ from service.predict import Ask
 from tests.unit.service.serving import ROW, Message, Service, run, until
 
 LIMIT = 1000
+SECRET = "Zaphod"
 
 
 def chunk(data: bytes, more: bool) -> Message:
@@ -198,7 +200,7 @@ class Broken:
     """A predictor and a handler that fail where nobody expects it."""
 
     async def predict(self, ask: Ask) -> Answer:
-        raise RuntimeError("a defect")
+        raise RuntimeError(f"a defect of {SECRET}")
 
     async def answer(self, target: Target, headers: object, body: bytes, request_id: str) -> Answer:
         raise ZeroDivisionError
@@ -216,7 +218,11 @@ def test_whatever_fails_there_is_one_answer_of_the_one_shape(tmp_path: Path, met
             max_body_bytes=LIMIT,
             compress_above_bytes=LIMIT,
         )
-        reply = await service.ask(method, path, headers=[(b"x-request-id", b"mine")], edge=edge)
+        with capture_logs() as lines:
+            reply = await service.ask(method, path, headers=[(b"x-request-id", b"mine")], edge=edge)
+        (told,) = lines
+        assert (told["event"], told["request_id"], "test_edge.py" in told["at"]) == ("edge.failed", "mine", True)
+        assert SECRET not in repr(told)  # whose data it was is not known here
         assert (reply.status, reply.json["code"]) == (500, "internal")
         assert "ZeroDivision" not in reply.json["error"] and "defect" not in reply.json["error"]
         assert reply.headers["x-request-id"] == "mine"

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from service import errors
+from service import errors, routes_errors
 from service.errors import FAULTS_MAX, Fault, RequestError
 from service.featurelog.record import Outcome
 from service.http import connection_errors
@@ -26,6 +26,10 @@ EXAMPLES = [
     errors.RouteUnknown("/v1/x"),
     errors.MethodUnsupported("GET", "POST"),
     errors.NotAuthorised(),
+    routes_errors.RoutesRefused("routes, m: found no canary, expected a canary; the routes stay as they were"),
+    routes_errors.RoutesConflict(8, 7),
+    routes_errors.VersionsNotLoaded({f"worker {n}": ["m:2"] for n in range(5)}, 10),
+    routes_errors.RoutesUnwritable("No space left on device"),
     errors.AdminDisabled(),
     errors.Overloaded(5, 4),
     connection_errors.TooManyConnections(1000),

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,8 @@ ROUTES = [
     ("/healthz", Target(Verb.LIVEZ, "GET")),
     ("/readyz", Target(Verb.READYZ, "GET")),
     ("/metrics", Target(Verb.METRICS, "GET")),
-    ("/admin/routes", Target(Verb.ADMIN_ROUTES, "GET")),
+    ("/admin/routes", Target(Verb.ADMIN_ROUTES, "GET", other=Target(Verb.ADMIN_ROUTES_REPLACE, "PUT"))),
+    ("/admin/routes/m", Target(Verb.ADMIN_ROUTES_CHANGE, "POST", "m")),
     ("/openapi.json", Target(Verb.OPENAPI, "GET")),
     ("/docs", Target(Verb.DOCS, "GET")),
     ("/", Target(Verb.ROOT, "GET")),
@@ -53,6 +55,9 @@ UNKNOWN = [
     "/v2/health",
     "/admin/",
     "/admin/nothing",
+    "/admin/routes/",
+    "/admin/routes/UPPER",
+    "/admin/routes/m/canary",
     "/v2/models/" + "m" * 300 + "/infer",
     "/v1/models/m/versions/2:feedback",
     "",
@@ -83,12 +88,23 @@ def test_what_bentomls_own_client_asks_for_is_bentomls() -> None:
 
 
 def test_every_template_is_a_path_that_is_parsed_to_its_target() -> None:
-    for template, target in templates().items():
+    for template, target in templates():
         path = template.format(model="m", version="2")
         version = "2" if target.version is not None else None
-        expected = Target(target.verb, target.method, "m" if target.model else "", version)
-        assert (parse(path) or BENTOML[path]) == expected
-    assert {target.verb for target in templates().values()} == set(Verb) - {Verb.UNKNOWN}
+        expected = replace(target, model="m" if target.model else "", version=version)
+        assert (parse(path) or BENTOML[path]).asked(target.method) == expected
+    assert {target.verb for _, target in templates()} == set(Verb) - {Verb.UNKNOWN}
+    assert len({(template, target.method) for template, target in templates()}) == len(templates())
+
+
+def test_a_path_may_have_several_methods_and_no_other() -> None:
+    target = parse("/admin/routes")
+    assert target is not None
+    asked = {method: target.asked(method) for method in ("GET", "HEAD", "PUT", "POST", "DELETE")}
+    verbs = {method: found.verb if found else None for method, found in asked.items()}
+    read, write = Verb.ADMIN_ROUTES, Verb.ADMIN_ROUTES_REPLACE
+    assert verbs == {"GET": read, "HEAD": read, "PUT": write, "POST": None, "DELETE": None}
+    assert target.methods == "GET, PUT"
 
 
 PIECES = (

@@ -1,0 +1,109 @@
+"""How is a change of the routes made, whoever asks for it: the admin API, the command, a controller?
+
+Laws
+- A share rises only when every worker that is alive says that it has loaded and warmed the version, by the digest that is
+  pinned; what skips the wait is a rollback. A worker that starts later loads everything before it accepts.
+- A change is planned from the document that it replaces: where that has changed meanwhile it is planned again, or refused
+  where the order names the generation.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from models.lock_file import LockFile
+from service.presence import WorkerSign, worker_signs
+from service.routes_audit import Author
+from service.routes_change import Order, ReplaceRoutes, behind, changed, replaced, skips_the_wait
+from service.routes_document import Routes
+from service.routes_errors import RoutesOutdated
+from service.routes_file import RoutesFile
+from service.routes_moves import Flow, Share, flows, rising, shares
+
+PLANS_MAX = 20  # times that somebody else may be first before a change is given up
+
+
+class RoutesPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a change does. `made`: it is in the document; `behind`: worker → versions that it has not loaded yet;
+    `applied` and `pending`: workers that use this generation, and those that do not yet.
+    """
+
+    made: bool
+    generation: int
+    shares: tuple[Share, ...]
+    moves: tuple[Flow, ...]
+    behind: dict[str, tuple[str, ...]] = {}
+    applied: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+
+
+class RouteChanges:
+    """The routes of one home."""
+
+    def __init__(self, *, routes: RoutesFile, lock_file: LockFile, workers_root: Path) -> None:
+        self._routes, self._lock_file, self._workers_root = routes, lock_file, workers_root
+
+    def attempt(self, model: str | None, order: Order | ReplaceRoutes, author: Author) -> RoutesPlan:
+        """Makes the change, unless it is a dry run or a worker is behind; blocks for as long as the disk takes.
+
+        Raises RoutesInvalid, RoutesOutdated, LockInvalid, OSError.
+        """
+        for plans_left in reversed(range(PLANS_MAX)):
+            present = self._routes.read()
+            plan, after = self._plan(present, model, order)
+            if order.dry_run or (plan.behind and not skips_the_wait(order)):
+                break
+            try:
+                self._routes.swap(present.generation, after, author)
+            except RoutesOutdated:  # also where an edit by hand was entered first
+                if order.generation is not None or not plans_left:
+                    raise
+                continue
+            return msgspec.structs.replace(plan, made=True)
+        return plan
+
+    def followed(self, plan: RoutesPlan) -> RoutesPlan:
+        """The plan with who has applied it by now."""
+        signs = self.workers()
+        applied = tuple(name_of(sign) for sign in signs if sign.generation >= plan.generation)
+        pending = tuple(name_of(sign) for sign in signs if sign.generation < plan.generation)
+        return msgspec.structs.replace(plan, applied=applied, pending=pending)
+
+    def workers(self) -> list[WorkerSign]:
+        """Every worker that is alive and ready."""
+        return worker_signs(self._workers_root)
+
+    def _plan(self, present: Routes, model: str | None, order: Order | ReplaceRoutes) -> tuple[RoutesPlan, Routes]:
+        if order.generation is not None and order.generation != present.generation:
+            raise RoutesOutdated(present.generation, order.generation)
+        pins = {(pin.name, pin.version): pin for pin in self._lock_file.read().pins}
+        pinned: dict[str, list[str]] = {}
+        for name, version in pins:
+            pinned.setdefault(name, []).append(version)
+        if isinstance(order, ReplaceRoutes):
+            after = replaced(present, order, pinned)
+        else:
+            assert model is not None
+            after = changed(present, model, order, pinned)
+        needed = {pins[key].ref: pins[key].digest for key in sorted(rising(present, after)) if key in pins}
+        late = behind(needed, {name_of(sign): sign.versions for sign in self.workers()})
+        plan = RoutesPlan(
+            made=False,
+            generation=after.generation,
+            shares=shares(present, after),
+            moves=flows(present, after),
+            behind=late,
+        )
+        return plan, after
+
+
+def name_of(sign: WorkerSign) -> str:
+    """How a worker is called where people read it."""
+    return f"worker {sign.pid}"
+
+
+def described(plan: RoutesPlan) -> dict[str, Any]:
+    """The plan as JSON says it."""
+    told: dict[str, Any] = msgspec.to_builtins(plan)
+    return told

@@ -1,0 +1,77 @@
+"""Errors of a change of the routes, by who must act; `errors.py` says what they have in common."""
+
+from collections.abc import Mapping, Sequence
+
+from service.errors import FAULTS_MAX, Failed, Fault, Rejected, RoutesInvalid
+
+_WORKERS_TOLD = 3  # in the sentence; the details have more
+
+
+class RoutesOutdated(RoutesInvalid):
+    """Somebody else changed the routes first."""
+
+    def __init__(self, present: int, expected: int) -> None:
+        super().__init__("generation", str(present), f"{expected}, from which the change was made")
+        self.present, self.from_generation = present, expected
+
+
+class RoutesRefused(Rejected):
+    """A change of the routes that cannot be made: it contradicts the routes, or names what is not pinned."""
+
+    code = "routes_refused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class RoutesConflict(Rejected):
+    """The routes have changed since they were read; the change is to be made again from the present generation."""
+
+    code = "routes_conflict"
+
+    def __init__(self, present: int, expected: int) -> None:
+        super().__init__(present, expected)
+        self.present, self.expected = present, expected
+
+    def __str__(self) -> str:
+        return f"generation: found {self.present}, expected {self.expected} as in the request; nothing was changed"
+
+
+class VersionsNotLoaded(Failed):
+    """A share would rise, and not all workers have loaded its version."""
+
+    code = "versions_not_loaded"
+    retry_after_s = 5
+
+    def __init__(self, behind: Mapping[str, Sequence[str]], waited_s: float) -> None:
+        """`behind`: worker → versions that it has not loaded."""
+        super().__init__(behind, waited_s)
+        self.behind, self.waited_s = behind, waited_s
+
+    @property
+    def details(self) -> Sequence[Fault]:
+        told = [Fault(worker, f"has not loaded {', '.join(refs)}") for worker, refs in self.behind.items()]
+        return told[:FAULTS_MAX]
+
+    def __str__(self) -> str:
+        first = "; ".join(f"{fault.at} {fault.problem}" for fault in self.details[:_WORKERS_TOLD])
+        more = f" and {len(self.behind) - _WORKERS_TOLD} more" if len(self.behind) > _WORKERS_TOLD else ""
+        return f"workers: after {self.waited_s:g} s {first}{more}; the routes stay as they were, no share was raised"
+
+
+class RoutesUnwritable(Failed):
+    """The routes or their audit log cannot be written, so no change is made."""
+
+    code = "routes_unwritable"
+    retry_after_s = 5
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"routes: cannot be changed: {self.reason}; the routes stay as they were"
