@@ -4,7 +4,7 @@ Exit codes: 0 done, 1 the canary is to be rolled back, 2 used wrongly (also: the
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from monitoring.cli import COULD_NOT, USED_WRONGLY, Moment
 from monitoring.errors import MonitorError, RolloutInvalid, SettingsInvalid
+from monitoring.events import stamp
 from monitoring.rollout.decide import findings
 from monitoring.rollout.document import Rollout
 from monitoring.rollout.outcome import Finding, Rollback
@@ -22,6 +23,7 @@ from monitoring.rollout.reading import Said, document, said
 from monitoring.rollout.words import sentence
 from monitoring.settings import HOME, Settings, load
 from monitoring.window import MINUTE_S
+from service.featurelog.errors import FeatureLogError
 
 FOUND_FAULT = 1
 T = TypeVar("T")
@@ -34,7 +36,7 @@ _HOME = click.option(
     help="Directory with the log, the registry and rollouts/.",
 )
 _FROM = click.option(
-    "--from", "begin", type=Moment(), help="Of the log; by default `since` of the document, else all of it."
+    "--from", "begin", type=Moment(), help="Of the log; by default `since` of the document, else all that is there."
 )
 _TO = click.option("--to", "end", type=Moment(), help="End of the last minute; by default the newest closed one.")
 
@@ -67,12 +69,12 @@ def status(model: str, home: Path, begin: datetime | None, as_json: bool) -> Non
             "guards": seen,
         }
         if last is not None:
-            told |= {"minute": _time(last.minute), "outcome": last.outcome}
+            told |= {"minute": stamp(last.minute), "outcome": last.outcome}
         click.echo(msgspec.json.encode(told).decode())
     elif last is None:
         click.echo(f"{model}: the log has no closed minute of it")
     else:
-        click.echo(f"{model}, canary {plan.version}, after {_time(last.minute)}: {sentence(last.outcome, plan)}")
+        click.echo(f"{model}, canary {plan.version}, after {stamp(last.minute)}: {sentence(last.outcome, plan)}")
         _show(seen)
     if last is not None and isinstance(last.outcome, Rollback):
         raise SystemExit(FOUND_FAULT)
@@ -94,10 +96,10 @@ def replay(model: str, home: Path, begin: datetime | None, end: datetime | None,
     before = ""
     for one in _read(settings, model, plan, begin, end):
         if as_json:
-            click.echo(msgspec.json.encode({"minute": _time(one.minute), "outcome": one.outcome}).decode())
+            click.echo(msgspec.json.encode({"minute": stamp(one.minute), "outcome": one.outcome}).decode())
         elif (now := type(getattr(one.outcome, "reason", one.outcome)).__name__) != before:
             before = now
-            click.echo(f"{_time(one.minute)}  {sentence(one.outcome, plan)}")
+            click.echo(f"{stamp(one.minute)}  {sentence(one.outcome, plan)}")
 
 
 def _opened(home: Path, model: str) -> tuple[Settings, Rollout]:
@@ -115,17 +117,13 @@ def _plainly(ask: Callable[[], T]) -> T:
     except (RolloutInvalid, SettingsInvalid) as error:
         click.echo(str(error), err=True)
         raise SystemExit(USED_WRONGLY) from error
-    except (MonitorError, OSError) as error:
+    except (MonitorError, FeatureLogError, OSError) as error:
         click.echo(str(error), err=True)
         raise SystemExit(COULD_NOT) from error
 
 
 def _minute(at: datetime | None) -> int | None:
     return None if at is None else int(at.timestamp()) // MINUTE_S
-
-
-def _time(minute: int) -> str:
-    return datetime.fromtimestamp(minute * MINUTE_S, UTC).strftime("%Y-%m-%dT%H:%MZ")
 
 
 def _show(seen: list[Finding]) -> None:

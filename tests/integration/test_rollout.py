@@ -75,7 +75,7 @@ def test_what_a_service_wrote_of_a_canary_is_seen_by_arm_and_share(place: Path) 
         arms = _send(client)
     piece = ("payments", "--from", "2026-01-05T00:00Z", "--home", place, "--json")
     told = json.loads(_command("rollout", "status", *piece))
-    assert told["minute"] == f"2026-01-05T00:0{MINUTES - 1}Z"
+    assert told["minute"] == f"2026-01-05T00:0{MINUTES - 1}:00Z"
     assert told["outcome"] == {"is": "hold", "reason": {"is": "baking", "have_s": MINUTES * 60, "need_s": 3600}}
     seen = {guard["guard"]: (guard["canary_n"], guard["stable_n"]) for guard in told["guards"]}
     assert set(seen) == {"errors", "rejections", "latency p50", "predictions"}

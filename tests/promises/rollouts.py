@@ -56,6 +56,7 @@ class Scene:
     group: float = 1.0
     canary_errors: float = 0.0
     canary_p99: float = 1.0
+    canary_slow: float = 1.0
     canary_shift: float = 0.0
     bake_s: int = 1800
     begins: int = 0  # minutes after which the canary turns bad
@@ -73,6 +74,8 @@ GOOD = (
     Scene("much traffic, 6 000 a minute", per_minute=6000.0, part=0.2),
     Scene("groups of 3 fail together", group=3.0, part=0.5),
     Scene("groups of 8 fail together", group=8.0, part=0.5),
+    Scene("errors + 0.5 %, just the tolerance", canary_errors=0.005, part=0.5),
+    Scene("all 1.25 × as slow, just the tolerance", canary_slow=1.25, part=0.5),
 )
 BAD = (
     Scene("errors + 1 %", canary_errors=0.01, part=0.2),
@@ -116,7 +119,7 @@ class Traffic:
         failed = self._failed(n, rate)
         z = rng.normal(size=n - failed)
         stretch = np.log(scene.canary_p99) * np.clip(z / Z_99, 0, 1.5) if canary else 0.0
-        busy = 0.2 * scene.swing * wave + 0.3 * self.shock
+        busy = 0.2 * scene.swing * wave + 0.3 * self.shock + (np.log(scene.canary_slow) if canary else 0.0)
         scores = rng.normal(size=n - failed) + 0.2 * wave + (scene.canary_shift if canary else 0.0)
         if not stable:
             self.canary_score = float(scores.mean()) if len(scores) else float("nan")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from monitoring.events import stamp
 from monitoring.rollout.command import rollout
 from service.featurelog.framing import frame
-from service.featurelog.record import Head, Outcome, Payload, Record, Request, encode
+from service.featurelog.record import Head, Outcome, Payload, Record, Request, Schema, Seal, encode
 from service.featurelog.segments import segment_name
 from tests.unit.monitoring.made import (
     MINUTE_US,
@@ -21,6 +22,7 @@ from tests.unit.monitoring.made import (
     request,
     rows,
 )
+from tests.unit.service.featurelog.archiving import RAW_GOES, archive
 
 PLAN = """
 version = "2"
@@ -47,12 +49,20 @@ def write_log(home: Path, *versions: Model, failing: bool = False) -> None:
         records.append(_failed(made) if canary and failing and place % 2 else made)
     records.append(heartbeat(START_US + (MINUTES + 1) * MINUTE_US))
     schemas = [msgspec.structs.replace(one.schema, id=number) for number, one in enumerate(versions)]
-    head: list[Payload] = [Head(1, "w0", 1, 0, START_US), *schemas]
-    data = [frame(encode(payload), 0) for payload in head]
-    data += [frame(encode(record), seq) for seq, record in enumerate(records)]
+    half = len(records) // 2
+    _write_segment(home, 0, schemas, records[:half], 0)
+    _write_segment(home, 1, schemas, records[half:], half)
+
+
+def _write_segment(home: Path, number: int, schemas: list[Schema], records: list[Record], first_seq: int) -> None:
+    head: list[Payload] = [Head(1, "w0", 1, number, START_US), *schemas]
+    data = [frame(encode(payload), first_seq) for payload in head]
+    data += [frame(encode(record), first_seq + place) for place, record in enumerate(records)]
+    end = first_seq + len(records)
+    data.append(frame(encode(Seal(len(records), end - 1)), end))
     directory = home / "log" / "w0"
-    directory.mkdir(parents=True)
-    (directory / segment_name(1, 0)).write_bytes(b"".join(data))
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / segment_name(1, number)).write_bytes(b"".join(data))
 
 
 def _failed(made: Request) -> Request:
@@ -98,11 +108,10 @@ def test_a_replay_gives_the_same_bytes_and_ends_as_status_does(tmp_path: Path) -
 
 
 def test_a_replay_of_a_piece_begins_and_ends_where_it_is_told_to(tmp_path: Path) -> None:
-    begin, end = (np.datetime64(START_MINUTE + minutes, "m").astype(str) for minutes in (3, 6))
-    done = run("replay", "payments", "--json", "--from", f"{begin}:00Z", "--to", f"{end}:00Z", home=home_of(tmp_path))
-    assert [json.loads(line)["minute"] for line in done.output.splitlines()] == [
-        f"{np.datetime64(START_MINUTE + minutes, 'm')}Z" for minutes in (3, 4, 5)
-    ]
+    piece = ("--from", stamp(START_MINUTE + 3), "--to", stamp(START_MINUTE + 6))
+    done = run("replay", "payments", "--json", *piece, home=home_of(tmp_path))
+    told = [json.loads(line)["minute"] for line in done.output.splitlines()]
+    assert told == [stamp(START_MINUTE + minutes) for minutes in (3, 4, 5)]
 
 
 def test_people_are_told_only_what_changes(tmp_path: Path) -> None:
@@ -112,8 +121,8 @@ def test_people_are_told_only_what_changes(tmp_path: Path) -> None:
 
 
 def test_since_leaves_out_what_was_before(tmp_path: Path) -> None:
-    since = np.datetime64(START_MINUTE + 8, "m").astype(str)
-    done = run("status", "payments", "--json", home=home_of(tmp_path, f"since = {since}:00Z\n{PLAN}"))
+    plan = f"since = {stamp(START_MINUTE + 8)}\n{PLAN}"
+    done = run("status", "payments", "--json", home=home_of(tmp_path, plan))
     assert json.loads(done.output)["guards"][0]["canary_n"] == 10 * (MINUTES - 8 - 1)
 
 
@@ -135,3 +144,24 @@ def test_an_empty_log_says_so(tmp_path: Path) -> None:
     (tmp_path / "rollouts" / "payments.toml").write_text(PLAN)
     done = run("status", "payments", home=tmp_path)
     assert (done.exit_code, done.output) == (0, "payments: the log has no closed minute of it\n")
+
+
+def test_what_retention_let_go_is_not_passed_over(tmp_path: Path) -> None:
+    """Half of the log is gone: what is asked for by time is refused, what is not begins where the records do."""
+    home = home_of(tmp_path)
+    assert archive(home, keep=RAW_GOES, keep_from={"w0": (1, 1, 0)}).let_go_segments == 1
+    whole = START_MINUTE + MINUTES // 2
+    asked = run("replay", "payments", "--from", stamp(START_MINUTE), home=home)
+    assert asked.exit_code == 3
+    assert f"expected those of {stamp(START_MINUTE)} and later; nothing was judged" in asked.output
+    rest = run("replay", "payments", "--json", home=home)
+    assert json.loads(rest.output.splitlines()[0])["minute"] == stamp(whole)
+
+
+def test_an_archive_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    home = home_of(tmp_path)
+    archive(home)
+    (home / "archive" / "manifest.json").write_bytes(b"{")
+    done = run("status", "payments", home=home)
+    assert done.exit_code == 3
+    assert "manifest.json" in done.output
