@@ -109,3 +109,19 @@ def test_the_stake_is_the_likelihood_ratio_of_the_odds_where_stable_is_many() ->
     ratio = [log(m / (1 + (m - 1) * 0.02)) for m in ODDS]
     assert gains == pytest.approx([a + b for a, b in zip(ratio, hedge, strict=True)], rel=1e-6)
     assert exp(gains[-1]) > 6
+
+
+@pytest.mark.parametrize(("margin", "shock"), [(0.0, 0.0), (0.005, 0.0), (0.005, 1.0)])
+def test_a_canary_at_the_border_of_its_margin_hardly_ever_wins_the_bets_against_it(margin: float, shock: float) -> None:
+    """Three hours, looked at every minute, 3 000 times: at most one in twenty reaches 20, as Ville's inequality says."""
+    rng, times, level = np.random.default_rng(20261121), 3000, np.full(3000, 0.01)
+    wealth, highest, margins, one = Wealth.start(times), np.zeros(times), np.full(times, margin), np.ones(times)
+    for _ in range(180):
+        chance = np.minimum(0.5, 0.01 * np.exp(shock * rng.normal(size=times)))
+        canary, stable = rng.binomial(40, chance + margin), rng.binomial(560, chance)
+        wealth = wealth.after(
+            Seen(canary.astype(float), 40 * one, stable.astype(float), 560 * one), level, margins, one
+        )
+        highest = np.maximum(highest, wealth.log_totals)
+    assert np.mean(highest >= log(20)) <= 0.05
+    assert np.mean(highest >= log(20)) > 0  # it is a bet, not a wall

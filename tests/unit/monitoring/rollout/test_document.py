@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from monitoring.errors import RolloutInvalid
@@ -12,6 +14,12 @@ def test_a_version_is_enough_and_the_rest_has_defaults() -> None:
     assert rollout.guards == DEFAULT_GUARDS
     assert rollout.guards.names() == ("errors", "rejections", "latency p50", "latency p99", "predictions")
     assert rollout.alpha == pytest.approx(0.01 / 5)
+
+
+def test_the_page_shows_the_defaults() -> None:
+    page = (Path(__file__).resolve().parents[4] / "docs" / "rollouts.md").read_text()
+    text = page.split("```toml\n")[1].split("```")[0]
+    assert Rollout.decode(text, WHERE) == Rollout(version="2")
 
 
 def test_a_table_of_guards_names_all_of_them() -> None:
