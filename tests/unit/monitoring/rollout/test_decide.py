@@ -171,6 +171,14 @@ def test_evidence_goes_on_from_step_to_step() -> None:
     assert isinstance(said[-1], Rollback)
 
 
+def test_requests_that_the_document_counts_together_are_fewer_witnesses() -> None:
+    rollout = msgspec.structs.replace(ROLLOUT, bake_s=86_400)
+    minutes = [minute(n, arm(20, failed=2), arm(380, failed=3)) for n in numbers(200)]
+    alone, grouped = outcomes(minutes, rollout), outcomes(minutes, msgspec.structs.replace(rollout, together=20))
+    assert isinstance(alone[-1], Rollback)
+    assert len(grouped) > 3 * len(alone)
+
+
 def test_a_replay_says_the_same_to_the_byte() -> None:
     minutes = [minute(n, arm(20, failed=n % 2), arm(380, failed=4)) for n in numbers(40)]
     assert msgspec.json.encode(outcomes(minutes)) == msgspec.json.encode(outcomes(minutes))
