@@ -1,4 +1,4 @@
-"""From a file that somebody brings to a registered version: inspect, derive, describe, install."""
+"""From a file that somebody brings to a registered version: inspect, derive, describe, try, install."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ import msgspec
 from models.contract import Contract, Privacy
 from models.derive import derive
 from models.errors import ArtifactMissing
-from models.inspect import inspect
-from models.manifest import BASELINE, CARD, CONTRACT, MODEL
+from models.manifest import BASELINE, CARD, CONTRACT, MODEL, Manifest
 from models.private import kept_back
 from models.registry import Registry
 from models.session import Session
 from models.tabular import read_table
+from models.trials import Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ def add(
     model: Path,
     ref: str,
     *,
+    trials: Trials,
     data: Path | None = None,
     label: str | None = None,
     time: str | None = None,
@@ -45,13 +46,14 @@ def add(
     if not model.is_file():
         raise ArtifactMissing(ref, str(model))
     graph = model.read_bytes()
-    inspect(graph, ref)
+    trials.attempt(ref, {MODEL: graph})
     frame = read_table(data) if data is not None else None
     contract, baseline = derive(Session(graph, ref=ref), ref, frame, label=label, time=time)
     contract, baseline = kept_back(contract, baseline, privacy or {})
     files = {MODEL: graph, CONTRACT: contract.encode(), CARD: _card(model, data, label)}
     if baseline is not None:
         files[BASELINE] = baseline.encode()
+    trials.admit(Manifest.of(files).digest, ref, files)
     return Added(registry.install(files), contract, baseline.rows if baseline else 0)
 
 

@@ -112,7 +112,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
         """Raises ContractInvalid when the bytes are not a baseline."""
         try:
             return msgspec.json.decode(data, type=cls)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise ContractInvalid(
                 "baseline.json", str(error), "a baseline as `plumbline models add` writes it"
             ) from error

@@ -124,7 +124,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Raises ContractInvalid when the bytes are not a contract."""
         try:
             return msgspec.json.decode(data, type=cls)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise ContractInvalid(
                 "contract.json", str(error), "a contract as `plumbline models add` writes it"
             ) from error

@@ -3,6 +3,8 @@
 `args` are the fields; `str()` is the sentence: what, found, expected, consequence.
 """
 
+from enum import StrEnum
+
 
 class ModelError(Exception):
     """A model version cannot be used."""
@@ -43,12 +45,25 @@ class ArtifactMissing(ModelError):
         return f"{self.ref}: not found at {self.place}, expected the pinned artefact; run `plumbline models sync`"
 
 
-class ArtifactRefused(ModelError):
-    """The graph failed inspection: loading it could read files, run foreign code or exhaust the machine."""
+class Reason(StrEnum):
+    """Why a version is refused, as counters name it."""
 
-    def __init__(self, where: str, found: str, expected: str) -> None:
+    INSPECTION = "inspection"  # the graph, the contract or the baseline, before anything ran
+    LOAD = "load"  # the runtime does not accept the graph, or it is not the contract's
+    RUN = "run"  # it fails on rows of its own baseline
+    ROWS = "rows"  # other rows or columns come out than the contract says
+    NAN = "nan"  # an output without one number
+    MEMORY = "memory"
+    TIME = "time"
+    CRASH = "crash"
+
+
+class ArtifactRefused(ModelError):
+    """Inspection or the trial said no: serving it could read files, run foreign code, exhaust the machine or answer nothing."""
+
+    def __init__(self, where: str, found: str, expected: str, reason: Reason = Reason.INSPECTION) -> None:
         super().__init__(where, found, expected)
-        self.where, self.found, self.expected = where, found, expected
+        self.where, self.found, self.expected, self.reason = where, found, expected, reason
 
     def __str__(self) -> str:
         return f"{self.where}: found {self.found}, expected {self.expected}; not loading it"

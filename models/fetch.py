@@ -17,6 +17,7 @@ from models.manifest import CONTRACT, MODEL, Manifest
 from models.registry import Registry
 from models.session import Session
 from models.sources.offer import Source
+from models.trials import Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,19 @@ class Taken:
 class Fetcher:
     """Fills a registry from sources, by their schemes; blocking."""
 
-    def __init__(self, registry: Registry, sources: Mapping[str, Source]) -> None:
-        self._registry, self._sources = registry, sources
+    def __init__(self, registry: Registry, sources: Mapping[str, Source], *, trials: Trials | None = None) -> None:
+        """Without `trials` a graph is only inspected before it is asked for its contract."""
+        self._registry, self._sources, self._trials = registry, sources, trials
 
     def take(self, source: str, *, ref: str) -> Taken:
         """Resolves a source and installs what it offers now. Raises ModelError; then nothing was installed."""
         concrete = self._source(source).resolve(source)
         offer = self._source(concrete).fetch(concrete, ref=ref)
         inspect(offer.files[MODEL], ref)
-        files = complete(offer.files, ref)
+        files = complete(offer.files, ref, self._trials)
         self._registry.check(files, offer.signature, ref)
+        if self._trials is not None:
+            self._trials.admit(Manifest.of(files).digest, ref, files)
         return Taken(self._registry.install(files, offer.signature), concrete)
 
     def sync(self, pin: Pin) -> bool:
@@ -51,7 +55,7 @@ class Fetcher:
         if self._registry.intact(pin.digest):
             return False
         offer = self._source(pin.source).fetch(pin.source, ref=pin.ref)
-        files = complete(offer.files, pin.ref)
+        files = complete(offer.files, pin.ref, self._trials)
         offered = Manifest.of(files).digest
         if offered != pin.digest:
             raise ArtifactMismatch(pin.ref, offered.removeprefix("sha256:"), pin.digest.removeprefix("sha256:"))
@@ -66,9 +70,11 @@ class Fetcher:
         return self._sources[scheme]
 
 
-def complete(files: Mapping[str, bytes], ref: str) -> Mapping[str, bytes]:
+def complete(files: Mapping[str, bytes], ref: str, trials: Trials | None = None) -> Mapping[str, bytes]:
     """With the contract that the graph declares where there is none. Raises ArtifactRefused."""
     if CONTRACT in files:
         return files
     inspect(files[MODEL], ref)
+    if trials is not None:
+        trials.attempt(ref, {MODEL: files[MODEL]})
     return {**files, CONTRACT: contract_of_graph(Session(files[MODEL], ref=ref)).encode()}

@@ -61,7 +61,7 @@ class Manifest(msgspec.Struct, frozen=True):
         """Raises ContractInvalid when the bytes are not a manifest."""
         try:
             return msgspec.json.decode(data, type=cls)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise ContractInvalid("manifest.json", str(error), "a manifest as the registry writes it") from error
 
     @property

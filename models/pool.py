@@ -1,7 +1,7 @@
 """Loaded versions: load and warm before anything may route to them, drain before they are freed.
 
 Laws
-- A version is in the pool only after its bytes matched the pin, passed inspection, loaded, and answered a warm-up run
+- A version is in the pool only after its bytes matched the pin, passed inspection and trial, loaded, and answered a warm-up run
   (a graph with free dimensions beside the batch may refuse the sizes invented for them).
 - A version in use is never freed: whoever runs in it holds it, and it goes with the last of them.
 """
@@ -10,15 +10,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from models.agreement import agree
 from models.contract import Contract, Tensor
 from models.durable import Stamp, stamp
-from models.errors import ArtifactRefused, ModelError, RunFailed
+from models.errors import ModelError, RunFailed
 from models.inspect import inspect
 from models.lock import Pin
 from models.manifest import CONTRACT, MODEL
 from models.registry import Registry
 from models.session import Session
 from models.tensors import DTYPES, Array
+from models.trials import Trials
 
 WARM_RUNS = 20  # the runtime allocates its arenas in the first few
 _EMPTY_DIMENSION = 1  # size given to a free dimension in a warm-up run
@@ -36,10 +38,15 @@ class LoadedVersion:
 class Pool:
     """The versions that this process has loaded, by digest."""
 
-    def __init__(self, registry: Registry, *, threads: int) -> None:
-        self._registry, self._threads = registry, threads
+    def __init__(self, registry: Registry, *, threads: int, trials: Trials | None = None) -> None:
+        """Without `trials` a version is inspected here, and its first run is here too."""
+        self._registry, self._threads, self._trials = registry, threads, trials
         self._loaded: dict[str, LoadedVersion] = {}
         self.failures: dict[str, ModelError] = {}
+
+    def holds(self, digest: str) -> bool:
+        """Is it loaded, so that `load` answers at once?"""
+        return digest in self._loaded
 
     def load(self, pin: Pin) -> LoadedVersion:
         """Verified, inspected, loaded, warmed; blocking, so call it in a thread. Raises the ModelError that forbids it."""
@@ -54,11 +61,10 @@ class Pool:
         return self._loaded.setdefault(pin.digest, version)
 
     def _load(self, pin: Pin) -> LoadedVersion:
-        files = self._registry.read_files(pin.digest, pin.ref)
-        inspect(files[MODEL], pin.ref)
+        files = self._admitted(pin)
         contract = Contract.decode(files[CONTRACT])
         session = Session(files[MODEL], ref=pin.ref, threads=self._threads)
-        _graph_has_tensors(session, contract, pin.ref)
+        agree(session, contract, pin.ref)
         sample = {tensor.name: _sample(tensor) for tensor in contract.inputs}
         try:
             for _ in range(WARM_RUNS):
@@ -68,6 +74,17 @@ class Pool:
                 raise
         return LoadedVersion(pin, contract, session)
 
+    def _admitted(self, pin: Pin) -> dict[str, bytes]:
+        """The files of a version that was inspected and tried: the very bytes that were hashed."""
+        if self._trials is None:
+            files = self._registry.read_files(pin.digest, pin.ref)
+            inspect(files[MODEL], pin.ref)
+            return files
+        self._trials.refuse_known(pin.digest, pin.ref)
+        files = self._registry.read_files(pin.digest, pin.ref)
+        self._trials.admit(pin.digest, pin.ref, files)
+        return files
+
     def stamp(self) -> Stamp:
         """Changes when the registry gets a version: one that could not be loaded may be there now."""
         return stamp(self._registry.root)
@@ -76,21 +93,6 @@ class Pool:
         """Forgets every other version; requests that still run in one keep it alive until they end."""
         for digest in self._loaded.keys() - digests:
             del self._loaded[digest]
-
-
-def _graph_has_tensors(session: Session, contract: Contract, ref: str) -> None:
-    for side, declared, real in (
-        ("input", contract.inputs, session.inputs),
-        ("output", contract.outputs, session.outputs),
-    ):
-        names = {tensor.name: tensor.datatype for tensor in real}
-        for tensor in declared:
-            if names.get(tensor.name) != tensor.datatype:
-                found = names.get(tensor.name, f"no such {side}")
-                raise ArtifactRefused(f"{ref}, {side} {tensor.name!r}", found, f"{tensor.datatype} as in contract.json")
-        if [tensor.name for tensor in declared] != list(names):  # answers are matched with their names by place
-            expected = f"those of contract.json, {[tensor.name for tensor in declared]}"
-            raise ArtifactRefused(f"{ref}, {side}s", str(list(names)), expected)
 
 
 def _sample(tensor: Tensor) -> Array:

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import onnxruntime as ort
 
-from models.errors import ArtifactRefused, RunFailed
+from models.errors import ArtifactRefused, Reason, RunFailed
 from models.tensors import Array
 
+REASON_CHARS = 1_000
 _DATATYPES = {
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
@@ -26,6 +27,13 @@ _DATATYPES = {
     "tensor(uint64)": "UINT64",
     "tensor(bool)": "BOOL",
     "tensor(string)": "BYTES",
+}
+
+# What is loaded is what was inspected: a protobuf that could also be read as ONNX Runtime's own format is read as ONNX, and a
+# tensor outside the file would be looked for where nothing is.
+CONFIG = {
+    "session.load_model_format": "ONNX",
+    "session.model_external_initializers_file_folder_path": "/nonexistent",
 }
 
 
@@ -46,12 +54,12 @@ class Session:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        for key, value in CONFIG.items():
+            options.add_session_config_entry(key, value)
         try:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own exceptions share no base class
-            raise ArtifactRefused(
-                ref, str(error).strip().splitlines()[-1], "a graph that ONNX Runtime loads"
-            ) from error
+            raise ArtifactRefused(ref, _reason(error), "a graph that ONNX Runtime loads", Reason.LOAD) from error
         self.ref = ref
         self.inputs = tuple(_declared(tensor, ref) for tensor in self._session.get_inputs())
         self.outputs = tuple(_declared(tensor, ref) for tensor in self._session.get_outputs())
@@ -64,7 +72,13 @@ class Session:
         try:
             return self._run(self._names, inputs)  # type: ignore[no-any-return]
         except Exception as error:  # onnxruntime's own exceptions share no base class
-            raise RunFailed(self.ref, str(error).strip().splitlines()[-1]) from error
+            raise RunFailed(self.ref, _reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """The last line of what the runtime says, clipped: it repeats names of the graph, which may have any length."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1] if len(lines[-1]) <= REASON_CHARS else f"{lines[-1][:REASON_CHARS]}…"
 
 
 def _declared(tensor: Any, ref: str) -> GraphTensor:

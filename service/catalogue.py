@@ -3,10 +3,12 @@
 Laws
 - A request sees one snapshot from beginning to end; a swap is one assignment.
 - A model's routes are swapped only when every version they use is loaded and warm; until then the previous ones serve (P5).
+- What must be loaded first is loaded beside that (service/loading.py): routes between loaded versions change at once.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import structlog
@@ -15,9 +17,10 @@ from models.durable import Stamp, stamp
 from models.errors import LockInvalid, ModelError
 from models.lock import Pin
 from models.lock_file import LockFile
-from models.pool import Pool
+from models.pool import LoadedVersion, Pool
 from service.errors import ModelNotReady, ModelUnknown, RoutesInvalid, VersionUnknown
 from service.http.wire import Wire
+from service.loading import Loading
 from service.routes_document import Routes
 from service.routes_file import RoutesFile
 from service.routing import RoutePolicy
@@ -74,20 +77,30 @@ class Catalogue:
         privacy_key: bytes = b"",
     ) -> None:
         self._routes, self._lock_file, self._pool = routes, lock_file, pool
+        self._loading, self._pins = Loading(pool, telemetry), tuple[Pin, ...]()
         self._wires, self._telemetry, self._privacy_key = tuple(wires), telemetry, privacy_key
         self._served: dict[str, ServedVersion] = {}
-        self._stamps: tuple[Stamp, ...] | None = None
+        self._stamps: tuple[Stamp | int, ...] | None = None
         self.current = Snapshot()
 
     async def follow(self, poll_s: float) -> None:
         """Runs until cancelled."""
-        while True:
-            await asyncio.sleep(poll_s)
-            await self.refresh()
+        try:
+            while True:
+                await asyncio.sleep(poll_s)
+                await self._look()
+        finally:
+            self._loading.close()
 
     async def refresh(self) -> None:
-        """Looks once; loads in a thread what is new."""
-        stamps = (stamp(self._routes.path), stamp(self._lock_file.path), self._pool.stamp())
+        """Returns when everything that is pinned is loaded or refused."""
+        await self._look()
+        await self._loading.settle()
+        await self._look()
+
+    async def _look(self) -> None:
+        files = (stamp(self._routes.path), stamp(self._lock_file.path), self._pool.stamp())
+        stamps = (*files, self._loading.turns)
         if stamps == self._stamps:
             return
         snapshot = await asyncio.to_thread(self._build, self.current)
@@ -99,7 +112,9 @@ class Catalogue:
             _log.error("catalogue.problems", problems=snapshot.problems, generation=snapshot.generation)
         self.current = snapshot
         self._telemetry.routes(snapshot.generation)
-        self._pool.retain(frozenset(version.pin.digest for version in snapshot.versions.values()))
+        pinned = {pin.digest for pin in self._pins}
+        self._pool.retain(frozenset(pinned | {version.pin.digest for version in snapshot.versions.values()}))
+        self._loading.ask(self._pins, files)
         self._served = {version.pin.ref: version for version in snapshot.versions.values()}
         _log.info(
             "catalogue.serving",
@@ -115,26 +130,34 @@ class Catalogue:
             return Snapshot(present.generation, present.policies, present.versions, (str(error),), present.failed)
         if routes is None:
             return None
-        versions, failed = self._load(lock.pins)
-        policies, problems = _routable(routes, versions, present)
+        self._pins = lock.pins
+        versions, failed, loading = self._load(lock.pins)
+        policies, problems = _routable(routes, versions, present, loading)
         problems += [unentered] if unentered else []
         used = {(p.model, v) for p in policies.values() for v in p.versions()}
         kept = {key: version for key, version in present.versions.items() if key in used}
         problems += [f"{name}:{version}: {reason}" for name, version, reason in failed]
         return Snapshot(routes.generation, policies, {**kept, **versions}, tuple(problems), tuple(failed))
 
-    def _load(self, pins: Sequence[Pin]) -> tuple[dict[tuple[str, str], ServedVersion], list[tuple[str, str, str]]]:
+    def _load(
+        self, pins: Sequence[Pin]
+    ) -> tuple[dict[tuple[str, str], ServedVersion], list[tuple[str, str, str]], set[tuple[str, str]]]:
+        """What can be served, what was refused and why, and what is on its way."""
         versions: dict[tuple[str, str], ServedVersion] = {}
         failed: list[tuple[str, str, str]] = []
+        loading: set[tuple[str, str]] = set()
         for pin in pins:
             try:
-                versions[pin.name, pin.version] = self._serve(pin)
+                loaded = self._loading.of(pin)
+                if loaded is None:
+                    loading.add((pin.name, pin.version))
+                else:
+                    versions[pin.name, pin.version] = self._serve(pin, loaded)
             except (ModelError, OSError) as error:
                 failed.append((pin.name, pin.version, str(error)))
-        return versions, failed
+        return versions, failed, loading
 
-    def _serve(self, pin: Pin) -> ServedVersion:
-        loaded = self._pool.load(pin)
+    def _serve(self, pin: Pin, loaded: LoadedVersion) -> ServedVersion:
         known = self._served.get(pin.ref)
         if known is None or known.pin != pin:
             known = ServedVersion(loaded, self._privacy_key)
@@ -143,7 +166,10 @@ class Catalogue:
 
 
 def _routable(
-    routes: Routes, versions: Mapping[tuple[str, str], ServedVersion], present: Snapshot
+    routes: Routes,
+    versions: Mapping[tuple[str, str], ServedVersion],
+    present: Snapshot,
+    loading: AbstractSet[tuple[str, str]],
 ) -> tuple[dict[str, RoutePolicy], list[str]]:
     """The new policy of each model whose versions are all there; otherwise the one it has."""
     policies: dict[str, RoutePolicy] = {}
@@ -153,9 +179,10 @@ def _routable(
         if not missing:
             policies[model] = policy
             continue
-        problems.append(
-            str(RoutesInvalid(model, f"version {missing[0]!r}, not pinned or not loaded", "pinned versions"))
-        )
+        if lost := [version for version in missing if (model, version) not in loading]:
+            problems.append(
+                str(RoutesInvalid(model, f"version {lost[0]!r}, not pinned or not loaded", "pinned versions"))
+            )
         if model in present.policies:
             policies[model] = present.policies[model]
     return policies, problems

@@ -50,7 +50,7 @@ class RouteChanges:
         Raises RoutesInvalid, RoutesOutdated, LockInvalid, OSError.
         """
         for plans_left in reversed(range(PLANS_MAX)):
-            present = self._routes.read()
+            present = self._routes.in_use()
             plan, after = self._plan(present, model, order)
             if order.dry_run or (plan.behind and not skips_the_wait(order)):
                 break

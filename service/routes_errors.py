@@ -15,6 +15,10 @@ class RoutesOutdated(RoutesInvalid):
         self.present, self.from_generation = present, expected
 
 
+class RoutesUnreadable(RoutesInvalid):
+    """The document on disk cannot be read whole."""
+
+
 class RoutesRefused(Rejected):
     """A change of the routes that cannot be made: it contradicts the routes, or names what is not pinned."""
 
@@ -63,10 +67,10 @@ class VersionsNotLoaded(Failed):
         return f"workers: after {self.waited_s:g} s {first}{more}; the routes stay as they were, no share was raised"
 
 
-class RoutesUnwritable(Failed):
-    """The routes or their audit log cannot be written, so no change is made."""
+class RoutesUnavailable(Failed):
+    """The routes or their audit log cannot be read or written, so no change is made."""
 
-    code = "routes_unwritable"
+    code = "routes_unavailable"
     retry_after_s = 5
 
     def __init__(self, reason: str) -> None:
@@ -74,4 +78,4 @@ class RoutesUnwritable(Failed):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"routes: cannot be changed: {self.reason}; the routes stay as they were"
+        return f"routes: cannot be read or changed: {self.reason}; what is served stays as it is"

@@ -3,6 +3,7 @@
 Laws
 - An entry is fsynced in the audit log before its document is in use.
 - The document is replaced as a whole, by one process at a time.
+- A document that cannot be read stands in the way of no change: the routes in use are those of the newest entry.
 - A document that no entry made (an edit by hand, a restored copy) is entered before it is followed, and given a generation.
 """
 
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from models.durable import exclusively, replace_durably
+from models.durable import exclusively, replace_durably, write_durably
 from service.audit_file import AuditFile
 from service.errors import RoutesInvalid
 from service.routes_audit import (
@@ -32,7 +33,7 @@ from service.routes_audit import (
     stated_hash,
 )
 from service.routes_document import Routes
-from service.routes_errors import RoutesOutdated
+from service.routes_errors import RoutesOutdated, RoutesUnreadable
 
 LOCK_WITHIN_S = 5.0  # a change takes milliseconds; who holds the lock so long is stopped or its disk is
 SETTLED_S = 0.3  # an editor that writes in place is done by then: what it leaves half is not taken for an edit
@@ -56,20 +57,39 @@ class RoutesFile:
         self.audit = AuditFile(path.with_name("routes.audit.jsonl"))
 
     def read(self) -> Routes:
-        """The document; an absent file is generation 0 without models. Raises RoutesInvalid."""
+        """The document; an absent file is generation 0 without models. Raises RoutesUnreadable."""
         try:
             return Routes.decode(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return Routes()
         except UnicodeDecodeError as error:
-            raise RoutesInvalid("routes.toml", str(error), "UTF-8 text") from error
+            raise RoutesUnreadable("routes.toml", str(error), "UTF-8 text") from error
+        except RoutesInvalid as error:
+            raise RoutesUnreadable(error.where, error.found, error.expected) from error
+
+    def in_use(self) -> Routes:
+        """The document; where it cannot be read, what the newest entry left. Raises RoutesUnreadable where there is none."""
+        try:
+            return self.read()
+        except RoutesUnreadable:
+            newest = self._newest()
+            if newest is None:
+                raise
+            models = folded(chained.entry for chained in self.entries())
+            return Routes(newest.entry.generation, models, newest.hash)
 
     def follow(self, *, patient: bool) -> Followed:
-        """The document, entered where it was changed by hand. `patient`: an edit that goes on is waited for.
+        """The document, entered where it was changed by hand.
 
-        Raises RoutesInvalid.
+        `patient`: who serves already waits for an edit that goes on, and goes on as it is where the document cannot be read
+        (RoutesUnreadable is raised); who begins takes what the newest entry left.
         """
-        document = self.read()
+        try:
+            document = self.read()
+        except RoutesUnreadable as error:
+            if patient:
+                raise
+            return Followed(self.in_use(), str(error))
         if isinstance(self._standing(document, self._newest()), InStep):
             return Followed(document)
         if patient and 0 <= time.time() - self._modified_s() < SETTLED_S:
@@ -85,7 +105,10 @@ class RoutesFile:
             )
 
     def swap(self, expected_generation: int, routes: Routes, author: Author = UNSIGNED) -> Routes:
-        """Enters and writes the next generation. Raises RoutesOutdated when somebody was first, RoutesInvalid, OSError."""
+        """Enters and writes the next generation; a document that cannot be read is put aside, not lost.
+
+        Raises RoutesOutdated when somebody was first, RoutesUnreadable where there is no log either, OSError.
+        """
         with exclusively(self.path, within_s=LOCK_WITHIN_S):
             present = self._entered()
             if present.generation != expected_generation or routes.generation != present.generation + 1:
@@ -94,7 +117,7 @@ class RoutesFile:
 
     def _entered(self) -> Routes:
         """The document as the newest entry has it, which is made where there is none; with the lock held."""
-        document, newest = self.read(), self._newest()
+        document, newest = self.in_use(), self._newest()
         match self._standing(document, newest):
             case InStep():
                 return document
@@ -115,9 +138,17 @@ class RoutesFile:
         entry = entry_for(newest, before.models, after, author, at)
         line, digest = line_of(replace(entry, missing=missing, torn_bytes=self.audit.newest()[1]))
         made = Routes(after.generation, after.models, digest)
+        self._put_aside()
         self.audit.append(line)
         replace_durably(self.path, made.encode().encode())
         return made
+
+    def _put_aside(self) -> None:
+        """A document that cannot be read, somebody's work that went wrong, is kept beside the one that replaces it."""
+        try:
+            self.read()
+        except RoutesUnreadable:
+            write_durably(self.path.with_name(f"{self.path.name}.unreadable"), self.path.read_bytes())
 
     def entries(self) -> list[Chained]:
         """Every entry that can be read, oldest first."""

@@ -144,6 +144,23 @@ class Settings(BaseSettings):
     shadow_queue_rows_max: int = Field(
         default=5_000, ge=0, description="Rows that may wait for a shadow; beyond, they are dropped."
     )
+    trial_memory_bytes_max: int = Field(
+        default=2 << 30,
+        gt=0,
+        description="Memory that the first run of a new version may take in its own process, beside that of its file; a "
+        "version that takes more is refused.",
+    )
+    trial_cpu_s_max: int = Field(
+        default=20, gt=0, description="CPU time of that first run; a version that takes more is refused."
+    )
+    trial_s_max: float = Field(
+        default=60, gt=0, description="Time of that first run by the clock; a version that takes longer is refused."
+    )
+    trials_dir: Path | None = Field(
+        default=None,
+        description="Directory of what first runs said, by digest; absent: `<home>/trials`. Who can write there can vouch for "
+        "a version.",
+    )
     routes_poll_s: float = Field(
         default=0.2, gt=0, le=1, description="How often routes.toml and the lock are looked at."
     )
@@ -291,6 +308,10 @@ class Settings(BaseSettings):
     @property
     def routes_path(self) -> Path:
         return self.home / "routes.toml"
+
+    @property
+    def trials_root(self) -> Path:
+        return self.trials_dir or self.home / "trials"
 
     @property
     def lock_path(self) -> Path:

@@ -1,8 +1,8 @@
 """Settings to the registry and the sources that fill it: the one place, for the service and for the commands."""
 
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from models.errors import CredentialsInvalid, SigningUnavailable
 from models.fetch import Fetcher
@@ -11,6 +11,7 @@ from models.sources import bentoml, file, mlflow, oci
 from models.sources.credentials import EXPECTED, Credentials
 from models.sources.web import Access
 from service.settings import Settings
+from service.trying import trials_of
 
 SIGNING = "models.signing"  # imports the packages of the extra, a second and 30 MB: only where they are asked for
 
@@ -24,15 +25,17 @@ def trust_of(settings: Settings) -> Trust | None:
     """None where signatures are not asked for."""
     if not settings.require_signature:
         return None
-    require_signing("require_signature")
-    trust: Trust = import_module(SIGNING).Signatures(settings.signature_keys)
+    trust: Trust = signing("require_signature").Signatures(settings.signature_keys)
     return trust
 
 
-def require_signing(what: str) -> None:
-    """Raises SigningUnavailable where the packages of the extra are not installed."""
-    if find_spec("model_signing") is None:
-        raise SigningUnavailable(what, "no package model-signing", "the extra: pip install 'plumbline[signing]'")
+def signing(what: str) -> Any:
+    """The module models.signing, asked for by `what`. Raises SigningUnavailable where the extra is not installed."""
+    try:
+        return import_module(SIGNING)
+    except ImportError as error:
+        expected = "the extra `signing`: pip install 'plumbline[signing]'"
+        raise SigningUnavailable(what, str(error), expected) from error
 
 
 def fetcher_of(settings: Settings, *, relative_to: Path | None = None) -> Fetcher:
@@ -48,6 +51,7 @@ def fetcher_of(settings: Settings, *, relative_to: Path | None = None) -> Fetche
                 settings.bentoml_store.expanduser(), bytes_max=settings.sources_bytes_max
             ),
         },
+        trials=trials_of(settings),
     )
 
 

@@ -127,6 +127,13 @@ class Telemetry:
         )
         self._feedback = Counter("plumbline_feedback", "Labels received.", registry=own)
         self._route_errors = Counter("plumbline_routes_errors", "Routes documents or pins not applied.", registry=own)
+        self._refused = Counter(
+            "plumbline_versions_refused",
+            "Versions that a worker did not load, each time it tried: inspection, load, run, rows, nan, memory, time, crash "
+            "(what its trial found), mismatch, missing, signature, unreadable (what the registry has).",
+            ("reason",),
+            registry=own,
+        )
         self._generation = Gauge(
             "plumbline_routes_generation", "Routes generation in use.", registry=own, multiprocess_mode="livemin"
         )
@@ -222,6 +229,10 @@ class Telemetry:
     def routes(self, generation: int) -> None:
         """A routes document is in use."""
         self._generation.set(generation)
+
+    def version_refused(self, reason: str) -> None:
+        """A pinned version was not loaded."""
+        self._refused.labels(reason).inc()
 
     def routes_error(self) -> None:
         """A routes document or a pin was not applied."""

@@ -51,6 +51,7 @@ from service.settings import SUPERVISOR, Settings
 from service.shadow import Shadows
 from service.sources import registry_of
 from service.telemetry import Telemetry
+from service.trying import trials_of
 from service.warm import warm_up
 
 # Requests end without cycles, so a collection finds next to nothing; but by default one begins whenever 700 more objects live
@@ -176,7 +177,7 @@ def _shared(settings: Settings, languages: Languages, log_class: type[FeatureLog
     catalogue = Catalogue(
         routes=routes,
         lock_file=LockFile(settings.lock_path),
-        pool=Pool(registry_of(settings), threads=settings.model_threads),
+        pool=Pool(registry_of(settings), threads=settings.model_threads, trials=trials_of(settings)),
         wires=languages.wires,
         telemetry=telemetry,
         privacy_key=deployment_key(settings.privacy_key_path, make=settings.privacy_key_file is None),

@@ -23,6 +23,9 @@ import httpx
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
+# Where versions were tried: shared by all homes of one run, in which the same small models come again and again.
+_trials = tempfile.TemporaryDirectory(prefix="plumbline-trials-", ignore_cleanup_errors=True)
+TRIALS = Path(_trials.name)
 LOOK_AGAIN_S = 0.02  # short beside any deadline, long beside the cost of a look
 OUTPUT_TAIL_CHARS = 4_000  # enough for a traceback and the lines before it
 READY_DEADLINE_S = 90.0  # about 4 s on a quiet machine
@@ -74,7 +77,13 @@ def plumbline(*arguments: str | Path | int) -> list[str]:
 def environment(**changes: str) -> dict[str, str]:
     """This process's environment without any PLUMBLINE_ or BENTOML_ setting of the caller's, plus `changes`."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("PLUMBLINE_", "BENTOML_"))}
-    return {**clean, "BENTOML_DO_NOT_TRACK": "True", "PYTHONUNBUFFERED": "1", **changes}
+    return {
+        **clean,
+        "BENTOML_DO_NOT_TRACK": "True",
+        "PYTHONUNBUFFERED": "1",
+        "PLUMBLINE_TRIALS_DIR": str(TRIALS),
+        **changes,
+    }
 
 
 @contextmanager

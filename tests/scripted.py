@@ -1,5 +1,6 @@
 """A server that says what a test tells it to, whatever a good one would say: for clients that must survive it."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -38,9 +39,14 @@ class Scripted(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Say, tls: ssl.SSLContext | None) -> None:
         super().__init__(("127.0.0.1", 0), Asked)
         self.say, self.asked = say, list[tuple[str, str | None]]()
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def handle_error(self, *_: object) -> None:
+        """A client that does not trust us hangs up: no news."""
 
     @property
     def host(self) -> str:
@@ -48,9 +54,9 @@ class Scripted(ThreadingHTTPServer):
 
 
 @contextmanager
-def scripted(say: Say) -> Iterator[Scripted]:
+def scripted(say: Say, tls: ssl.SSLContext | None = None) -> Iterator[Scripted]:
     """Serves until left."""
-    with Scripted(say) as server:
+    with Scripted(say, tls) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

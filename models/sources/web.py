@@ -95,7 +95,7 @@ class Web:
             answer = await self._once(method, url, sent, content, bytes_max)
             if answer.status not in _REDIRECTS or method not in ("GET", "HEAD"):
                 return answer
-            url = await self._next(first, url, answer.headers.get("location", ""))
+            url = await redirected(self._source, first, url, answer.headers.get("location", ""))
         raise SourceUnavailable(self._source, f"more than {REDIRECTS_MAX} redirects")
 
     async def _once(
@@ -120,17 +120,6 @@ class Web:
     def _may_be_asked(self, url: httpx.URL) -> None:
         if url.scheme == "http" and not self._access.trusts_plain(_host(url)):
             raise SourceInvalid(self._source, f"{shown(url)} without TLS", "https, or the host in sources_plain_http")
-
-    async def _next(self, first: httpx.URL, here: httpx.URL, location: str) -> httpx.URL:
-        try:
-            there = here.join(location)
-        except httpx.InvalidURL as error:
-            raise SourceUnavailable(self._source, f"{shown(here)} redirects to nowhere") from error
-        if not location or there.scheme not in ("https", "http") or (here.scheme, there.scheme) == ("https", "http"):
-            raise SourceUnavailable(self._source, f"{shown(here)} redirects to {shown(there)}, expected https")
-        if there.host != first.host and await _all_public(first) and not await _all_public(there):
-            raise SourceUnavailable(self._source, f"{shown(here)} redirects to {shown(there)}, which is not public")
-        return there
 
     def refused(self, answer: Answer, what: str) -> SourceUnavailable:
         """The error for an answer that is not the expected one."""
@@ -157,6 +146,19 @@ def within(timeout_s: float, source: str, asking: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(run())
     except TimeoutError as error:
         raise SourceUnavailable(source, f"not done within {timeout_s:g} s") from error
+
+
+async def redirected(source: str, first: httpx.URL, here: httpx.URL, location: str) -> httpx.URL:
+    """Where `here` sends us, having been asked because of `first`. Raises SourceUnavailable where nobody should go."""
+    try:
+        there = here.join(location)
+    except httpx.InvalidURL as error:
+        raise SourceUnavailable(source, f"{shown(here)} redirects to nowhere") from error
+    if not location or there.scheme not in ("https", "http") or (here.scheme, there.scheme) == ("https", "http"):
+        raise SourceUnavailable(source, f"{shown(here)} redirects to {shown(there)}, expected https")
+    if there.host != first.host and await _all_public(first) and not await _all_public(there):
+        raise SourceUnavailable(source, f"{shown(here)} redirects to {shown(there)}, which is not public")
+    return there
 
 
 def shown(url: httpx.URL) -> str:

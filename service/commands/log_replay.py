@@ -36,6 +36,7 @@ from service.replay import KEY_COLUMNS, Replay, Replayed
 from service.replay_plan import ABOUT, Reason, Refused, plan
 from service.served import ServedVersion
 from service.sources import registry_of
+from service.trying import trials_of
 
 NO_KEY = b"no record is written here"  # a version that hashes features asks for a key; replay writes nothing
 
@@ -95,7 +96,7 @@ def replay(
     if pin is None:
         raise ArtifactMissing(f"{model}:{version}", str(settings.lock_path))
     registry = registry_of(settings)
-    served = ServedVersion(Pool(registry, threads=settings.model_threads).load(pin), NO_KEY)
+    served = ServedVersion(Pool(registry, threads=settings.model_threads, trials=trials_of(settings)).load(pin), NO_KEY)
     conditions, given = conditions_of(REQUESTS, from_us=from_us, to_us=to_us, where=where)
     with asked_plainly(), database(settings.home, model=model) as (connection, found):
         tell_gaps(found, model)

@@ -27,6 +27,7 @@ from service.commands.output import (
 from service.routes_file import RoutesFile
 from service.seeding import route_first
 from service.sources import fetcher_of, registry_of
+from service.trying import trials_of
 
 ANY_DIGEST = f"sha256:{'0' * 64}"
 MEMBERS = {
@@ -102,7 +103,8 @@ def add(
         if not NAME.fullmatch(value):
             raise LockInvalid(what, repr(value), f"lower-case letters, digits, - _ . ({NAME.pattern})")
     registry = Registry(settings.registry_root)
-    added = add_version(registry, model, f"{name}:{version}", data=data, label=label, time=time, privacy=private)
+    ref, trials = f"{name}:{version}", trials_of(settings)
+    added = add_version(registry, model, ref, trials=trials, data=data, label=label, time=time, privacy=private)
     pin = Pin(name=name, version=version, digest=added.digest, source=f"file:{registry.place(added.digest).absolute()}")
     routed, unsigned = False, not registry_of(settings).intact(added.digest)
     if not (no_pin := no_pin or unsigned):
@@ -154,8 +156,8 @@ def pin(name: str, version: str, source: str, home: Path | None, as_json: bool) 
     # what is no name, version or digest is said before anything is fetched
     Pin(name=name, version=version, digest=source if registered else ANY_DIGEST, source=source)
     if registered:
-        registry = registry_of(settings)
-        registry.read_files(source, f"{name}:{version}")
+        registry, ref = registry_of(settings), f"{name}:{version}"
+        trials_of(settings).admit(source, ref, registry.read_files(source, ref))
         taken = Taken(source, f"file:{registry.place(source).absolute()}")
     else:
         taken = fetcher_of(settings).take(source, ref=f"{name}:{version}")
@@ -226,7 +228,7 @@ def show(name: str, version: str | None, home: Path | None, as_json: bool) -> No
     if as_json:
         click.echo(msgspec.json.encode({"pin": chosen, "contract": contract, "card": card}).decode())
         return
-    click.echo(f"{chosen.ref}  {chosen.digest}\n")
+    click.echo(f"{chosen.ref}  {chosen.digest}\nfrom {chosen.source}\n")
     say_rows(
         [
             {
@@ -278,17 +280,19 @@ def verify(home: Path | None, as_json: bool) -> None:
 @json_option
 @speaks_plainly
 def sync(home: Path | None, as_json: bool) -> None:
-    """Fetch what is pinned and not here yet; verify what is.
+    """Fetch what is pinned and not here yet; verify what is; try what was not tried on this machine.
 
     \b
     plumbline models sync
     """
     settings = settings_of(home)
-    fetcher = fetcher_of(settings)
+    fetcher, registry, trials = fetcher_of(settings), registry_of(settings), trials_of(settings)
     rows, failed = [], []
     for pin in LockFile(settings.lock_path).read().pins:
         try:
-            rows.append({"version": pin.ref, "fetched": fetcher.sync(pin)})
+            fetched = fetcher.sync(pin)
+            trials.admit(pin.digest, pin.ref, registry.read_files(pin.digest, pin.ref))
+            rows.append({"version": pin.ref, "fetched": fetched})
         except (ModelError, OSError) as error:  # the others are fetched all the same
             failed.append(str(error))
     say_rows(rows, as_json=as_json)

@@ -1,7 +1,6 @@
 """`plumbline models push|sign`: a version goes to a registry, and gets a signature."""
 
 import os
-from importlib import import_module
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ from models.sources.modelpack import pack
 from models.sources.oci import OciSource
 from service.commands.output import home_option, json_option, say, settings_of, speaks_plainly
 from service.settings import Settings
-from service.sources import SIGNING, access_of, require_signing
+from service.sources import access_of, signing
 
 PASSWORD_VARIABLE = "PLUMBLINE_SIGNING_PASSWORD"
 
@@ -72,11 +71,10 @@ def sign(what: str, key: Path, home: Path | None, as_json: bool) -> None:
     """
     settings = settings_of(home)
     name, _, digest = _found(settings, what)
-    require_signing("models sign")
     registry = Registry(settings.registry_root)
     files = registry.read_files(digest, what)
     password = os.environ.get(PASSWORD_VARIABLE)
-    signature = import_module(SIGNING).sign(files, key, name=name, password=password.encode() if password else None)
+    signature = signing("models sign").sign(files, key, name=name, password=password.encode() if password else None)
     registry.put_signature(digest, signature)
     place = registry.place(digest) / SIGNATURE
     say({"digest": digest, "signature": str(place)}, as_json=as_json, text=f"{what} {digest} signed: {place}")

@@ -26,7 +26,8 @@ from service.routes_errors import (
     RoutesConflict,
     RoutesOutdated,
     RoutesRefused,
-    RoutesUnwritable,
+    RoutesUnavailable,
+    RoutesUnreadable,
     VersionsNotLoaded,
 )
 from service.routes_file import RoutesFile
@@ -61,7 +62,10 @@ class Admin:
     async def routes(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
         """The routes document as it stands on disk, and the generation that this worker uses."""
         self._authorise(headers)
-        document = self._routes.read()
+        try:
+            document = self._routes.read()
+        except (RoutesUnreadable, OSError) as error:
+            raise RoutesUnavailable(str(error)) from error
         told = {**msgspec.to_builtins(document), "applied_generation": self._catalogue.current.generation}
         return Answer(200, msgspec.json.encode(told), [_etag(document.generation)])
 
@@ -125,9 +129,11 @@ class Admin:
         except RoutesOutdated as error:
             raise RoutesConflict(error.present, error.from_generation) from error
         except RoutesInvalid as error:
+            if isinstance(error, RoutesUnreadable):
+                raise RoutesUnavailable(str(error)) from error
             raise RoutesRefused(str(error)) from error
         except (LockInvalid, OSError) as error:
-            raise RoutesUnwritable(str(error)) from error
+            raise RoutesUnavailable(str(error)) from error
 
     def _authorise(self, headers: Headers) -> None:
         if self._token is None:

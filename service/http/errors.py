@@ -39,7 +39,7 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     errors.ModelNotReady: 503,
     errors.LogUnavailable: 503,
     routes_errors.VersionsNotLoaded: 503,
-    routes_errors.RoutesUnwritable: 503,
+    routes_errors.RoutesUnavailable: 503,
     errors.DeadlineExceeded: 504,
 }
 

@@ -42,7 +42,7 @@ _CHANGE: Errors = (
     routes_errors.RoutesRefused,
     routes_errors.RoutesConflict,
     routes_errors.VersionsNotLoaded,
-    routes_errors.RoutesUnwritable,
+    routes_errors.RoutesUnavailable,
 )
 _CHANGED = (
     "`dry_run` only says what would change: shares, and the keys that move, in per cent. A share rises when all workers have "
@@ -174,7 +174,12 @@ OPERATIONS: Mapping[Verb, Operation] = {
     ),
     Verb.NATIVE_SCHEMA: Operation("operation", "The API in BentoML's words, for its own client", ours=False),
     Verb.ADMIN_ROUTES: Operation(
-        "admin", "The routes document", ("AdminRoutes",), errors=_ADMIN, secured=True, generation=True
+        "admin",
+        "The routes document",
+        ("AdminRoutes",),
+        errors=(*_ADMIN, routes_errors.RoutesUnavailable),
+        secured=True,
+        generation=True,
     ),
     Verb.ADMIN_ROUTES_REPLACE: Operation(
         "admin",

@@ -6,6 +6,7 @@ sentence, details. A row with status 200 is there because one might think otherw
 
 from collections.abc import Mapping, Sequence
 
+from tests.bad_inputs.admin import CHANGES
 from tests.bad_inputs.edge import HEADERS, OTHERS, ROUTES
 from tests.bad_inputs.row import Bad
 from tests.bad_inputs.v1 import ROWS, UNREADABLE
@@ -17,5 +18,6 @@ TABLES: Mapping[str, Sequence[Bad]] = {
     "Tensors, by V2": TENSORS,
     "Headers, codings, sizes": HEADERS,
     "Routes": ROUTES,
+    "Changes of the routes": CHANGES,
     "BentoML's route, feedback": OTHERS,
 }

@@ -22,6 +22,7 @@ from models.sources.web import Access
 from tests.oci_registry import COMMAND, OciRegistry, auth_json, missing, oci_registry, with_passwords
 from tests.onnx_models import mixed, mixed_contract
 from tests.processes import environment, home, plumbline, served
+from tests.token_server import BASIC, token_server
 from tests.unit.service.serving import ROW
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(missing(), reason=f"{COMMAND} is not installed")]
@@ -119,6 +120,20 @@ def test_only_who_may_read_reads_and_the_password_is_told_to_nobody(tmp_path: Pa
         pin = say(place, "models", "pin", "mixed", "1", source, PLUMBLINE_SOURCES_AUTH=auth_json(closed.host))
         assert pin["source"] == source
         assert "sesame" not in "".join(path.read_text("latin-1") for path in place.rglob("*") if path.is_file())
+
+
+def test_a_token_is_fetched_where_the_registry_sends_us(tmp_path: Path) -> None:
+    with (
+        token_server(tmp_path / "tokens") as (tokens, auth),
+        oci_registry(tmp_path / "guarded", auth=auth) as guarded,
+    ):
+        known = Access(credentials=Credentials.decode(auth_json(guarded.host), "auth.json"))
+        packed = pack(FIRST, name="mixed", version="1")
+        with pytest.raises(SourceUnavailable, match="answered 401"):
+            OciSource(Access()).push(guarded.source(REPOSITORY, "1"), packed)
+        source = OciSource(known).push(guarded.source(REPOSITORY, "1"), packed)
+        assert OciSource(Access()).fetch(source, ref="m:1").files == FIRST
+        assert [authorization for _, authorization in tokens.asked] == [None, BASIC, None]
 
 
 def test_a_registry_that_is_down_at_the_start_stops_nobody_who_has_the_version(tmp_path: Path) -> None:

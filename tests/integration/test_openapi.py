@@ -40,7 +40,7 @@ versions = { values = ["1", "2"] }
 
 [checks]
 not_a_server_error.expected-statuses = ["2xx", "4xx", "504"]
-negative_data_rejection.expected-statuses = ["400", "404", "409", "413", "415", "504"]
+negative_data_rejection.expected-statuses = ["400", "401", "404", "409", "413", "415", "504"]
 positive_data_acceptance.expected-statuses = ["2xx", "400", "404", "409", "413", "415", "504"]
 """
 

@@ -13,6 +13,7 @@ from models.registry import Registry
 from service.http.v1 import V1
 from service.rows import Table
 from tests.onnx_models import echo, image, image_contract, install, mixed, mixed_contract
+from tests.trying import trials
 from tests.unit.service.serving import served
 
 
@@ -54,7 +55,9 @@ def test_a_column_whose_name_holds_a_quote_is_named_whole(tmp_path: Path) -> Non
 def test_with_a_baseline_the_example_is_what_is_usual(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(echo({"age": ("FP32", ["N", 1]), "city": ("BYTES", ["N", 1])}))
     (tmp_path / "train.csv").write_text("age,city\n10,oslo\n20,rome\n30,rome\n")
-    added = add(Registry(tmp_path / "registry"), tmp_path / "model.onnx", "m:1", data=tmp_path / "train.csv")
+    added = add(
+        Registry(tmp_path / "registry"), tmp_path / "model.onnx", "m:1", trials=trials(), data=tmp_path / "train.csv"
+    )
     LockFile(tmp_path / "models.lock.toml").pin(Pin(name="m", version="1", digest=added.digest, source="file:x"))
     found = example_body(tmp_path)
     assert found is not None

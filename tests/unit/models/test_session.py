@@ -3,10 +3,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
 from models.errors import ArtifactRefused, RunFailed
+from models.inspect import IR_MAX, OPSET_MAX
 from models.session import GraphTensor, Session
 from models.tensors import DTYPES
 from tests.onnx_models import TYPES, Tensors, echo, image, mixed, proto
@@ -80,8 +82,10 @@ def test_metadata_of_the_graph_is_told() -> None:
     assert Session(model.SerializeToString(), ref="m:1").metadata == {"plumbline.columns": "{}"}
 
 
-def test_external_data_is_read_by_the_runtime_from_the_working_directory_hence_the_inspection(tmp_path: Path) -> None:
-    """The reason for `models/inspect.py`. When this fails, the runtime has mended it."""
+@pytest.mark.parametrize("by", ["the runtime", "us"])
+def test_external_data_is_read_by_the_runtime_from_the_working_directory_but_not_by_us(tmp_path: Path, by: str) -> None:
+    """The reason for `models/inspect.py`, and what holds where it would overlook one. When the first fails, the runtime has
+    mended it."""
     tensor = helper.make_tensor("w", TensorProto.FLOAT, [1024], [0.0] * 1024)
     tensor.ClearField("float_data")
     tensor.data_location = TensorProto.EXTERNAL
@@ -91,8 +95,10 @@ def test_external_data_is_read_by_the_runtime_from_the_working_directory_hence_t
     (tmp_path / "weights.bin").write_bytes(np.full(1024, 42, np.float32).tobytes())
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     ask = (
-        "import pathlib, numpy as np; from models.session import Session;"
-        "print(Session(pathlib.Path('model.onnx').read_bytes(), ref='m').run({'x': np.zeros(1024, np.float32)})[0][0])"
+        "import pathlib, numpy as np, models.session;"
+        f"models.session.CONFIG = {{}} if {by == 'the runtime'} else models.session.CONFIG;"
+        "session = models.session.Session(pathlib.Path('model.onnx').read_bytes(), ref='m');"
+        "print(session.run({'x': np.zeros(1024, np.float32)})[0][0])"
     )
     ran = subprocess.run(
         [sys.executable, "-c", ask],
@@ -102,4 +108,31 @@ def test_external_data_is_read_by_the_runtime_from_the_working_directory_hence_t
         text=True,
         check=False,
     )
-    assert ran.stdout == "42.0\n", ran.stderr[-500:]
+    if by == "the runtime":
+        assert ran.stdout == "42.0\n", ran.stderr[-500:]
+    else:
+        assert (ran.stdout, "not loading it" in ran.stderr) == ("", True), ran.stderr[-500:]
+
+
+def test_the_runtimes_own_format_is_not_loaded_though_the_runtime_would(tmp_path: Path) -> None:
+    """Its mark may stand in a protobuf too: what was inspected would then not be what is loaded."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(image(), options, providers=["CPUExecutionProvider"])
+    own = (tmp_path / "model.ort").read_bytes()
+    onnxruntime.InferenceSession(own, providers=["CPUExecutionProvider"])
+    with pytest.raises(ArtifactRefused, match="protobuf parsing failed"):
+        Session(own, ref="m:1")
+
+
+def test_the_newest_opset_and_format_that_inspection_lets_pass_are_the_newest_that_the_runtime_takes() -> None:
+    one: Tensors = {"x": ("FP32", ["N", 1])}
+    for opset, ir, taken in ((OPSET_MAX, IR_MAX, True), (OPSET_MAX + 1, IR_MAX, False), (OPSET_MAX, IR_MAX + 1, False)):
+        model = proto([helper.make_node("Identity", ["x"], ["y"])], one, {"y": ("FP32", ["N", 1])})
+        model.opset_import[0].version, model.ir_version = opset, ir
+        if taken:
+            Session(model.SerializeToString(), ref="m:1")
+        else:
+            with pytest.raises(ArtifactRefused):
+                Session(model.SerializeToString(), ref="m:1")

@@ -1,5 +1,6 @@
 """Signatures by the real package, with keys that openssl made, where no network is."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,17 @@ def test_what_is_no_signature_is_refused_and_says_nothing_else(
     for signature in (None, junk):
         with pytest.raises(SignatureRefused, match="models sign"):
             Signatures([public]).check(FILES, signature, "m:1")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_signature_that_names_no_key_is_refused_without_the_package_s_own_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    private, public = key_pair(tmp_path, "ours")
+    bundle = json.loads(sign(FILES, private, name="m"))
+    del bundle["verificationMaterial"]["publicKey"]["hint"]  # as the package's first versions wrote it
+    with pytest.raises(SignatureRefused, match="no bundle of a key's signature"):
+        Signatures([public]).check(FILES, json.dumps(bundle).encode(), "m:1")
     assert capsys.readouterr().out == ""
 
 

@@ -1,4 +1,5 @@
 import os
+import random
 import subprocess
 import sys
 import time
@@ -10,9 +11,9 @@ from models.durable import exclusively
 from service.errors import RoutesInvalid
 from service.routes_audit import Author, Via, breaks
 from service.routes_document import ModelRoutes, Routes
-from service.routes_errors import RoutesOutdated
+from service.routes_errors import RoutesOutdated, RoutesUnreadable
 from service.routes_file import Followed, RoutesFile
-from tests.processes import ROOT
+from tests.processes import ROOT, wait_until
 
 RACERS, WINS = 4, 15
 RACER = """
@@ -253,3 +254,63 @@ def test_a_lock_that_is_held_makes_who_follows_look_again(tmp_path: Path) -> Non
         document = file.follow(patient=False).document
         assert document is not None and document.models == {"m": NINE}
     assert len(file.entries()) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["generation = ", "[models.m]\nstable = 5", '[models.m]\nstable = "1"\nkey = "cookie:a"']
+)
+def test_a_document_that_cannot_be_read_stands_in_the_way_of_no_change_and_is_kept(tmp_path: Path, text: str) -> None:
+    file = written(tmp_path)
+    edit(file, text)
+    with pytest.raises(RoutesUnreadable):
+        file.follow(patient=True)
+    present = file.in_use()
+    assert (present.generation, present.models) == (2, {"m": TWO})
+    begun, problem = file.follow(patient=False)
+    assert begun == present and "routes, " in problem
+    file.swap(2, present.with_model("m", ONE), ADA)
+    assert file.read().models == {"m": ONE}
+    assert (tmp_path / "routes.toml.unreadable").read_text() == text
+    assert vias(file) == [Via.COMMAND] * 3
+    assert list(breaks(file.audit.lines(), file.read())) == []
+
+
+def test_a_document_that_cannot_be_read_and_has_no_log_is_refused(tmp_path: Path) -> None:
+    file = RoutesFile(tmp_path / "routes.toml")
+    edit(file, "generation = ")
+    with pytest.raises(RoutesUnreadable):
+        file.swap(0, Routes(1, {"m": ONE}))
+    assert file.path.read_text() == "generation = "
+
+
+WRITER = """
+import pathlib, sys
+from service.routes_document import ModelRoutes
+from service.routes_file import RoutesFile
+file = RoutesFile(pathlib.Path(sys.argv[1]))
+print("begun", flush=True)
+while True:
+    present = file.in_use()
+    file.swap(present.generation, present.with_model("m", ModelRoutes(stable=str(present.generation))))
+"""
+KILLS = 8
+
+
+def test_a_writer_that_is_killed_leaves_a_whole_log_and_a_document_that_an_entry_made(tmp_path: Path) -> None:
+    file, dice = RoutesFile(tmp_path / "routes.toml"), random.Random(7)
+    for kill in range(KILLS):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, file.path], cwd=ROOT, stdout=subprocess.PIPE)
+        assert writer.stdout is not None and writer.stdout.readline() == b"begun\n"
+        grown = file.read().generation
+        wait_until(lambda g=grown: file.read().generation > g, 20, "a change")
+        end_s = time.monotonic() + dice.random() / 20
+        while time.monotonic() < end_s:
+            file.read()
+        writer.kill()
+        writer.wait()
+        writer.stdout.close()
+        document = file.follow(patient=False).document
+        assert document is not None, f"seed 7, kill {kill}"
+        assert list(breaks(file.audit.lines(), document)) == [], f"seed 7, kill {kill}"
+        assert file.entries()[-1].entry.document == document.digest
+    assert set(vias(file)) <= {Via.START, Via.GIVEN_UP}

@@ -1,6 +1,9 @@
 """A source's server may say anything: what is read, followed and told stays bounded."""
 
+import ssl
+import subprocess
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from models.errors import SourceInvalid, SourceUnavailable
 from models.sources.credentials import Basic, Credentials
 from models.sources.oci import OciSource
-from models.sources.web import Access, Answer, Web, shown, within
+from models.sources.web import Access, Answer, Web, redirected, shown, within
 from tests.scripted import Asked, scripted
 
 DIGEST = "sha256:" + "0" * 64
@@ -94,6 +97,25 @@ def test_a_redirect_to_no_http_is_not_followed(location: str) -> None:
         asked(f"http://{server.host}/")
 
 
+PUBLIC, PRIVATE = (
+    "https://9.9.9.9/blob",
+    ("https://127.0.0.1/", "https://10.1.2.3/", "https://[fe80::1]/", "https://0.0.0.0/"),
+)
+
+
+@pytest.mark.parametrize("location", [*PRIVATE, "http://8.8.8.8/", "https://[::ffff:127.0.0.1]/"])
+def test_a_public_host_cannot_send_us_to_a_private_one_nor_out_of_tls(location: str) -> None:
+    first = httpx.URL(PUBLIC)
+    with pytest.raises(SourceUnavailable, match=r"which is not public|expected https"):
+        within(5, "oci:x", redirected("oci:x", first, first, location))
+
+
+def test_storage_on_another_public_host_and_inside_a_private_network_is_gone_to() -> None:
+    private = httpx.URL(PRIVATE[1])
+    for first, location in ((httpx.URL(PUBLIC), "https://8.8.8.8/?x"), (private, PRIVATE[0]), (private, "/there")):
+        assert str(within(5, "oci:x", redirected("oci:x", first, first, location))).startswith("https://")
+
+
 def test_without_tls_only_this_machine_is_asked_or_who_is_named() -> None:
     with pytest.raises(SourceInvalid, match="sources_plain_http"):
         asked("http://registry.example/")
@@ -101,6 +123,30 @@ def test_without_tls_only_this_machine_is_asked_or_who_is_named() -> None:
     assert access.trusts_plain("registry.example:5000") and not access.trusts_plain("registry.example")
     assert all(Access().trusts_plain(host) for host in ("localhost:5000", "127.0.0.1", "[::1]:5000"))
     assert not any(Access().trusts_plain(host) for host in ("127.0.0.1.example", "localhost.example", "10.0.0.1"))
+
+
+def test_a_server_is_believed_by_the_authorities_of_the_settings_alone(tmp_path: Path) -> None:
+    ours, other = (certificate(tmp_path / name) for name in ("ours", "other"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(ours)
+    with scripted(lambda one: one.reply(200, b"x"), tls) as server:
+        assert asked(f"https://{server.host}/", Access(ca_file=ours)).body == b"x"
+        for access in (OPEN, Access(ca_file=other)):
+            with pytest.raises(SourceUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+                asked(f"https://{server.host}/", access)
+        assert len(server.asked) == 1
+    with pytest.raises(SourceUnavailable, match="sources_ca_file"):
+        asked("https://127.0.0.1:9/", Access(ca_file=tmp_path / "nothing"))
+
+
+def certificate(place: Path) -> Path:
+    """Key and certificate of 127.0.0.1, signed by itself, in one file."""
+    key, cert = place.with_suffix(".key"), place.with_suffix(".crt")
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "1"]
+    named = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*made, *named], check=True, capture_output=True, timeout=60)
+    place.write_bytes(key.read_bytes() + cert.read_bytes())
+    return place
 
 
 def test_what_is_shown_of_an_address_is_no_secret() -> None:

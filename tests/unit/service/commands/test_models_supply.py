@@ -1,6 +1,8 @@
 """`plumbline models sign|push|pin` with signatures asked for, as a person does it."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from service.commands.models import models
 from service.settings import Settings
 from service.wiring import start_worker
 from tests.onnx_models import echo, install, mixed, mixed_contract
+from tests.processes import environment
 from tests.unit.models.test_signing import key_pair
 from tests.unit.service.serving import Service, route, run, until
 
@@ -127,3 +130,16 @@ def test_credentials_that_are_none_are_said_without_them_and_stop_no_server(tmp_
     missing = say(tmp_path, models, "sync", code=CANNOT, PLUMBLINE_SOURCES_AUTH_FILE=str(tmp_path / "nothing"))
     assert "nothing" in missing.stderr
     assert Registry(tmp_path / "registry").root.exists()
+
+
+def test_without_the_extra_signatures_are_refused_with_what_to_install(tmp_path: Path) -> None:
+    _, public = key_pair(tmp_path, "ours")
+    install(tmp_path, "mixed", "1", mixed(), mixed_contract())
+    script = tmp_path / "without.py"
+    script.write_text("import sys; sys.modules['model_signing'] = None; from plumbline import main; main()")
+    for words in (["models", "sign", "mixed:1", "--key", "x.pem"], ["models", "sync"]):
+        command = [sys.executable, str(script), *words, "--home", str(tmp_path)]
+        env = environment(**(signed_only(public) if words[1] == "sync" else {}))
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+        assert (ran.returncode, ran.stdout) == (CANNOT, ""), ran.stderr
+        assert "pip install 'plumbline[signing]'" in ran.stderr and "Traceback" not in ran.stderr

@@ -206,9 +206,25 @@ def test_routes_that_cannot_be_written_are_told_so_and_answers_go_on(tmp_path: P
         aside = tmp_path / f"routes.toml.{os.getpid()}.new"
         aside.mkdir()
         reply = await change(service, do="set", stable="2", wait_s=0)
-        assert (reply.status, reply.json["code"]) == (503, "routes_unwritable")
+        assert (reply.status, reply.json["code"]) == (503, "routes_unavailable")
         assert (await service.predict(ROW)).headers["x-model-version"] == "1"
         aside.rmdir()
         assert (await change(service, do="set", stable="2")).status == 200
+
+    run(tmp_path, test, admin_token=TOKEN, routes_poll_s=0.01)
+
+
+def test_a_document_that_somebody_broke_is_told_and_stands_in_the_way_of_no_rollback(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    route(tmp_path, "mixed", stable="1", canary={"version": "2", "percent": 100.0})
+
+    async def test(service: Service) -> None:
+        (tmp_path / "routes.toml").write_text("generation = ")
+        reply = await service.ask("GET", "/admin/routes", headers=BEARER)
+        assert (reply.status, reply.json["code"]) == (503, "routes_unavailable")
+        assert "routes.toml" in reply.json["error"]
+        assert (await change(service, do="rollback")).json["generation"] == 4
+        await until(lambda: service.worker.predictor._catalogue.current.generation == 4, "the rollback")
+        assert (await service.predict(ROW)).headers["x-model-version"] == "1"
 
     run(tmp_path, test, admin_token=TOKEN, routes_poll_s=0.01)

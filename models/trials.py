@@ -1,0 +1,183 @@
+"""Which versions were tried on this machine, and what did the trial say? Tries what was not, in a process of its own.
+
+Laws
+- Nothing of a version that was not tried, or was refused, is parsed, loaded or run in this process; its bytes are only hashed
+  and handed over.
+- Verdicts are kept by digest below `root`: the next start asks nobody. Who can write there can vouch for a version.
+- One trial at a time for all who share `root`: several workers wait for one verdict, and never use the memory of two.
+- However a trial ends (crash, limits, silence), it has a verdict within `wall_s` and what a process takes to end.
+"""
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from threading import Timer
+from typing import IO
+
+import msgspec
+
+import models
+from models.durable import Stamp, exclusively, replace_durably, stamp
+from models.errors import Reason
+from models.inspect import RULES
+from models.trying import ANSWER_BYTES_MAX, Order
+from models.verdict import Limits, Refusal, Verdict
+
+_ROOT = Path(models.__file__).parent.parent
+_LATE_S = 5.0  # after its own alarm; where the process could not set it, or was stopped
+_LAST_WORDS_CHARS = 300
+_SIGNALS_OF_TIME = {signal.SIGXCPU: "more than {cpu_s} s of CPU time", signal.SIGALRM: "no answer within {wall_s:g} s"}
+
+
+class Trials:
+    """The verdicts in a directory, made where they are missing."""
+
+    def __init__(self, root: Path, limits: Limits) -> None:
+        self.root, self._limits = root, limits
+        self._surroundings = surroundings()
+
+    def admit(self, digest: str, ref: str, files: Mapping[str, bytes]) -> None:
+        """Returns when the version may be loaded; blocks for a trial where there is no verdict. Raises ArtifactRefused."""
+        verdict = self.known(digest)
+        if verdict is None:
+            with exclusively(self.root / "trial"):
+                verdict = self.known(digest) or self._hold(digest, ref, files)
+        if verdict.refusal is not None:
+            raise verdict.refusal.error(ref)
+
+    def refuse_known(self, digest: str, ref: str) -> None:
+        """Raises ArtifactRefused where it was tried and refused: its bytes need not even be read."""
+        verdict = self.known(digest)
+        if verdict is not None and verdict.refusal is not None:
+            raise verdict.refusal.error(ref)
+
+    def known(self, digest: str) -> Verdict | None:
+        """The verdict that still holds."""
+        try:
+            verdict = msgspec.json.decode(self._place(digest).read_bytes(), type=Verdict)
+        except (OSError, msgspec.MsgspecError):
+            return None  # not there, or half of a file of another make: tried again
+        return verdict if verdict.holds(digest, self._surroundings, self._limits, time.time()) else None
+
+    def stamp(self) -> Stamp:
+        """Changes when a verdict is new."""
+        return stamp(self.root)
+
+    def attempt(self, ref: str, files: Mapping[str, bytes]) -> None:
+        """A trial whose verdict is not kept: of what has no digest yet. Raises ArtifactRefused."""
+        if (refusal := run(ref, files, self._limits)) is not None:
+            raise refusal.error(ref)
+
+    def _hold(self, digest: str, ref: str, files: Mapping[str, bytes]) -> Verdict:
+        begun_s = time.monotonic()
+        refusal = run(ref, files, self._limits)
+        verdict = Verdict(
+            digest=digest,
+            surroundings=self._surroundings,
+            limits=self._limits,
+            at_s=round(time.time(), 3),
+            took_s=round(time.monotonic() - begun_s, 3),
+            refusal=refusal,
+        )
+        replace_durably(self._place(digest), msgspec.json.encode(verdict) + b"\n")
+        return verdict
+
+    def _place(self, digest: str) -> Path:
+        return self.root / f"{digest.replace(':', '-')}.json"
+
+
+def run(ref: str, files: Mapping[str, bytes], limits: Limits) -> Refusal | None:
+    """One trial in a process of its own; None when the version passed."""
+    order = Order(ref=ref, limits=limits, files={name: len(data) for name, data in files.items()})
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as noise:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "models.trying"],
+            stdin=subprocess.PIPE,
+            stdout=answer,
+            stderr=noise,
+            cwd="/",
+            env=_environment(),
+        )
+        watch = Timer(limits.wall_s + _LATE_S, child.kill)
+        watch.daemon = True
+        watch.start()
+        try:
+            _hand_over(child, order, files)
+            code = child.wait()
+        finally:
+            watch.cancel()
+            child.kill()
+            child.wait()
+        return _verdict(code, _read(answer), _read(noise).decode(errors="replace"), limits)
+
+
+def _hand_over(child: "subprocess.Popen[bytes]", order: Order, files: Mapping[str, bytes]) -> None:
+    """One that ended before it read all has a reason, which its exit tells."""
+    assert child.stdin is not None
+    with suppress(BrokenPipeError), child.stdin as pipe:
+        pipe.write(msgspec.json.encode(order) + b"\n")
+        for data in files.values():
+            pipe.write(data)
+
+
+def _read(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read(ANSWER_BYTES_MAX)
+
+
+def _verdict(code: int, answer: bytes, noise: str, limits: Limits) -> Refusal | None:
+    words = noise.strip().splitlines()
+    last = words[-1][:_LAST_WORDS_CHARS] if words else "without a word"
+    if code == 0:
+        try:
+            return msgspec.json.decode(answer, type=Refusal | None)
+        except msgspec.MsgspecError:
+            return Refusal.of(Reason.CRASH, ", trial", f"an answer that is none, {last}", "a verdict")
+    if code < 0:
+        return _ended_by(signal.Signals(-code), last, limits)
+    if "MemoryError" in last or "bad_alloc" in last:
+        return Refusal.of(Reason.MEMORY, ", trial", last, "no more than trial_memory_bytes_max")
+    return Refusal.of(Reason.CRASH, ", trial", f"exit code {code}, {last}", "a verdict")
+
+
+def _ended_by(number: signal.Signals, last: str, limits: Limits) -> Refusal:
+    told = msgspec.structs.asdict(limits)
+    if (text := _SIGNALS_OF_TIME.get(number)) is not None:
+        return Refusal.of(Reason.TIME, ", trial", text.format(**told), "answers within trial_cpu_s_max and trial_s_max")
+    if "bad_alloc" in last:
+        return Refusal.of(Reason.MEMORY, ", trial", last, "no more than trial_memory_bytes_max")
+    if number == signal.SIGKILL:
+        found = "SIGKILL: the machine had no memory left, or someone ended it"
+        return Refusal.of(Reason.MEMORY, ", trial", found, "no more than trial_memory_bytes_max")
+    return Refusal.of(Reason.CRASH, ", trial", f"{number.name} in the runtime, {last}", "answers")
+
+
+def _environment() -> dict[str, str]:
+    """None of this process's secrets; one thread and one heap, whose address space is what RLIMIT_AS counts."""
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+    return {**kept, **threads, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8"}
+
+
+def surroundings() -> str:
+    """What a verdict depends on beside the bytes and the limits."""
+    runtime = f"onnxruntime {version('onnxruntime')}, onnx {version('onnx')}"
+    return f"rules {RULES}; {runtime}; {platform.machine()} {_processor()}"
+
+
+def _processor() -> str:
+    """A crash may be one of this processor's instructions alone."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

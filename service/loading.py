@@ -1,0 +1,106 @@
+"""What is pinned and not loaded yet? Loads it beside the requests, so that a rollback never waits for a trial.
+
+Laws
+- One version is loaded at a time, in the order of the lock; while it is, `of` gives None and what serves goes on.
+- What was refused is tried again only when the files changed since; `turns` rises whenever something may be built anew.
+"""
+
+import asyncio
+from collections.abc import Hashable, Sequence
+
+import structlog
+
+from models.errors import (
+    ArtifactMismatch,
+    ArtifactMissing,
+    ArtifactRefused,
+    ContractInvalid,
+    ModelError,
+    Reason,
+    RunFailed,
+    SignatureRefused,
+)
+from models.lock import Pin
+from models.pool import LoadedVersion, Pool
+from service.telemetry import Telemetry
+
+_log = structlog.get_logger()
+
+
+class Loading:
+    """The pinned versions of one worker: loaded, refused, or on their way."""
+
+    def __init__(self, pool: Pool, telemetry: Telemetry) -> None:
+        self._pool, self._telemetry = pool, telemetry
+        self._refused: dict[Pin, tuple[Hashable, ModelError | OSError]] = {}
+        self._wanted: dict[Pin, Hashable] = {}
+        self._task: asyncio.Task[None] | None = None
+        self.turns = 0
+
+    def of(self, pin: Pin) -> LoadedVersion | None:
+        """None while it is not loaded. Raises the ModelError or OSError that forbids it."""
+        if self._pool.holds(pin.digest):
+            return self._pool.load(pin)
+        if (refused := self._refused.get(pin)) is not None:
+            raise refused[1]
+        return None
+
+    def ask(self, pins: Sequence[Pin], files: Hashable) -> None:
+        """Begins to load what is missing; `files`: changes when the files do. Raises what ended the loading before."""
+        self._refused = {pin: known for pin, known in self._refused.items() if pin in pins}
+        self._wanted = {pin: files for pin in pins if self._is_missing(pin, files)}
+        if self._task is not None and self._task.done():
+            self._task.result()
+            self._task = None
+        if self._wanted and self._task is None:
+            self._task = asyncio.create_task(self._load_all(), name="loading")
+
+    async def settle(self) -> None:
+        """Returns when nothing is on its way."""
+        if self._task is not None:
+            await self._task
+
+    def close(self) -> None:
+        """A load that runs in its thread ends there."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def _is_missing(self, pin: Pin, files: Hashable) -> bool:
+        refused = self._refused.get(pin)
+        return not self._pool.holds(pin.digest) and (refused is None or refused[0] != files)
+
+    async def _load_all(self) -> None:
+        while self._wanted:
+            pin = next(iter(self._wanted))
+            files = self._wanted[pin]
+            try:
+                await asyncio.to_thread(self._pool.load, pin)
+                self._refused.pop(pin, None)
+            except (ModelError, OSError) as error:
+                self._refuse(pin, files, error)
+            if self._wanted.get(pin) == files:
+                del self._wanted[pin]
+            self.turns += 1
+
+    def _refuse(self, pin: Pin, files: Hashable, error: ModelError | OSError) -> None:
+        reason = _reason(error)
+        self._refused[pin] = files, error
+        self._telemetry.version_refused(reason)
+        _log.error("version.refused", version=pin.ref, digest=pin.digest, reason=reason, error=str(error))
+
+
+def _reason(error: ModelError | OSError) -> str:
+    match error:
+        case ArtifactRefused():
+            return error.reason.value
+        case ArtifactMismatch():
+            return "mismatch"
+        case ArtifactMissing():
+            return "missing"
+        case ContractInvalid():
+            return Reason.INSPECTION.value
+        case SignatureRefused():
+            return "signature"
+        case RunFailed():
+            return Reason.RUN.value
+    return "unreadable"

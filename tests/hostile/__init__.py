@@ -1,0 +1,1 @@
+"""Versions that must never be served."""

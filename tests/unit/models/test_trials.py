@@ -1,0 +1,151 @@
+"""However a trial ends, it has a verdict; the verdict is kept for exactly as long as it says something."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from models.errors import ArtifactRefused, Reason
+from models.manifest import CONTRACT, MODEL, Manifest
+from models.trials import run
+from models.verdict import RETRY_AFTER_S, Limits, Refusal, Verdict
+from tests.hostile import graphs as g
+from tests.onnx_models import image, image_contract, mixed, mixed_contract
+from tests.processes import wait_until
+from tests.trying import LIMITS, trials
+
+HONEST = {MODEL: mixed(), CONTRACT: mixed_contract().encode()}
+NAN = {MODEL: g.not_a_number(), CONTRACT: g.column_contract()}
+ENDLESS = {MODEL: g.loop(1 << 62, ends=True)(), CONTRACT: g.plain_contract()}
+
+
+def limits(**changes: object) -> Limits:
+    return msgspec.structs.replace(LIMITS, **changes)
+
+
+def digest(files: dict[str, bytes]) -> str:
+    return Manifest.of(files).digest
+
+
+def refused(files: dict[str, bytes], within: Limits = LIMITS) -> Refusal:
+    refusal = run("m:1", files, within)
+    assert refusal is not None
+    return refusal
+
+
+@pytest.mark.parametrize("files", [HONEST, {MODEL: image(), CONTRACT: image_contract().encode()}, {MODEL: mixed()}])
+def test_an_honest_version_passes(files: dict[str, bytes]) -> None:
+    assert run("m:1", files, LIMITS) is None
+
+
+def test_a_run_without_end_is_ended_by_the_clock_too() -> None:
+    refusal = refused(ENDLESS, limits(cpu_s=60, wall_s=2.0))
+    assert (refusal.reason, refusal.found) == (Reason.TIME, "no answer within 2 s")
+
+
+def test_a_trial_that_is_killed_by_the_machine_is_a_refusal_of_the_moment() -> None:
+    def kill() -> None:
+        child = wait_until(lambda: trial_of(os.getpid()), 20, "a trial")
+        child.send_signal(signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    refusal = refused(ENDLESS)
+    killer.join()
+    assert refusal.reason is Reason.MEMORY
+    assert "SIGKILL" in refusal.found
+
+
+def test_a_trial_that_crashes_is_a_refusal_with_the_signals_name() -> None:
+    def crash() -> None:
+        child = wait_until(lambda: trial_of(os.getpid()), 20, "a trial")
+        child.send_signal(signal.SIGSEGV)
+
+    crasher = threading.Thread(target=crash)
+    crasher.start()
+    refusal = refused(ENDLESS)
+    crasher.join()
+    assert refusal.reason is Reason.CRASH
+    assert refusal.found.startswith("SIGSEGV")
+
+
+def trial_of(pid: int) -> psutil.Process | None:
+    return next((child for child in psutil.Process(pid).children() if "models.trying" in child.cmdline()), None)
+
+
+def test_a_trial_knows_nothing_of_this_processs_secrets_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLUMBLINE_ADMIN_TOKEN", "secret")
+    seen: list[bytes] = []
+
+    def look() -> None:
+        child = wait_until(lambda: trial_of(os.getpid()), 20, "a trial")
+        seen.append(Path(f"/proc/{child.pid}/environ").read_bytes())
+        wait_until(lambda: "65536" in limit(child, "Max file size"), 20, "limits")
+        seen.append(limit(child, "Max address space").encode())
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    refused(ENDLESS, limits(cpu_s=3))
+    looker.join()
+    assert b"secret" not in seen[0]
+    assert b"unlimited" not in seen[1]
+
+
+def limit(process: psutil.Process, name: str) -> str:
+    lines = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
+    return next(line for line in lines if line.startswith(name))
+
+
+def test_a_verdict_is_kept_and_asked_for_instead_of_another_trial(tmp_path: Path) -> None:
+    found = trials(tmp_path)
+    found.admit(digest(HONEST), "m:1", HONEST)
+    again = trials(tmp_path).known(digest(HONEST))
+    assert again is not None and again.refusal is None
+    found.admit(digest(HONEST), "m:1", {})  # not tried again: without files it would be refused
+    with pytest.raises(ArtifactRefused, match="NaN and nothing else"):
+        found.admit(digest(NAN), "m:2", NAN)
+    with pytest.raises(ArtifactRefused, match=r"^other:9, run of 1 row"):
+        trials(tmp_path).refuse_known(digest(NAN), "other:9")
+    found.refuse_known(digest(HONEST), "m:1")
+    found.refuse_known("sha256:" + "0" * 64, "m:1")
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"digest": 1}'])
+def test_a_verdict_that_cannot_be_read_is_none(tmp_path: Path, damage: bytes) -> None:
+    found = trials(tmp_path)
+    found.admit(digest(HONEST), "m:1", HONEST)
+    next(tmp_path.glob("*.json")).write_bytes(damage)
+    assert found.known(digest(HONEST)) is None
+
+
+def test_within_other_limits_it_is_tried_again(tmp_path: Path) -> None:
+    trials(tmp_path).admit(digest(HONEST), "m:1", HONEST)
+    assert trials(tmp_path, limits(cpu_s=9)).known(digest(HONEST)) is None
+
+
+def verdict(refusal: Refusal | None) -> Verdict:
+    return Verdict(digest="sha256:a", surroundings="here", limits=LIMITS, at_s=1_000, took_s=1, refusal=refusal)
+
+
+@pytest.mark.parametrize("reason", [None, *Reason])
+def test_only_what_may_be_the_machines_fault_is_forgotten(reason: Reason | None) -> None:
+    refusal = None if reason is None else Refusal.of(reason, "", "x", "y")
+    found, late = verdict(refusal), 1_000 + RETRY_AFTER_S
+    assert found.holds("sha256:a", "here", LIMITS, 1_001)
+    assert found.holds("sha256:a", "here", LIMITS, late) == (reason not in (Reason.MEMORY, Reason.TIME, Reason.CRASH))
+    assert not found.holds("sha256:b", "here", LIMITS, 1_001)
+    assert not found.holds("sha256:a", "there", LIMITS, 1_001)
+    assert not found.holds("sha256:a", "here", limits(rows=1), 1_001)
+
+
+def test_a_refusal_is_of_the_bytes_whatever_they_are_called_and_never_long() -> None:
+    refusal = Refusal.of(Reason.LOAD, "m:1, node 'a'", "x" * 5_000, "y", ref="m:1")
+    assert str(refusal.error("other:2")).startswith("other:2, node 'a': found xxx")
+    assert len(str(refusal.error("other:2"))) < 1_200
+    assert str(Refusal.of(Reason.LOAD, "contract.json", "x", "y").error("m:1")).startswith(
+        "m:1, contract.json: found x"
+    )
