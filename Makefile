@@ -48,7 +48,7 @@ format: $(VENV)/.dev ## what ruff can mend by itself
 	$(BIN)/ruff check --fix .
 
 .PHONY: promises
-promises: $(VENV)/.dev ## the promises, the long way: their tests, the fault table, restarts under load, twice the load of a core, months of traffic; ARGS="--months 20"
+promises: $(VENV)/.dev ## the promises, the long way: their tests, the fault table, restarts under load, twice the load of a core, rollouts, months of traffic; ARGS="--months 20"
 	$(BIN)/python -m pytest tests/promises
 	$(BIN)/python -m tests.promises.faults
 	$(BIN)/python -m tests.promises.restarts
@@ -58,6 +58,7 @@ promises: $(VENV)/.dev ## the promises, the long way: their tests, the fault tab
 	$(BIN)/python -m tests.promises.million
 	$(BIN)/python -m tests.promises.soak --minutes 2 --leak
 	$(BIN)/python -m tests.promises.soak --minutes 15
+	$(BIN)/python -m tests.promises.rollouts
 	$(BIN)/python -m tests.promises.false_alarms $(ARGS)
 
 .PHONY: load

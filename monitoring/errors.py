@@ -80,3 +80,14 @@ class HostUnresolved(MonitorError):
         return (
             f"webhook host {self.host}: no address ({self.reason}), expected one; nothing was sent, it is tried again"
         )
+
+
+class RolloutInvalid(MonitorError):
+    """A rollout's document cannot be used. Who wrote it must mend it."""
+
+    def __init__(self, where: str, found: str, expected: str) -> None:
+        super().__init__(where, found, expected)
+        self.where, self.found, self.expected = where, found, expected
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}, expected {self.expected}; the rollout does not start"

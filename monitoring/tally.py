@@ -74,8 +74,8 @@ def tally_requests(requests: Sequence[Request], reference: Reference | None) -> 
     features = [r.features for r in requests if r.features is not None]
     outputs = [r.outputs for r in requests if r.outputs is not None]
     width = len(reference.columns)
-    rows, bad_features = _count_blocks(features, reference, range(reference.features), counts)
-    _, bad_outputs = _count_blocks(outputs, reference, range(reference.features, width), counts)
+    rows, bad_features = count_blocks(features, reference, range(reference.features), counts)
+    _, bad_outputs = count_blocks(outputs, reference, range(reference.features, width), counts)
     counts[reference.starts[-1] + Extra.ROWS_ANSWERED] = rows
     _count_rejections([r for r in requests if r.outcome is Outcome.REJECTED], reference, counts)
     return Tally(traffic, counts, bad_features + bad_outputs)
@@ -89,7 +89,7 @@ def tally_shadows(shadows: Sequence[Shadow], reference: Reference | None) -> Tal
         return Tally(traffic)
     counts = np.zeros(reference.size, dtype=np.int64)
     outputs = [s.outputs for s in shadows if s.outputs is not None]
-    _, bad = _count_blocks(outputs, reference, range(reference.features, len(reference.columns)), counts)
+    _, bad = count_blocks(outputs, reference, range(reference.features, len(reference.columns)), counts)
     return Tally(traffic, counts, bad)
 
 
@@ -102,7 +102,7 @@ def _traffic(outcomes: list[int], rows: list[int], answered_us: list[int]) -> Co
     return traffic
 
 
-def _count_blocks(blocks: list[Block], reference: Reference, columns: range, counts: Counts) -> tuple[int, int]:
+def count_blocks(blocks: list[Block], reference: Reference, columns: range, counts: Counts) -> tuple[int, int]:
     """Adds the bins of all rows to `counts`; returns how many rows were counted and how many blocks contradict the
     schema.
     """
