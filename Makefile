@@ -52,6 +52,7 @@ promises: $(VENV)/.dev ## the promises, the long way: their tests, the fault tab
 	$(BIN)/python -m pytest tests/promises
 	$(BIN)/python -m tests.promises.faults
 	$(BIN)/python -m tests.promises.restarts
+	$(BIN)/python -m tests.promises.hostile
 	$(BIN)/python -m tests.promises.sticky
 	$(BIN)/python -m tests.promises.overload
 	$(BIN)/python -m tests.promises.million

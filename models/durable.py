@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISREG
 from typing import IO, Any
 
 from models.looking import look_until
@@ -48,6 +49,19 @@ def stamp(path: Path) -> Stamp:
     except OSError:
         return (0, 0, 0)
     return (status.st_ino, status.st_ctime_ns, status.st_size)
+
+
+def read_regular(path: Path, bytes_max: int) -> bytes | None:
+    """At most so many bytes of a file; None where there is none, or a pipe or device that would never end."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    with open(descriptor, "rb") as file:  # noqa: PTH123  # of a descriptor, so that what was looked at is what is read
+        return file.read(bytes_max)
 
 
 @contextmanager

@@ -39,10 +39,11 @@ class Fetcher:
         """Resolves a source and installs what it offers now. Raises ModelError; then nothing was installed."""
         concrete = self._source(source).resolve(source)
         offer = self._source(concrete).fetch(concrete, ref=ref)
-        inspect(offer.files[MODEL], ref)
         files = complete(offer.files, ref, self._trials)
         self._registry.check(files, offer.signature, ref)
-        if self._trials is not None:
+        if self._trials is None:
+            inspect(files[MODEL], ref)
+        else:
             self._trials.admit(Manifest.of(files).digest, ref, files)
         return Taken(self._registry.install(files, offer.signature), concrete)
 
@@ -74,7 +75,8 @@ def complete(files: Mapping[str, bytes], ref: str, trials: Trials | None = None)
     """With the contract that the graph declares where there is none. Raises ArtifactRefused."""
     if CONTRACT in files:
         return files
-    inspect(files[MODEL], ref)
-    if trials is not None:
+    if trials is None:
+        inspect(files[MODEL], ref)
+    else:  # inspects in the process of the trial: nothing of it is parsed here before
         trials.attempt(ref, {MODEL: files[MODEL]})
     return {**files, CONTRACT: contract_of_graph(Session(files[MODEL], ref=ref)).encode()}

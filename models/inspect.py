@@ -17,12 +17,15 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 
 from models.errors import ArtifactRefused
 from models.foreign import foreign, likely
+from models.manifest import MODEL_BYTES_MAX
 from models.nesting import depth
 from models.sizes import asks_for_little, constants, holds_its_places, holds_its_shape, plain, shown
 
 RULES = 1  # rises when a law of inspection or trial becomes stricter: what passed is then tried again
-MODEL_BYTES_MAX = 1 << 31  # protobuf's own limit for one message; larger models need external data, which is refused
 DEPTH_MAX = 16  # nested If/Loop/Scan bodies; real exports have 1 to 3
+CALLS_MAX = (
+    64  # functions in functions; real exports have 3 to 10. At 1 000 the runtime takes minutes, at 5 000 it crashes
+)
 NODES_MAX = 200_000  # also after functions are put in place of their calls; the largest exports known have some 10 000
 TENSORS_MAX = 200_000
 ATTRIBUTES_MAX = 1_000  # of one node; operators declare at most some forty
@@ -175,10 +178,14 @@ class _Walk:
             names = " → ".join(shown(key[1]) for key in error.args[1][:8] if key)
             raise ArtifactRefused(f"{self._ref}, functions", f"calls without end: {names}", "no recursion") from error
         whole: dict[_Key, int] = {}
+        deep: dict[_Key, int] = {}
         for key in order:
+            place = self._ref if key is None else f"{self._ref}, function {shown(key[1])}"
+            deep[key] = 1 + max((deep[called] for called in self._calls[key]), default=0)
+            if deep[key] > CALLS_MAX:
+                raise ArtifactRefused(place, f"functions called more than {CALLS_MAX} deep", "a flatter model")
             whole[key] = self._nodes[key] + sum(n * whole[called] for called, n in self._calls[key].items())
             if whole[key] > NODES_MAX:
-                place = self._ref if key is None else f"{self._ref}, function {shown(key[1])}"
                 raise ArtifactRefused(place, f"more than {NODES_MAX} nodes with all functions in place", "fewer")
 
 

@@ -17,6 +17,8 @@ MODEL, CONTRACT, BASELINE, CARD = "model.onnx", "contract.json", "baseline.json"
 REQUIRED = (MODEL, CONTRACT)
 KNOWN = (MODEL, CONTRACT, BASELINE, CARD)
 SIGNATURE = "model.sig"  # beside the files of a version, not one of them: signing changes no digest
+MODEL_BYTES_MAX = 1 << 31  # protobuf's own limit for one message; a larger model needs external data, which is refused
+DOCUMENT_BYTES_MAX = 64 << 20  # contract, baseline, card: a baseline of 10 000 features has some 4 MB
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,6 +34,9 @@ class FileEntry(msgspec.Struct, frozen=True):
             raise ContractInvalid(
                 f"manifest, {self.name!r}", f"{self.size} bytes, sha256 {self.sha256!r}", "a size and 64 hex digits"
             )
+        most = MODEL_BYTES_MAX if self.name == MODEL else DOCUMENT_BYTES_MAX
+        if self.size > most:
+            raise ContractInvalid(f"manifest, {self.name!r}", f"{self.size} bytes", f"at most {most}")
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ Laws
 - Where signatures are asked for, nothing is read that is not signed by a trusted key.
 - What `read` returns has the digest that was asked for: every byte is hashed each time it is read, and the buffer that was
   hashed is the buffer that is returned.
+- Links are followed: the content decides, not where it lies, and what happens to a file after it was read changes nothing.
 - A version is installed whole or not at all (write aside, fsync, rename); installing it again changes nothing, or mends
   a damaged copy.
 
@@ -20,12 +21,13 @@ from pathlib import Path
 from typing import Protocol
 
 from models.contract import Contract
-from models.durable import replace_durably, sync_directory, write_durably
+from models.durable import read_regular, replace_durably, sync_directory, write_durably
 from models.errors import ArtifactMismatch, ArtifactMissing, ModelError
 from models.lock import Pin
-from models.manifest import CONTRACT, MODEL, SIGNATURE, Manifest
+from models.manifest import CONTRACT, MODEL, SIGNATURE, FileEntry, Manifest
 
 MANIFEST = "manifest.json"
+MANIFEST_BYTES_MAX = 1 << 16  # of four files, some hundred bytes each
 
 
 class Trust(Protocol):
@@ -101,12 +103,13 @@ class Registry:
     def read_files(self, digest: str, ref: str) -> dict[str, bytes]:
         """Every file of a version, verified. Raises ArtifactMissing, ArtifactMismatch, SignatureRefused."""
         place = self.place(digest)
-        if not (place / MANIFEST).is_file():
+        text = read_regular(place / MANIFEST, MANIFEST_BYTES_MAX)
+        if text is None:
             raise ArtifactMissing(ref, str(place))
-        manifest = Manifest.decode((place / MANIFEST).read_bytes())
+        manifest = Manifest.decode(text)
         if manifest.digest != digest:
             raise ArtifactMismatch(ref, manifest.digest.removeprefix("sha256:"), digest.removeprefix("sha256:"))
-        files = {entry.name: self._read(place / entry.name, entry.sha256, ref) for entry in manifest.files}
+        files = {entry.name: self._read(place, entry, ref) for entry in manifest.files}
         if self._trust is not None:
             self._trust.check(files, self.signature(digest), ref)
         return files
@@ -121,13 +124,14 @@ class Registry:
         replace_durably(self.place(digest) / SIGNATURE, signature)
         os.utime(self.root)
 
-    def _read(self, path: Path, expected: str, ref: str) -> bytes:
-        if not path.is_file():
-            raise ArtifactMissing(ref, str(path))
-        data = path.read_bytes()
+    def _read(self, place: Path, entry: FileEntry, ref: str) -> bytes:
+        """A file that has grown is not read to its end: one byte more than it should have is enough to refuse it."""
+        data = read_regular(place / entry.name, entry.size + 1)
+        if data is None:
+            raise ArtifactMissing(ref, str(place / entry.name))
         actual = sha256(data).hexdigest()
-        if actual != expected:
-            raise ArtifactMismatch(f"{ref} {path.name}", actual, expected)
+        if actual != entry.sha256:
+            raise ArtifactMismatch(f"{ref} {entry.name}", actual, entry.sha256)
         return data
 
     def contract(self, pin: Pin) -> Contract:

@@ -122,7 +122,8 @@ def _run(session: Session, contract: Contract, baseline: Baseline | None, rows: 
         if any(-1 in tensor.shape[1:] for tensor in contract.inputs if not tensor.columns):
             return None  # sizes were invented for free dimensions; the graph may refuse them
         return Refusal.of(Reason.RUN, where, error.reason, "answers to its own rows")
-    n = next((len(array) for array in given.values() if array.shape), 1)
+    fixed = [tensor.shape[0] for tensor in contract.inputs if tensor.shape]
+    n = rows if any(size < 0 for size in fixed) else next(iter(fixed), 1)
     return _answered(contract, outputs, n, where)
 
 

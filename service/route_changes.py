@@ -4,29 +4,31 @@ Laws
 - A share rises only when every worker that is alive says that it has loaded and warmed the version, by the digest that is
   pinned; what skips the wait is a rollback. A worker that starts later loads everything before it accepts.
 - A change is planned from the document that it replaces: where that has changed meanwhile it is planned again, or refused
-  where the order names the generation.
+  where the order names the generation. An order that has waited names it: what was rolled back meanwhile stays so.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from models.lock_file import LockFile
 from service.presence import WorkerSign, worker_signs
 from service.routes_audit import Author
-from service.routes_change import Order, ReplaceRoutes, behind, changed, replaced, skips_the_wait
+from service.routes_change import Order, ReplaceRoutes, behind, changed, reasons, replaced, skips_the_wait
 from service.routes_document import Routes
 from service.routes_errors import RoutesOutdated
 from service.routes_file import RoutesFile
 from service.routes_moves import Flow, Share, flows, rising, shares
 
+T = TypeVar("T", bound=Order | ReplaceRoutes)
 PLANS_MAX = 20  # times that somebody else may be first before a change is given up
 
 
 class RoutesPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a change does. `made`: it is in the document; `behind`: worker → versions that it has not loaded yet;
-    `applied` and `pending`: workers that use this generation, and those that do not yet.
+    """What a change does. `made`: it is in the document; `behind`: worker → versions that it has not loaded yet, `reasons`:
+    version → why it cannot be loaded, where a worker says so; `applied` and `pending`: workers that use this generation, and
+    those that do not yet.
     """
 
     made: bool
@@ -34,6 +36,7 @@ class RoutesPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     shares: tuple[Share, ...]
     moves: tuple[Flow, ...]
     behind: dict[str, tuple[str, ...]] = {}
+    reasons: dict[str, str] = {}
     applied: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
 
@@ -87,15 +90,23 @@ class RouteChanges:
             assert model is not None
             after = changed(present, model, order, pinned)
         needed = {pins[key].ref: pins[key].digest for key in sorted(rising(present, after)) if key in pins}
-        late = behind(needed, {name_of(sign): sign.versions for sign in self.workers()})
+        signs = self.workers()
+        late = behind(needed, {name_of(sign): sign.versions for sign in signs})
+        told = [problem for sign in signs for problem in sign.problems]
         plan = RoutesPlan(
             made=False,
             generation=after.generation,
             shares=shares(present, after),
             moves=flows(present, after),
             behind=late,
+            reasons=reasons({ref for refs in late.values() for ref in refs}, told),
         )
         return plan, after
+
+
+def held(order: T, plan: RoutesPlan) -> T:
+    """The order as it waits: for the routes from which it was planned, and no others."""
+    return msgspec.structs.replace(order, generation=plan.generation - 1)
 
 
 def name_of(sign: WorkerSign) -> str:

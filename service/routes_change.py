@@ -8,7 +8,7 @@ Laws
   pin: what stands in the way of a rollback is never a formality.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, TypeAlias, assert_never
 
 import msgspec
@@ -136,6 +136,16 @@ def behind(needed: Mapping[str, str], workers: Mapping[str, Mapping[str, str]]) 
         name: tuple(ref for ref, digest in needed.items() if has.get(ref) != digest) for name, has in workers.items()
     }
     return {name: refs for name, refs in late.items() if refs}
+
+
+def reasons(refs: Collection[str], problems: Iterable[str]) -> dict[str, str]:
+    """Why these versions are not loaded, as far as workers say so: a problem begins with the version that it is of."""
+    found: dict[str, str] = {}
+    for problem in problems:
+        ref, _, reason = problem.partition(": ")
+        if ref in refs:
+            found.setdefault(ref, reason)
+    return dict(sorted(found.items()))
 
 
 def asked_by(order: Order | ReplaceRoutes) -> msgspec.Raw:

@@ -51,10 +51,10 @@ class VersionsNotLoaded(Failed):
     code = "versions_not_loaded"
     retry_after_s = 5
 
-    def __init__(self, behind: Mapping[str, Sequence[str]], waited_s: float) -> None:
-        """`behind`: worker → versions that it has not loaded."""
-        super().__init__(behind, waited_s)
-        self.behind, self.waited_s = behind, waited_s
+    def __init__(self, behind: Mapping[str, Sequence[str]], waited_s: float, reasons: Mapping[str, str]) -> None:
+        """`behind`: worker → versions that it has not loaded; `reasons`: version → why not, where that is known."""
+        super().__init__(behind, waited_s, reasons)
+        self.behind, self.waited_s, self.reasons = behind, waited_s, reasons
 
     @property
     def details(self) -> Sequence[Fault]:
@@ -64,7 +64,10 @@ class VersionsNotLoaded(Failed):
     def __str__(self) -> str:
         first = "; ".join(f"{fault.at} {fault.problem}" for fault in self.details[:_WORKERS_TOLD])
         more = f" and {len(self.behind) - _WORKERS_TOLD} more" if len(self.behind) > _WORKERS_TOLD else ""
-        return f"workers: after {self.waited_s:g} s {first}{more}; the routes stay as they were, no share was raised"
+        why = "".join(f"; {ref}: {reason}" for ref, reason in list(self.reasons.items())[:1])
+        return (
+            f"workers: after {self.waited_s:g} s {first}{more}{why}; the routes stay as they were, no share was raised"
+        )
 
 
 class RoutesUnavailable(Failed):

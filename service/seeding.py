@@ -10,7 +10,9 @@ from models.durable import exclusively
 from models.errors import ModelError
 from models.lock import Lock, Pin
 from models.lock_file import LockFile
+from service.routes_audit import Author, Via
 from service.routes_document import ModelRoutes
+from service.routes_errors import RoutesOutdated
 from service.routes_file import RoutesFile
 from service.settings import Settings
 from service.sources import fetcher_of
@@ -58,8 +60,11 @@ def _sync(settings: Settings, lock: Lock, relative_to: Path) -> list[ModelError]
 
 def route_first(routes: RoutesFile, pin: Pin) -> bool:
     """Makes a version `stable` where its model has no route yet; returns whether it did."""
-    present = routes.read()
-    if pin.name in present.models:
-        return False
-    routes.swap(present.generation, present.with_model(pin.name, ModelRoutes(stable=pin.version)))
-    return True
+    while pin.name not in (present := routes.in_use()).models:
+        try:
+            first = present.with_model(pin.name, ModelRoutes(stable=pin.version))
+            routes.swap(present.generation, first, Author(Via.START, why=f"the first version of {pin.name}"))
+        except RoutesOutdated:  # another change went through, or an edit by hand was entered first
+            continue
+        return True
+    return False

@@ -16,7 +16,7 @@ import msgspec
 from models.lock_file import LockFile
 from models.looking import look_until
 from service.commands.output import home_option, json_option, say, settings_of, speaks_plainly
-from service.route_changes import RouteChanges, RoutesPlan
+from service.route_changes import RouteChanges, RoutesPlan, held
 from service.routes_audit import Author, Via
 from service.routes_change import BY_CHARS_MAX, WAIT_S_MAX, WHY_CHARS_MAX, Order, asked_by
 from service.routes_errors import VersionsNotLoaded
@@ -80,15 +80,17 @@ def _made(model: str, order: Order, home: Path | None) -> RoutesPlan:
     author = Author(Via.COMMAND, (order.by or getpass.getuser())[:BY_CHARS_MAX], order.why, asked_by(order))
     plan = route_changes.attempt(model, order, author)
 
-    def tried_again() -> RoutesPlan | None:
-        nonlocal plan
-        plan = route_changes.attempt(model, order, author)
-        return plan if plan.made else None
-
     if order.dry_run:
         return plan
+    waiting = held(order, plan)
+
+    def tried_again() -> RoutesPlan | None:
+        nonlocal plan
+        plan = route_changes.attempt(model, waiting, author)
+        return plan if plan.made else None
+
     if not plan.made and look_until(tried_again, order.wait_s) is None:
-        raise VersionsNotLoaded(plan.behind, order.wait_s)
+        raise VersionsNotLoaded(plan.behind, order.wait_s, plan.reasons)
 
     def applied() -> RoutesPlan | None:
         nonlocal plan
@@ -107,6 +109,7 @@ def _text(plan: RoutesPlan) -> str:
         source, target = move.source or "nothing", move.target or "nothing"
         lines.append(f"  {move.percent:g} % of the keys of {move.model} move from {source} to {target}{anew}")
     lines += [f"  {worker} has not loaded {', '.join(refs)}" for worker, refs in plan.behind.items()]
+    lines += [f"  {ref}: {reason}" for ref, reason in plan.reasons.items()]
     if plan.applied or plan.pending:
         workers = len(plan.applied) + len(plan.pending)
         pending = f"; not yet: {', '.join(plan.pending)}" if plan.pending else ""

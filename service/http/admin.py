@@ -19,7 +19,7 @@ from service.http.answer import Answer
 from service.http.edge import Handler, Headers
 from service.http.paths import Target, Verb
 from service.presence import WorkerSign
-from service.route_changes import RouteChanges, RoutesPlan, described
+from service.route_changes import RouteChanges, RoutesPlan, described, held
 from service.routes_audit import Author, Via
 from service.routes_change import Order, ReplaceRoutes, asked_by
 from service.routes_errors import (
@@ -99,15 +99,16 @@ class Admin:
 
     async def _make(self, model: str | None, order: Order | ReplaceRoutes) -> Answer:
         author = Author(Via.API, order.by, order.why, asked_by(order))
-        plan = await self._until(
-            lambda: self._attempt(model, order, author),
-            lambda plan: plan.made or order.dry_run,
-            order.wait_s,
-        )
+        plan = await self._until(lambda: self._attempt(model, order, author), lambda plan: True, 0)
+        if not plan.made and not order.dry_run:
+            waiting = held(order, plan)
+            plan = await self._until(
+                lambda: self._attempt(model, waiting, author), lambda plan: plan.made, order.wait_s
+            )
         if order.dry_run:
             return Answer(200, msgspec.json.encode(described(plan)))
         if not plan.made:
-            raise VersionsNotLoaded(plan.behind, order.wait_s)
+            raise VersionsNotLoaded(plan.behind, order.wait_s, plan.reasons)
         plan = await self._until(lambda: self._changes.followed(plan), lambda plan: not plan.pending, CONFIRM_S)
         return Answer(200, msgspec.json.encode(described(plan)), [_etag(plan.generation)])
 

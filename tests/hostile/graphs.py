@@ -296,6 +296,6 @@ def unknown_fields() -> bytes:
     return bytes(plain().SerializeToString()) + _field(500, b"?" * 9)
 
 
-def chain(depth: int) -> Callable[[], bytes]:
-    """Functions that call the next one ten times each."""
-    return calling(*(function(f"F{n}", *[f"F{n + 1}"] * 10) for n in range(depth)), function(f"F{depth}"))
+def chain(depth: int, times: int = 1) -> Callable[[], bytes]:
+    """Functions that call the next one so many times each."""
+    return calling(*(function(f"F{n}", *[f"F{n + 1}"] * times) for n in range(depth)), function(f"F{depth}"))

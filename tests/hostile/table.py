@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from models.inspect import DEPTH_MAX, IR_MAX, NODES_MAX, OPSET_MAX
+from models.inspect import CALLS_MAX, DEPTH_MAX, IR_MAX, NODES_MAX, OPSET_MAX
 from models.manifest import CONTRACT, MODEL
 from tests.hostile import graphs as g
 from tests.onnx_models import image_contract, mixed, mixed_contract
@@ -118,7 +118,8 @@ ABSURD = [
         "calls without end",
         g.calling(g.function("F0", "F1"), g.function("F1", "F0")),
     ),
-    graph_of("10⁹ nodes by functions of functions", "with all functions in place", g.chain(9)),
+    graph_of("10⁹ nodes by functions of functions", "with all functions in place", g.chain(9, 10)),
+    graph_of("functions that crash the runtime", f"called more than {CALLS_MAX} deep", g.chain(5_000)),
     graph_of("too many nodes", f"more than {NODES_MAX} nodes", g.many_nodes),
     graph_of("too many attributes", "1001 attributes", g.changed(g.wide_node)),
     tensor_of(

@@ -2,11 +2,12 @@
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import httpx
 
 from tests.integration.environments import LOCKS, environment_of
 from tests.processes import Process, answers, environment, free_port
@@ -28,9 +29,9 @@ class MlflowServer:
     url: str
     artifacts: Path
 
-    def log(self, name: str, *folders: Path | str, aliases: Mapping[str, int] | None = None) -> Any:
-        """Logs and registers versions with MLflow's own client: ONNX graphs, or folders as they are; then sets aliases."""
-        asked = {"url": self.url, "name": name, "models": [str(one) for one in folders], "aliases": dict(aliases or {})}
+    def log(self, models: Mapping[str, Sequence[Path | str]]) -> None:
+        """Logs and registers versions by name with MLflow's own client: ONNX graphs, or folders as they are."""
+        asked = {"url": self.url, "models": {name: [str(one) for one in versions] for name, versions in models.items()}}
         ran = subprocess.run(
             [str(environment_of("mlflow") / "python"), str(LOCKS / "log_mlflow.py")],
             input=json.dumps(asked),
@@ -41,7 +42,12 @@ class MlflowServer:
             env=environment(**QUIET),
         )
         assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
-        return json.loads(ran.stdout.splitlines()[-1])
+
+    def alias(self, name: str, alias: str, version: int) -> None:
+        """Lets an alias point at a version, as MLflow's page and client do."""
+        asked = {"name": name, "alias": alias, "version": str(version)}
+        answer = httpx.post(f"{self.url}/api/2.0/mlflow/registered-models/alias", json=asked, trust_env=False)
+        assert answer.status_code == 200, answer.text
 
 
 @contextmanager

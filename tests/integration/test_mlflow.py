@@ -1,8 +1,10 @@
 """Versions in a real MLflow registry: an alias is resolved once, a moved one ignored, a changed byte refused."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -17,17 +19,40 @@ from models.sources.mlflow import MlflowSource
 from models.sources.web import Access
 from tests.integration.mlflow_server import MlflowServer, mlflow_server
 from tests.onnx_models import mixed, mixed_contract, proto
+from tests.processes import environment, home, plumbline, served
 from tests.scripted import scripted
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # the first run of a machine installs MLflow
 
 OPEN = Access()
+WHOLE = {MODEL: mixed(), CONTRACT: mixed_contract().encode(), BASELINE: b"{}"}
+CHANGED = 7.25  # a weight that is found again in the server's files
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """Everything that the tests ask for, logged by one process: MLflow's imports take ten seconds."""
+    place = tmp_path_factory.mktemp("models")
     with mlflow_server(tmp_path_factory.mktemp("mlflow")) as found:
+        found.log(
+            {
+                "ages": [graph(place, "one", 1), graph(place, "two", 2)],
+                "changed": [graph(place, "changed", CHANGED)],
+                "served": [graph(place, "served", 3)],
+                "small": [graph(place, "small", 1)],
+                "outside": [f"external:{large(place)}", large(place)],
+                "pickled": [folder(place, "pickled", {"model.pkl": b"\x80\x04K\x01."})],
+                "whole": [folder(place, "whole", {**WHOLE, "notes.txt": b"not ours"})],
+            }
+        )
         yield found
+
+
+def folder(place: Path, name: str, files: dict[str, bytes]) -> Path:
+    (place / name).mkdir()
+    for file, data in files.items():
+        (place / name / file).write_bytes(data)
+    return place / name
 
 
 def graph(place: Path, name: str, weight: float) -> Path:
@@ -67,12 +92,11 @@ def taken(place: Path, server: MlflowServer, what: str) -> Pin:
 def test_an_alias_is_resolved_when_a_version_is_pinned_and_where_it_moves_is_ignored(
     tmp_path: Path, server: MlflowServer
 ) -> None:
-    files = [graph(tmp_path, "one", 1), graph(tmp_path, "two", 2)]
-    server.log("ages", *files, aliases={"champion": 1})
+    server.alias("ages", "champion", 1)
     pin = taken(tmp_path / "here", server, "mlflow:models:/ages@champion")
     assert pin.source == "mlflow:models:/ages/1"
     assert [column.name for column in Registry(tmp_path / "here/registry").contract(pin).features] == ["age"]
-    server.log("ages", aliases={"champion": 2})
+    server.alias("ages", "champion", 2)
     assert source(server).resolve("mlflow:models:/ages@champion") == "mlflow:models:/ages/2"
     assert fetcher(tmp_path / "elsewhere", server).sync(pin)
     read = Registry(tmp_path / "elsewhere/registry").read_files(pin.digest, pin.ref)
@@ -83,9 +107,8 @@ def test_an_alias_is_resolved_when_a_version_is_pinned_and_where_it_moves_is_ign
 def test_a_byte_that_was_changed_in_the_store_is_refused_and_nothing_is_installed(
     tmp_path: Path, server: MlflowServer
 ) -> None:
-    server.log("changed", graph(tmp_path, "changed", 7.25))
     pin = taken(tmp_path / "here", server, "mlflow:models:/changed/1")
-    before = np.float32(7.25).tobytes()
+    before = np.float32(CHANGED).tobytes()
     (stored,) = [path for path in server.artifacts.rglob("model.onnx") if before in path.read_bytes()]
     stored.write_bytes(stored.read_bytes().replace(before, np.float32(7.5).tobytes()))
     with pytest.raises(ArtifactMismatch, match="not loading it"):
@@ -94,29 +117,29 @@ def test_a_byte_that_was_changed_in_the_store_is_refused_and_nothing_is_installe
     assert not fetcher(tmp_path / "here", server).sync(pin)
 
 
-def test_our_own_files_beside_the_graph_are_taken_as_they_are(tmp_path: Path, server: MlflowServer) -> None:
-    folder = tmp_path / "version"
-    folder.mkdir()
-    files = {MODEL: mixed(), CONTRACT: mixed_contract().encode(), BASELINE: b"{}"}
-    for name, data in {**files, "notes.txt": b"not ours"}.items():
-        (folder / name).write_bytes(data)
-    server.log("whole", folder)
-    assert source(server).fetch("mlflow:models:/whole/1", ref="whole:1").files == files
+def test_our_own_files_beside_the_graph_are_taken_as_they_are(server: MlflowServer) -> None:
+    assert source(server).fetch("mlflow:models:/whole/1", ref="whole:1").files == WHOLE
 
 
-def test_tensors_beside_the_graph_are_refused_with_what_to_do(tmp_path: Path, server: MlflowServer) -> None:
-    server.log("outside", f"external:{large(tmp_path)}", large(tmp_path))
+def test_what_was_pinned_from_mlflow_is_served_without_it(tmp_path: Path, server: MlflowServer) -> None:
+    place = home(tmp_path)
+    server.alias("served", "champion", 1)
+    words = ["models", "pin", "served", "1", "mlflow:models:/served@champion", "--home", place]
+    env = environment(PLUMBLINE_MLFLOW_TRACKING_URI=server.url)
+    subprocess.run(plumbline(*words), check=True, timeout=60, env=env)
+    with served(place) as (_, url):
+        asked = {"instances": [{"age": 14}]}
+        answer = httpx.post(f"{url}/v1/models/served:predict", json=asked, trust_env=False)
+        assert answer.json()["predictions"] == [[42.0]]
+
+
+def test_tensors_beside_the_graph_are_refused_with_what_to_do(server: MlflowServer) -> None:
     with pytest.raises(ArtifactRefused, match="save_as_external_data=False"):
         source(server).fetch("mlflow:models:/outside/1", ref="m:1")
     assert source(server).fetch("mlflow:models:/outside/2", ref="m:1").files
 
 
-def test_what_is_not_there_is_too_large_or_no_graph_is_said(tmp_path: Path, server: MlflowServer) -> None:
-    folder = tmp_path / "pickles"
-    folder.mkdir()
-    (folder / "model.pkl").write_bytes(b"\x80\x04K\x01.")
-    server.log("pickled", folder)
-    server.log("small", graph(tmp_path, "small", 1))
+def test_what_is_not_there_is_too_large_or_no_graph_is_said(server: MlflowServer) -> None:
     with pytest.raises(ArtifactRefused, match=r"found model\.pkl, expected model\.onnx"):
         source(server).fetch("mlflow:models:/pickled/1", ref="m:1")
     with pytest.raises(SourceUnavailable, match="not found"):

@@ -32,6 +32,7 @@ NAMES = frozenset(
 BUILT_IN = frozenset({"eval", "exec", "compile", "__import__"})
 LOOKED_AT = {  # imports of our own, from tables of constants
     "service/commands/lazy.py": ["import_module()"],
+    "service/commands/models_supply.py": ["import_module()"],
     "service/sources.py": ["import_module()"],
 }
 _PEERS = "loadtests/bench/targets/"  # other systems as their documentation shows them, run in their own environments

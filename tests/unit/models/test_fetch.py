@@ -16,7 +16,9 @@ from models.manifest import BASELINE, CARD, CONTRACT, MODEL, Manifest
 from models.registry import Registry
 from models.sources.file import FileSource
 from models.sources.offer import Offer
+from tests.hostile.table import TABLE
 from tests.onnx_models import echo, mixed, mixed_contract
+from tests.trying import trials
 
 FILES = {MODEL: mixed(), CONTRACT: mixed_contract().encode(), CARD: b"{}"}
 DIGEST = Manifest.of(FILES).digest
@@ -137,6 +139,20 @@ def test_a_graph_without_a_contract_gets_its_own_and_always_the_same(tmp_path: P
 def test_a_graph_that_may_not_be_loaded_is_not_taken(tmp_path: Path, beside: dict[str, bytes]) -> None:
     with pytest.raises(ArtifactRefused, match="found a pickle"):
         fetcher(tmp_path, Shelf(one=Offer({MODEL: b"\x80\x04K\x01.", **beside}))).take("shelf:one", ref="m:1")
+    assert not (tmp_path / "registry").exists()
+
+
+@pytest.mark.parametrize("contract", [True, False])
+def test_what_a_source_offers_is_tried_in_a_process_of_its_own_before_it_is_taken(
+    tmp_path: Path, contract: bool
+) -> None:
+    """Without a contract the graph has to be opened for it: also that is the trial's risk, not ours."""
+    hostile = next(one for one in TABLE if not one.inspected and "trial_memory_bytes_max" in one.expected).files()
+    offered = hostile if contract else {MODEL: hostile[MODEL]}
+    tried = trials(tmp_path / "trials")
+    taking = Fetcher(Registry(tmp_path / "registry"), {"shelf": Shelf(one=Offer(offered))}, trials=tried)
+    with pytest.raises(ArtifactRefused, match="trial_memory_bytes_max"):
+        taking.take("shelf:one", ref="m:1")
     assert not (tmp_path / "registry").exists()
 
 

@@ -1,12 +1,16 @@
 import multiprocessing
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from models.errors import ArtifactMismatch, ArtifactMissing, ContractInvalid, ModelError
 from models.lock import Pin
-from models.manifest import CARD, CONTRACT, MODEL, Manifest
+from models.manifest import CARD, CONTRACT, DOCUMENT_BYTES_MAX, MODEL, MODEL_BYTES_MAX, Manifest
 from models.registry import Registry
+from models.session import Session
 from tests.onnx_models import mixed, mixed_contract
 
 FILES = {MODEL: mixed(), CONTRACT: mixed_contract().encode(), CARD: b"{}"}
@@ -90,6 +94,57 @@ def test_a_manifest_never_leads_out_of_its_directory(registry: Registry) -> None
     entry = b'{"files":[{"name":"../../x","size":1,"sha256":"%s"}]}' % (b"0" * 64)
     (registry.place(DIGEST) / "manifest.json").write_bytes(entry)
     with pytest.raises(ModelError):
+        registry.read_files(DIGEST, "m:1")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b'{"files":[{"name":"model.onnx","size":%d,"sha256":"%s"}]}' % (MODEL_BYTES_MAX + 1, b"0" * 64),
+        b'{"files":[{"name":"baseline.json","size":%d,"sha256":"%s"}]}' % (DOCUMENT_BYTES_MAX + 1, b"0" * 64),
+        b'{"x":' + b"[" * 60_000,
+        b"[" * 1_000_000,
+    ],
+    ids=["graph", "document", "deep", "long"],
+)
+def test_a_manifest_that_is_absurd_is_a_model_error(registry: Registry, entry: bytes) -> None:
+    (registry.place(DIGEST) / "manifest.json").write_bytes(entry)
+    with pytest.raises(ContractInvalid):
+        registry.read_files(DIGEST, "m:1")
+
+
+@pytest.mark.parametrize("link", [Path.hardlink_to, Path.symlink_to])
+def test_a_link_is_what_it_leads_to_and_never_more(
+    registry: Registry, tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
+    """Links are harmless: what was hashed is in memory, and another time other bytes are refused."""
+    place, outside = registry.place(DIGEST) / MODEL, tmp_path / "outside"
+    outside.write_bytes(FILES[MODEL])
+    place.unlink()
+    link(place, outside)
+    session = Session(registry.read_files(DIGEST, "m:1")[MODEL], ref="m:1")
+    row = {"x": np.ones((1, 2), np.float32), "count": np.ones((1, 1), np.int32), "flag": np.ones((1, 1), bool)}
+    before = session.run({**row, "city": np.full((1, 1), "oslo", object)})
+    outside.write_bytes(mixed(bias=100))
+    assert session.run({**row, "city": np.full((1, 1), "oslo", object)}) == before
+    with pytest.raises(ArtifactMismatch):
+        registry.read_files(DIGEST, "m:1")
+
+
+def test_a_pipe_a_directory_and_a_device_are_no_file(registry: Registry) -> None:
+    place = registry.place(DIGEST) / MODEL
+    for make in (os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")):
+        place.unlink(missing_ok=True)
+        make(place)
+        with pytest.raises(ArtifactMissing):
+            registry.read_files(DIGEST, "m:1")
+        if place.is_dir():
+            place.rmdir()
+
+
+def test_a_file_that_has_grown_is_refused_before_it_is_read_to_its_end(registry: Registry) -> None:
+    os.truncate(registry.place(DIGEST) / MODEL, 1 << 40)  # no machine here has room for it
+    with pytest.raises(ArtifactMismatch):
         registry.read_files(DIGEST, "m:1")
 
 

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from models.errors import ArtifactRefused, RunFailed
-from models.inspect import IR_MAX, OPSET_MAX
+from models.inspect import CALLS_MAX, IR_MAX, OPSET_MAX
 from models.session import GraphTensor, Session
 from models.tensors import DTYPES
+from tests.hostile.graphs import chain
 from tests.onnx_models import TYPES, Tensors, echo, image, mixed, proto
 from tests.processes import ROOT
 
@@ -112,6 +114,21 @@ def test_external_data_is_read_by_the_runtime_from_the_working_directory_but_not
         assert ran.stdout == "42.0\n", ran.stderr[-500:]
     else:
         assert (ran.stdout, "not loading it" in ran.stderr) == ("", True), ran.stderr[-500:]
+
+
+def test_functions_in_functions_crash_the_runtime_hence_their_limit(tmp_path: Path) -> None:
+    """The reason for CALLS_MAX. When this fails, the runtime has mended it."""
+    (tmp_path / "model.onnx").write_bytes(chain(5_000)())
+    ask = "import pathlib, models.session; models.session.Session(pathlib.Path('model.onnx').read_bytes(), ref='m')"
+    ran = subprocess.run(
+        [sys.executable, "-c", ask],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        check=False,
+    )
+    assert ran.returncode == -signal.SIGSEGV
+    Session(chain(CALLS_MAX - 2)(), ref="m:1")
 
 
 def test_the_runtimes_own_format_is_not_loaded_though_the_runtime_would(tmp_path: Path) -> None:

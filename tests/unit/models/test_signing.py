@@ -132,6 +132,7 @@ TOOL = [sys.executable, "-m", "model_signing"]
 NO_NETWORK = ["unshare", "--net"]  # not even loopback is up in there
 
 
+@pytest.mark.integration  # three starts of the package's command
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare on this machine")
 def test_either_tool_accepts_the_other_s_signature_without_any_network(tmp_path: Path) -> None:
     private, public = key_pair(tmp_path, "ours")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from models.contract import Column, Contract, Kind, Tensor
 from service.featurelog.ledger import audit
@@ -376,14 +376,22 @@ def test_a_graph_that_fails_is_a_failure_of_ours_with_its_values_on_record(tmp_p
     run(tmp_path, test)
 
 
-def lonely() -> tuple[bytes, Contract]:
-    """One answer for all rows, which its contract calls a column."""
-    node = [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=1)]
-    model = proto(node, {"x": ("FP32", ["N", 1])}, {"y": ("FP32", [1, 1])}).SerializeToString()
+def choosy() -> tuple[bytes, Contract]:
+    """Leaves out the rows of 5 and more, which no trial without training data meets."""
+    nodes = [
+        helper.make_node("Less", ["x", "five"], ["matrix"]),
+        helper.make_node("Reshape", ["matrix", "flat"], ["taken"]),
+        helper.make_node("Compress", ["x", "taken"], ["y"], axis=0),
+    ]
+    constants = [
+        helper.make_tensor("five", TensorProto.FLOAT, [1], [5.0]),
+        helper.make_tensor("flat", TensorProto.INT64, [1], [-1]),
+    ]
+    model = proto(nodes, {"x": ("FP32", ["N", 1])}, {"y": ("FP32", ["M", 1])}, constants).SerializeToString()
     contract = Contract(
         features=(Column(name="x", kind=Kind.FLOAT),),
         inputs=(Tensor(name="x", datatype="FP32", shape=(-1, 1), columns=("x",)),),
-        outputs=(Tensor(name="y", datatype="FP32", shape=(1, 1), columns=("y",)),),
+        outputs=(Tensor(name="y", datatype="FP32", shape=(-1, 1), columns=("y",)),),
         output_columns=(Column(name="y", kind=Kind.FLOAT),),
     )
     return model, contract
@@ -391,12 +399,12 @@ def lonely() -> tuple[bytes, Contract]:
 
 def test_a_graph_that_does_not_answer_row_by_row_is_a_failure_that_is_answered_and_recorded(tmp_path: Path) -> None:
     furnish(tmp_path)
-    install(tmp_path, "lonely", "1", *lonely())
-    route(tmp_path, "lonely", stable="1")
+    install(tmp_path, "choosy", "1", *choosy())
+    route(tmp_path, "choosy", stable="1")
 
     async def test(service: Service) -> None:
-        assert (await service.predict({"x": 3}, model="lonely")).json == {"predictions": [[3.0]]}
-        reply = await service.predict({"x": 3}, {"x": 4}, model="lonely")
+        assert (await service.predict({"x": 3}, model="choosy")).json == {"predictions": [[3.0]]}
+        reply = await service.predict({"x": 3}, {"x": 7}, model="choosy")
         assert (reply.status, reply.json["code"]) == (500, "runtime_failed")
         assert "1 rows for 2" in reply.json["error"]
         assert [record.outcome for record in service.requests()] == [Outcome.ANSWERED, Outcome.FAILED]

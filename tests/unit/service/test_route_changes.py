@@ -66,6 +66,8 @@ def test_a_share_rises_only_when_every_live_worker_has_loaded_the_version(home: 
         plan = changes.attempt("mixed", order, ADA)
         assert (plan.made, plan.behind) == (False, {"worker 12": ("mixed:2",)})
         assert (home / "routes.toml").read_bytes() == before
+        late.say(WorkerSign(12, 12, 2, {}, without, ("mixed:2: model.onnx: not there", "image:1: other")))
+        assert changes.attempt("mixed", order, ADA).reasons == {"mixed:2": "model.onnx: not there"}
         late.say(WorkerSign(12, 12, 2, {}, {**everything, "mixed:2": "sha256:" + "0" * 64}))
         assert not changes.attempt("mixed", order, ADA).made  # other bytes under that name
         late.say(WorkerSign(12, 12, 2, {}, everything))

@@ -18,6 +18,7 @@ from service.routes_change import (
     asked_by,
     behind,
     changed,
+    reasons,
     replaced,
     skips_the_wait,
 )
@@ -155,6 +156,11 @@ def test_a_worker_is_behind_exactly_where_it_lacks_something_or_has_other_bytes(
         name: tuple(ref for ref in needed if loaded.get(ref) != "x") for name, loaded in has.items() if loaded != needed
     }
     assert behind({}, has) == {}
+
+
+def test_why_a_version_is_not_loaded_is_what_the_first_worker_says_of_it() -> None:
+    told = ["m:1: refused: x", "m:2: no such file", "m:2: later", "routes, m: found m:1: y", "other"]
+    assert reasons({"m:2", "m:3"}, told) == {"m:2": "no such file"}
 
 
 def test_the_audit_log_gets_the_order_without_who_asked_and_without_routes_that_it_has_anyway() -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 from models.lock import Lock
 from models.lock_file import LockFile
 from models.registry import Registry
+from service.routes_audit import Via
 from service.routes_file import RoutesFile
 from service.seeding import SHIPPED_LOCK, route_first, seed
 from service.settings import Settings
@@ -50,3 +51,14 @@ def test_the_first_version_of_a_model_is_routed_and_a_second_is_not(tmp_path: Pa
     assert route_first(routes, first)
     assert not route_first(routes, second)
     assert routes.read().models["mixed"].stable == "1"
+
+
+def test_a_first_route_is_given_behind_an_edit_by_hand(tmp_path: Path) -> None:
+    routes = RoutesFile(tmp_path / "routes.toml")
+    assert route_first(routes, install(tmp_path, "mixed", "1", mixed(), mixed_contract()))
+    routes.path.write_text(routes.path.read_text().replace('stable = "1"', 'stable = "7"'))
+    assert route_first(routes, install(tmp_path, "other", "1", mixed(), mixed_contract()))
+    assert {name: entry.stable for name, entry in routes.read().models.items()} == {"mixed": "7", "other": "1"}
+    entries = [chained.entry for chained in routes.entries()]
+    assert [(entry.via, entry.generation) for entry in entries] == [(Via.START, 1), (Via.HAND, 2), (Via.START, 3)]
+    assert entries[2].why == "the first version of other"

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 from models.contract import Column, Contract, Kind, Tensor
 from tests.onnx_models import Tensors, image, image_contract, install, proto
 from tests.unit.service.serving import furnish, route, serving
-from tests.unit.service.test_predict import lonely, refusing
+from tests.unit.service.test_predict import choosy, refusing
 
 
 def switched() -> tuple[bytes, Contract]:
@@ -52,7 +52,7 @@ def wide() -> tuple[bytes, Contract]:
     return model, contract
 
 
-ODD = {"refusing": refusing, "lonely": lonely, "switched": switched, "picky": picky, "wide": wide}
+ODD = {"refusing": refusing, "choosy": choosy, "switched": switched, "picky": picky, "wide": wide}
 
 
 @pytest.mark.parametrize("name", ODD)

@@ -6,12 +6,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from models.errors import ArtifactMissing, ArtifactRefused, SourceInvalid
+from models.lock_file import LockFile
 from models.manifest import CONTRACT, MODEL
+from models.registry import Registry
 from models.sources.bentoml import BentomlSource
+from service.commands.models import models
 from tests.onnx_models import mixed, mixed_contract
 from tests.processes import environment
+
+pytestmark = pytest.mark.integration  # importing BentoML takes seconds
 
 SAVE = """
 import sys, bentoml
@@ -56,6 +62,15 @@ def test_what_is_not_there_or_too_large_is_said(store: Path) -> None:
         source(store).resolve("bentoml:nothing:latest")
     with pytest.raises(ArtifactRefused, match="at most 100"):
         source(store, 100).fetch("bentoml:rides:v1", ref="rides:1")
+
+
+def test_the_command_pins_the_version_and_not_latest(tmp_path: Path, store: Path) -> None:
+    words = ["pin", "rides", "1", "bentoml:rides:latest", "--home", str(tmp_path), "--json"]
+    result = CliRunner().invoke(models, words, env={"PLUMBLINE_BENTOML_STORE": str(store)})
+    assert result.exit_code == 0, result.output
+    (pin,) = LockFile(tmp_path / "models.lock.toml").read().pins
+    assert pin.source == "bentoml:rides:v2"
+    assert Registry(tmp_path / "registry").model(pin) == mixed()
 
 
 @pytest.mark.parametrize(

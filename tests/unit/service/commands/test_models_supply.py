@@ -132,6 +132,7 @@ def test_credentials_that_are_none_are_said_without_them_and_stop_no_server(tmp_
     assert Registry(tmp_path / "registry").root.exists()
 
 
+@pytest.mark.integration
 def test_without_the_extra_signatures_are_refused_with_what_to_install(tmp_path: Path) -> None:
     _, public = key_pair(tmp_path, "ours")
     install(tmp_path, "mixed", "1", mixed(), mixed_contract())

@@ -173,6 +173,27 @@ def test_a_share_does_not_rise_while_a_worker_has_not_loaded_its_version_and_tha
     run(tmp_path, test, admin_token=TOKEN, routes_poll_s=0.01)
 
 
+def test_a_change_that_waits_does_not_undo_a_rollback_that_was_made_meanwhile(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    route(tmp_path, "mixed", stable="1", canary={"version": "2", "percent": 5.0})
+
+    async def test(service: Service) -> None:
+        await stands(service)
+        loaded = worker_signs(tmp_path / "workers")[0].versions
+        other = Presence(tmp_path / "workers" / "1.json")
+        other.say(WorkerSign(1, 1, 4, {}, {}))
+        waiting = asyncio.create_task(change(service, do="canary", version="2", percent=25))
+        await asyncio.sleep(0)  # its turn comes before the rollback's
+        assert (await change(service, do="rollback")).json["made"]
+        other.say(WorkerSign(1, 1, 4, {}, dict(loaded)))
+        reply = await waiting
+        assert (reply.status, reply.json["code"]) == (409, "routes_conflict"), reply.json
+        assert RoutesFile(tmp_path / "routes.toml").read().models["mixed"].canary is None
+        other.close()
+
+    run(tmp_path, test, admin_token=TOKEN, routes_poll_s=0.01)
+
+
 @pytest.mark.parametrize(
     ("order", "headers", "status", "told"),
     [

@@ -28,7 +28,7 @@ EXAMPLES = [
     errors.NotAuthorised(),
     routes_errors.RoutesRefused("routes, m: found no canary, expected a canary; the routes stay as they were"),
     routes_errors.RoutesConflict(8, 7),
-    routes_errors.VersionsNotLoaded({f"worker {n}": ["m:2"] for n in range(5)}, 10),
+    routes_errors.VersionsNotLoaded({f"worker {n}": ["m:2"] for n in range(5)}, 10, {"m:2": "not pinned here"}),
     routes_errors.RoutesUnavailable("No space left on device"),
     errors.AdminDisabled(),
     errors.Overloaded(5, 4),
