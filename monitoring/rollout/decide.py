@@ -11,7 +11,7 @@ Laws
   step: who applies an Advance late, or not at all, makes nothing advance.
 - Rollback comes before everything. Advance says: long enough, enough requests, enough labels where they are asked for, no
   guard without anything to compare, and none more than half way (in logarithms) to a rollback. It does not say that the canary
-  is as good as stable, which no number of requests shows.
+  is as good as stable, which no number of requests shows; docs/rollouts.md has what slips through.
 - A step of 100 % has no stable beside it, so it is not judged: it is Done.
 """
 

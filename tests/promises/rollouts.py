@@ -1,6 +1,6 @@
 """How often is a good canary rolled back, and how many requests does a bad one get? Simulated rollouts, the long way.
 
-    python -m tests.promises.rollouts                    # every scene, about 5 minutes
+    python -m tests.promises.rollouts --rollouts 500     # every scene, about 4 minutes of a core
     python -m tests.promises.rollouts --scene "day pattern" --rollouts 1000
 
 Traffic is drawn request by request: arrivals with a day pattern, errors, latencies (lognormal, slower when it is busy),
