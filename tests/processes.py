@@ -75,7 +75,7 @@ def plumbline(*arguments: str | Path | int) -> list[str]:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's environment without any PLUMBLINE_ or BENTOML_ setting of the caller's, plus `changes`."""
+    """This process's environment without any PLUMBLINE_ or BENTOML_ setting of the caller's, with TRIALS, plus `changes`."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("PLUMBLINE_", "BENTOML_"))}
     return {
         **clean,

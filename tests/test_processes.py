@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.processes import Process, answers, environment, free_port, wait_until
+from tests.processes import TRIALS, Process, answers, environment, free_port, wait_until
 
 SLEEPER_WITH_CHILD = (
     "import signal, subprocess, sys\n"
@@ -59,7 +59,8 @@ def test_a_process_that_ends_early_is_reported_with_its_output() -> None:
 
 
 def test_the_settings_of_the_caller_do_not_leak_into_a_test(tmp_path: Path) -> None:
-    assert not [key for key in environment() if key.startswith("PLUMBLINE_")]
+    ours = {key: value for key, value in environment().items() if key.startswith("PLUMBLINE_")}
+    assert ours == {"PLUMBLINE_TRIALS_DIR": str(TRIALS)}
     assert environment(PLUMBLINE_HOME=str(tmp_path))["PLUMBLINE_HOME"] == str(tmp_path)
 
 

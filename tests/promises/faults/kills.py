@@ -132,5 +132,5 @@ ROWS = (
     Row("kill -9 of the writer", "at a random record", writer_killed, repetitions=100, few=3),
     Row("kill -9 of a worker", "at a random answer, 2 workers, 4 clients", worker_killed, 100, 2, serves=True),
     Row("kill -9 of the monitor", "at a random answer", monitor_killed, 100, 2, serves=True),
-    Row("kill -9 of everything", "service and monitor, then started again", everything_killed, 30, 1, serves=True),
+    Row("kill -9 of everything", "service and monitor, then started again", everything_killed, 100, 1, serves=True),
 )
