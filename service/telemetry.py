@@ -87,6 +87,32 @@ class Batches:
         self.rows += rows
 
 
+class _Log:
+    """What is told of the feature log."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.records = Counter(
+            "plumbline_log_records", "Request records in the feature log.", ("outcome",), registry=registry
+        )
+        self.dropped = Counter(
+            "plumbline_log_dropped",
+            "Request records that could not be written.",
+            ("outcome", "reason"),
+            registry=registry,
+        )
+        self.unsynced = Counter(
+            "plumbline_log_unsynced",
+            "Records written whose fsync failed twice: their answers were told so (log_durability disk).",
+            registry=registry,
+        )
+        self.reserve = Gauge(
+            "plumbline_log_reserve_bytes",
+            "Space held back for a full disk, all workers; less than usual: a disk is full.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+
+
 class Telemetry:
     """The instruments of one worker process."""
 
@@ -98,23 +124,7 @@ class Telemetry:
             "plumbline_requests", "Predict requests by outcome.", (*arm, "protocol", "outcome", "code"), registry=own
         )
         self._rows = Counter("plumbline_rows", "Rows answered.", arm, registry=own)
-        self._logged = Counter(
-            "plumbline_log_records", "Request records in the feature log.", ("outcome",), registry=own
-        )
-        self._dropped = Counter(
-            "plumbline_log_dropped", "Request records that could not be written.", ("outcome", "reason"), registry=own
-        )
-        self._unsynced = Counter(
-            "plumbline_log_unsynced",
-            "Records written whose fsync failed twice: their answers were told so (log_durability disk).",
-            registry=own,
-        )
-        self._reserve = Gauge(
-            "plumbline_log_reserve_bytes",
-            "Space held back for a full disk, all workers; less than usual: a disk is full.",
-            registry=own,
-            multiprocess_mode="livesum",
-        )
+        self._log = _Log(own)
         self._shadows = Counter(
             "plumbline_shadow_runs", "Shadow runs by result.", ("model", "version", "result"), registry=own
         )
@@ -187,15 +197,15 @@ class Telemetry:
         for version, batches in self._batches.items():
             self._publish_batches(version, batches)
         for outcome, n in logged.items():
-            self._logged.labels(outcome).inc(self._since("logged", outcome, total=n))
+            self._log.records.labels(outcome).inc(self._since("logged", outcome, total=n))
         for outcome, reasons in dropped.items():
             for reason, n in reasons.items():
-                self._dropped.labels(outcome, reason).inc(self._since("dropped", outcome, reason, total=n))
+                self._log.dropped.labels(outcome, reason).inc(self._since("dropped", outcome, reason, total=n))
 
     def log_disk(self, unsynced: int, reserve_bytes: int) -> None:
         """How the log stands with its disk; `unsynced` is its own running total."""
-        self._unsynced.inc(self._since("unsynced", total=unsynced))
-        self._reserve.set(reserve_bytes)
+        self._log.unsynced.inc(self._since("unsynced", total=unsynced))
+        self._log.reserve.set(reserve_bytes)
 
     def _publish_batches(self, version: tuple[str, str], batches: Batches) -> None:
         if not batches.rows:

@@ -70,7 +70,8 @@ def _metrics() -> Iterator[str]:
 def _service_instruments() -> list[MetricWrapperBase]:
     found: list[MetricWrapperBase] = []
     for value in vars(Telemetry()).values():
-        values = value.values() if isinstance(value, dict) else [value]
+        group = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+        values = [value] if isinstance(value, MetricWrapperBase) else group.values()
         found += [one for one in values if isinstance(one, MetricWrapperBase)]
     return found
 
