@@ -1,5 +1,6 @@
 """`keys.toml` in the home directory: read it, make keys, change it; one writer at a time, readable by its owner alone."""
 
+import os
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -57,8 +58,7 @@ class KeyFile:
         made: list[tuple[str, Key]] = []
 
         def successor(old: Key) -> Key:
-            lasts = None if old.expires is None else now + (old.expires - old.created)
-            made.append(fresh(replace(old, created=now, expires=expires or lasts)))
+            made.append(fresh(replace(old, created=now, expires=expires or _as_long(old, now))))
             return made[0][1]
 
         keys = self._change(lambda keys: keys.rotated(identifier, successor, overlap, now))
@@ -69,7 +69,25 @@ class KeyFile:
         with exclusively(self.path, within_s=LOCK_WITHIN_S):
             keys = edit(self.read())
             replace_durably(self.path, keys.encode().encode(), mode=MODE)
+            self._hand_over()
         return keys
+
+    def _hand_over(self) -> None:
+        """Root changes the keys of a home for its owner, who could not read them otherwise."""
+        if os.geteuid() == 0:
+            owner = self.path.parent.stat()
+            for path in (self.path, self.path.with_name(f"{self.path.name}.lock")):
+                os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _as_long(old: Key, now: datetime) -> datetime | None:
+    """When a key that is made now ends, if it lasts as long as the old one was made to."""
+    if old.expires is None:
+        return None
+    try:
+        return now + (old.expires - old.created)
+    except OverflowError:  # in the year 10 000
+        return old.expires
 
 
 def fresh(like: Key) -> tuple[str, Key]:

@@ -161,7 +161,7 @@ class Keys(msgspec.Struct, frozen=True):
             found = msgspec.convert(tomllib.loads(text), _File, builtin_types=(datetime,)).key
         except KeysInvalid as error:
             raise KeysInvalid(f"{place}, {error.where}", error.found, error.expected) from error
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as error:
+        except (ValueError, OverflowError, msgspec.ValidationError, RecursionError) as error:
             raise KeysInvalid(place, str(error), _EXPECTED) from error
         return cls(_made(found, place).keys)
 
@@ -185,8 +185,8 @@ def presented(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The key that a request brings; b"": none. `x-api-key` goes before a bearer token, which may be a proxy's."""
     found = b""
     for name, value in headers:
-        if name == b"x-api-key":
-            return value.strip()
+        if name == b"x-api-key" and (text := value.strip()):
+            return text
         if name == b"authorization" and value[:7].lower() == _BEARER:
             found = found or value[7:].strip()
     return found

@@ -15,7 +15,7 @@ from service.settings import Settings
 
 OVERLAP = "7d"
 NEVER = "never"
-_SPAN = re.compile(r"(\d{1,6})([mhdw])")
+_SPAN = re.compile(r"(\d{1,4})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _EXPECTED = "a time such as 90d, 12h or 30m, a date such as 2027-02-01 (UTC), or never"
 

@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 
@@ -141,7 +142,8 @@ class Gate:
         while True:
             if (now_s := time.monotonic()) - counted_s >= WORKERS_EVERY_S:
                 counted_s = now_s
-                self._share = 1 / max(1, len(await asyncio.to_thread(worker_signs, self._workers_root)))
+                with suppress(OSError):  # then the share stays as it was
+                    self._share = 1 / max(1, len(await asyncio.to_thread(worker_signs, self._workers_root)))
             await asyncio.sleep(poll_s)
             if self._keyring.changed():
                 before = self._keyring.ring, self._keyring.problem

@@ -50,6 +50,12 @@ class KeyedEdge(Edge):
                     wire = KeyedWire(self._gate, holder, wire)
         return await super()._predict(wire, target, headers, request_id, receive, caller)
 
+    def _named(self, wire: Wire, body: bytes) -> str:
+        model = super()._named(wire, body)
+        if isinstance(wire, KeyedWire):
+            wire.open(model)
+        return model
+
     async def _control(self, target: Target, scope: Scope, headers: Given, request_id: str, receive: Receive) -> Answer:
         if (asked := target.asked(scope["method"])) is not None:
             try:
@@ -60,7 +66,7 @@ class KeyedEdge(Edge):
 
 
 class KeyedWire:
-    """A wire that reads one request of a key: when its model and rows are known, they are held against what the key may.
+    """A wire that reads one request of a key: when its model and rows are known, they are held against what the key opens.
 
     What cannot be read costs one row: it was work too.
     """
@@ -75,8 +81,7 @@ class KeyedWire:
         """Nothing of its own."""
 
     def decode(self, version: ServedVersion, body: bytes, headers: Headers = ()) -> Decoded:
-        """As the wire; also raises ScopeMissing, RateLimited, TooManyRows."""
-        self._gate.predicts(self._holder, version.pin.name)
+        """As the wire; also raises RateLimited, TooManyRows."""
         try:
             decoded = self._wire.decode(version, body, headers)
         except RequestError:
@@ -84,6 +89,10 @@ class KeyedWire:
             raise
         self._charge(decoded.inputs.n)
         return decoded
+
+    def open(self, model: str) -> None:
+        """The body named this model. Raises ScopeMissing."""
+        self._gate.predicts(self._holder, model)
 
     def _charge(self, rows: int) -> None:
         if not self._charged:

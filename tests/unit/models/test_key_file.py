@@ -1,5 +1,6 @@
 """Keys on disk, and the keys in force of a process that follows them."""
 
+import os
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -63,6 +64,21 @@ def test_a_change_of_a_file_that_cannot_be_read_is_refused_and_leaves_it(tmp_pat
     file.path.unlink()
     with pytest.raises(KeyUnknown):
         file.revoke("00000000", NOW)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_root_makes_a_key_for_the_owner_of_the_home(tmp_path: Path, file: KeyFile) -> None:
+    os.chown(tmp_path, 12_345, 12_346)
+    made(tmp_path, "read")
+    for path in (file.path, tmp_path / f"{FILE}.lock"):
+        assert (path.stat().st_uid, path.stat().st_gid) == (12_345, 12_346)
+    assert file.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_that_ends_with_the_calendar_can_be_rotated(tmp_path: Path, file: KeyFile) -> None:
+    last = NOW.replace(year=9999)
+    text = made(tmp_path, "read", created=NOW, expires=last)
+    assert file.rotate(text[4:12], timedelta(days=1), NOW + timedelta(days=80))[1].expires == last
 
 
 @pytest.mark.parametrize("found", ["directory", "not text", "large"])

@@ -87,6 +87,9 @@ def row(**changes: object) -> str:
         (row(rows_per_s="-1.0"), "rows_per_s -1"),
         (row(rows_per_s="nan"), "rows_per_s nan"),
         (row(rows_per_s="inf"), "rows_per_s inf"),
+        (row(rows_per_s="1" * 400), "rows_per_s"),
+        (row(rows_per_s="1" * 5000), "keys.toml"),
+        (row(created="2026-13-21T12:00:00Z"), "keys.toml"),
         (row(burst_rows="5"), "burst_rows without"),
         (row(rows_per_s="5.0", burst_rows="0"), "burst_rows 0"),
         (row(secret='"x"'), "secret"),
@@ -141,6 +144,11 @@ def test_known_and_unknown_cost_the_same_comparison() -> None:
     for asked in (text, text[:-1] + "x", fresh(like("read"))[0], "", "guess"):
         ring.find(asked.encode(), NOW_S)
     assert compared == [(32, 32)] * 5
+
+
+def test_an_id_that_is_not_known_opens_nothing_whatever_is_compared() -> None:
+    ring = Ring(Keys((fresh(like("read"))[1],)), same=lambda one, other: True)
+    assert ring.find(fresh(like("read"))[0].encode(), NOW_S) == Refused(Refusal.UNKNOWN)
 
 
 def test_a_key_opens_until_it_expires_and_until_it_is_revoked() -> None:

@@ -117,6 +117,7 @@ def test_the_reason_is_told_to_who_has_the_whole_key_and_to_nobody_else(tmp_path
         [(b"authorization", b"bearer  KEY ")],
         [(b"x-api-key", b"KEY")],
         [(b"authorization", b"Basic eDp5"), (b"x-api-key", b"KEY")],
+        [(b"x-api-key", b" "), (b"authorization", b"Bearer KEY")],
         [(b"authorization", b"Bearer of-a-proxy"), (b"x-api-key", b"KEY")],
     ],
 )
@@ -141,10 +142,12 @@ def test_bentomls_route_names_the_model_in_its_body_which_is_held_against_the_ke
         assert (await service.ask("POST", "/predict", body, with_key(mine))).status == 200
         reply = await service.ask("POST", "/predict", body, with_key(other))
         assert (reply.status, reply.json["code"]) == (403, "scope_missing")
+        nothing = {"model": "nothing", "instances": [ROW]}  # no key tells of others' models whether they are there
+        assert (await service.ask("POST", "/predict", nothing, with_key(other))).json["code"] == "scope_missing"
         reply = await service.ask("POST", "/predict", body, with_key(reader))
         assert (reply.status, reply.json["code"]) == (403, "scope_missing")
         outcomes = [one.outcome for one in service.requests()]
-        assert outcomes == [Outcome.ANSWERED, Outcome.REJECTED, Outcome.REJECTED]
+        assert outcomes == [Outcome.ANSWERED, *[Outcome.REJECTED] * 3]
 
     run(tmp_path, test, **REQUIRED)
 
