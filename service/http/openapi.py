@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from models.lock import NAME
-from service.errors import VersionUnknown
+from service.errors import VersionEvicted, VersionLoading, VersionUnknown
 from service.http.errors import STATUS
 from service.http.operations import BINARY, EVERYWHERE, HTML, JSON, OPERATIONS, TAGS, Body, Errors, Operation
 from service.http.paths import Target, templates
@@ -115,7 +115,7 @@ def document(release: str, schemas: Mapping[str, Any]) -> Document:
 def errors_of(target: Target) -> Errors:
     """Every error that this route can answer with."""
     found = [*EVERYWHERE, *OPERATIONS[target.verb].errors]
-    return found if target.version is None else [*found, VersionUnknown]
+    return found if target.version is None else [*found, VersionUnknown, VersionEvicted, VersionLoading]
 
 
 def _operation(path: str, target: Target) -> Document:

@@ -33,7 +33,7 @@ _BODY: Errors = (
     connection_errors.TooManyUnfinishedBytes,
     errors.UnsupportedEncoding,
 )
-_MODEL: Errors = (errors.ModelUnknown, errors.ModelNotReady)
+_MODEL: Errors = (errors.ModelUnknown, errors.ModelNotReady, errors.VersionEjected)
 _READY: Errors = (errors.Draining,)
 _ADMIN: Errors = (errors.NotAuthorised, errors.AdminDisabled)
 _CHANGE: Errors = (
