@@ -184,4 +184,5 @@ def _told(sign: WorkerSign) -> dict[str, object]:
         "generation": sign.generation,
         "versions": sign.versions,
         "problems": sign.problems,
+        "states": sign.states,
     }

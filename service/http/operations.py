@@ -40,7 +40,7 @@ KEYED: Errors = (
     keys_errors.KeysUnavailable,
 )
 LIMITED: Errors = (keys_errors.RateLimited,)
-_MODEL: Errors = (errors.ModelUnknown, errors.ModelNotReady)
+_MODEL: Errors = (errors.ModelUnknown, errors.ModelNotReady, errors.VersionEjected)
 _READY: Errors = (errors.Draining,)
 _ADMIN: Errors = (errors.NotAuthorised, errors.AdminDisabled)
 _CHANGE: Errors = (

@@ -235,12 +235,15 @@ class AdminRoutes(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class WorkerVersions(msgspec.Struct, forbid_unknown_fields=True):
-    """What a worker says of itself: the generation that it uses, and name:version → digest of what it has loaded."""
+    """What a worker says of itself: the generation that it uses, name:version → digest of what it has loaded, and what became
+    of each pin: loaded, loading, evicted, or refused or ejected and why.
+    """
 
     pid: Count
     generation: Count
     versions: dict[str, str]
     problems: list[str]
+    states: dict[str, str]
 
 
 class AdminVersions(msgspec.Struct, forbid_unknown_fields=True):
