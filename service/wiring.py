@@ -241,7 +241,13 @@ def _handlers(shared: _Shared, predictor: Predictor, drain: Drain) -> dict[Verb,
         workers_root=shared.settings.workers_root,
     )
     token = shared.settings.admin_token
-    admin = Admin(catalogue=shared.catalogue, routes=shared.routes, changes=changes, token=token)
+    admin = Admin(
+        catalogue=shared.catalogue,
+        routes=shared.routes,
+        changes=changes,
+        telemetry=shared.telemetry,
+        token=token,
+    )
     documents = Documents(RELEASE)
     return {**control.handlers(), **feedback.handlers(), **admin.handlers(), **documents.handlers()}
 
