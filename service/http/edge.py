@@ -27,6 +27,7 @@ from service.errors import (
     Overloaded,
     RequestError,
     RouteUnknown,
+    Shed,
     UnsupportedEncoding,
 )
 from service.http.answer import Answer
@@ -109,7 +110,7 @@ class Edge:
         """The model's own queue has no room for one more."""
         return self._predictor.would_refuse(target.model, target.version, timeout_ms)
 
-    def turn_away(self, target: Target, request_id: bytes, error: Overloaded) -> bytes | None:
+    def turn_away(self, target: Target, request_id: bytes, error: Shed) -> bytes | None:
         """Puts a prediction that is refused unread on record; the id that its answer carries, None: it is no prediction."""
         wire = self._languages.wire(target.verb, [])
         if wire is None:
