@@ -21,6 +21,9 @@ import msgspec
 
 from service.routes_document import ModelRoutes, Routes
 
+HISTORY_MAX = (
+    100  # changes of one model that the admin API tells, the newest; `plumbline routes history` reads them all
+)
 _HASH = re.compile(rb',"hash":"([0-9a-f]{64})"}')
 _HASH_BYTES = len(',"hash":""}') + 64
 

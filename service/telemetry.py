@@ -144,6 +144,12 @@ class Telemetry:
         )
         self._feedback = Counter("plumbline_feedback", "Labels received.", registry=own)
         self._route_errors = Counter("plumbline_routes_errors", "Routes documents or pins not applied.", registry=own)
+        self._route_changes = Counter(
+            "plumbline_route_changes",
+            "Changes of the routes asked of the admin API: made, dry_run, or the code of the error that refused them.",
+            ("result",),
+            registry=own,
+        )
         self._refused = Counter(
             "plumbline_versions_refused",
             "Versions that a worker did not load, each time it tried: inspection, load, run, rows, nan, memory, time, crash "
@@ -267,6 +273,10 @@ class Telemetry:
     def routes(self, generation: int) -> None:
         """A routes document is in use."""
         self._generation.set(generation)
+
+    def route_change(self, result: str) -> None:
+        """What became of a change: `made`, `dry_run` or the error's code."""
+        self._route_changes.labels(result).inc()
 
     def version_refused(self, reason: str) -> None:
         """A pinned version was not loaded."""

@@ -294,7 +294,14 @@ def _handlers(shared: _Shared, predictor: Predictor, drain: Drain) -> dict[Verb,
         wanted=WantedFile(shared.settings.wanted_path),
     )
     token = shared.settings.admin_token
-    admin = Admin(catalogue=shared.catalogue, routes=shared.routes, changes=changes, token=token, gate=shared.gate)
+    admin = Admin(
+        catalogue=shared.catalogue,
+        routes=shared.routes,
+        changes=changes,
+        telemetry=shared.telemetry,
+        token=token,
+        gate=shared.gate,
+    )
     documents = Documents(RELEASE, keyed=shared.gate is not None)
     return {**control.handlers(), **feedback.handlers(), **admin.handlers(), **documents.handlers()}
 
