@@ -33,7 +33,7 @@ test: $(VENV)/.dev ## everything: what the machine lacks, lint, types, import ru
 .PHONY: check
 check: $(VENV)/.dev ## within a minute: format, lint, types, import rules, tests that start no server
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -m "not simulation and not integration and not image" -n 2 --dist worksteal --quiet
+	$(BIN)/python -m pytest -m "not simulation and not integration and not image" -n 2 --dist worksteal --quiet --hypothesis-profile check
 
 .PHONY: lint
 lint: $(VENV)/.dev
