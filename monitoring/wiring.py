@@ -15,8 +15,13 @@ import httpx
 import structlog
 import uvicorn
 from standardwebhooks.webhooks import EmptyWebhookSecretError
+from starlette.types import ASGIApp
 
 from models.disk import Disk
+from models.key_file import FILE as KEYS_FILE
+from models.key_file import KeyFile
+from models.keyring import Keyring
+from models.keys import asked_for
 from models.registry import Registry
 from models.reserve import Reserve
 from monitoring.archivist import Archivist
@@ -28,6 +33,7 @@ from monitoring.events import Event, stamp
 from monitoring.exporter import app
 from monitoring.group import schemas_named
 from monitoring.intake import Intake
+from monitoring.keyed import Keyed
 from monitoring.loop import Loop
 from monitoring.outbox import Outbox
 from monitoring.pulse import Pulse
@@ -118,7 +124,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         archive_status=archivist.status,
         rollouts=controller.status,
     )
-    server = _server(pulse)
+    server = _server(settings, pulse, listening)
     loop.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     beside = [asyncio.create_task(controller.run(settings.rollout_interval_s))]
@@ -137,11 +143,20 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         await sender.close()
 
 
-def _server(pulse: Pulse) -> _Server:
+def _server(settings: Settings, pulse: Pulse, listening: socket.socket) -> _Server:
+    page = _page(settings, pulse, listening)
     config = uvicorn.Config(
-        app(pulse), log_config=None, access_log=False, lifespan="off", limit_concurrency=OPEN_CONNECTIONS_MAX
+        page, log_config=None, access_log=False, lifespan="off", limit_concurrency=OPEN_CONNECTIONS_MAX
     )
     return _Server(config)
+
+
+def _page(settings: Settings, pulse: Pulse, listening: socket.socket) -> ASGIApp:
+    """What the socket answers; behind keys where others than this machine reach it, or the settings say so."""
+    page = app(pulse)
+    if not asked_for(settings.api_keys, listening.getsockname()[0]):
+        return page
+    return Keyed(page, Keyring(KeyFile(settings.home / KEYS_FILE)))
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

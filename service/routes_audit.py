@@ -34,6 +34,7 @@ class Via(StrEnum):
     API = "api"
     COMMAND = "command"
     HAND = "hand"  # the document was changed without us
+    EJECTED = "ejected"  # a version ended its workers (ejection.py)
     START = "start"  # a model's first route, given when it was pinned
     GIVEN_UP = "given_up"  # the entry before was never followed by its document
 

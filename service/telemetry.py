@@ -135,6 +135,13 @@ class Telemetry:
             ("reason",),
             registry=own,
         )
+        self._keys_refused = Counter(
+            "plumbline_keys_refused",
+            "Requests that their API key did not let in: missing, unknown, expired, revoked, scope, rate, unavailable (their "
+            "file was never read).",
+            ("reason",),
+            registry=own,
+        )
         self._feedback = Counter("plumbline_feedback", "Labels received.", registry=own)
         self._route_errors = Counter("plumbline_routes_errors", "Routes documents or pins not applied.", registry=own)
         self._route_changes = Counter(
@@ -149,6 +156,23 @@ class Telemetry:
             "(what its trial found), mismatch, missing, signature, unreadable (what the registry has).",
             ("reason",),
             registry=own,
+        )
+        self._ejected = Gauge(
+            "plumbline_versions_ejected",
+            "Pinned versions that ended their workers and are not loaded until they are set or pinned again.",
+            registry=own,
+            multiprocess_mode="livemax",
+        )
+        self._evicted = Counter(
+            "plumbline_versions_evicted",
+            "Versions that a worker let go because of versions_memory_max_mb.",
+            registry=own,
+        )
+        self._memory = Gauge(
+            "plumbline_versions_memory_bytes",
+            "Memory of the loaded versions of all workers, as measured when they were loaded.",
+            registry=own,
+            multiprocess_mode="livesum",
         )
         self._generation = Gauge(
             "plumbline_routes_generation", "Routes generation in use.", registry=own, multiprocess_mode="livemin"
@@ -238,6 +262,10 @@ class Telemetry:
         """One connection refused or given up."""
         self._connections.labels(reason).inc()
 
+    def key_refused(self, reason: str) -> None:
+        """One request that its key did not let in."""
+        self._keys_refused.labels(reason).inc()
+
     def feedback(self, labels: int) -> None:
         """Labels accepted."""
         self._feedback.inc(labels)
@@ -253,6 +281,15 @@ class Telemetry:
     def version_refused(self, reason: str) -> None:
         """A pinned version was not loaded."""
         self._refused.labels(reason).inc()
+
+    def versions_ejected(self, n: int) -> None:
+        """So many pinned versions are kept out."""
+        self._ejected.set(n)
+
+    def versions_kept(self, memory_bytes: int, evicted: int) -> None:
+        """What the loaded versions take, and how many went just now because of the cap."""
+        self._memory.set(memory_bytes)
+        self._evicted.inc(evicted)
 
     def routes_error(self) -> None:
         """A routes document or a pin was not applied."""

@@ -7,19 +7,24 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
+from models.key_file import KeyFile
+from models.keyring import Keyring
+from models.keys import asked_for
 from models.lock_file import LockFile
 from models.pool import Pool
 from service.batch_plan import BatchRules
 from service.batching import Batcher
+from service.bound import bound_host
 from service.catalogue import Catalogue
 from service.clock import Clock
 from service.drain import Drain
+from service.ejected import EjectedFile
 from service.featurelog.key import deployment_key
 from service.featurelog.segments import Rotation
 from service.featurelog.writer import FeatureLog
@@ -32,18 +37,22 @@ from service.http.control import Control
 from service.http.documents import Documents
 from service.http.edge import Edge, Handler, Headers
 from service.http.feedback import Feedback
+from service.http.gate import Gate
 from service.http.guard import Guard
+from service.http.keyed import KeyedEdge
 from service.http.languages import Languages
 from service.http.paths import Verb
 from service.http.patience import Patience
 from service.http.v1 import V1, Native
 from service.http.v2 import V2
 from service.http.wire import Wire
+from service.in_flight import BOARD, Cells, joined
 from service.memory import give_back_large_blocks
 from service.pace import Pressure
 from service.predict import Ask, Limits, Predictor
 from service.presence import Presence
 from service.release import RELEASE
+from service.residence import Residence
 from service.roll_call import answer_roll_call
 from service.route_changes import RouteChanges
 from service.routes_file import RoutesFile
@@ -52,6 +61,7 @@ from service.shadow import Shadows
 from service.sources import registry_of
 from service.telemetry import Telemetry
 from service.trying import trials_of
+from service.wanted import WantedFile
 from service.warm import warm_up
 
 # Requests end without cycles, so a collection finds next to nothing; but by default one begins whenever 700 more objects live
@@ -106,6 +116,9 @@ class _Shared:
     routes: RoutesFile
     catalogue: Catalogue
     pressure: Pressure
+    cells: Cells
+    ejected: EjectedFile
+    gate: Gate | None  # None: nobody is asked for a key
 
 
 async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = FeatureLog) -> Worker:
@@ -118,8 +131,8 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
     native = Native(settings.max_rows)
     languages = _languages(settings, native)
     shared = _shared(settings, languages, log_class)
-    batcher = Batcher(rules=_batch_rules(settings), telemetry=shared.telemetry)
-    shadows = Shadows(queue_rows_max=settings.shadow_queue_rows_max, log=shared.log, telemetry=shared.telemetry)
+    batcher = Batcher(rules=_batch_rules(settings), telemetry=shared.telemetry, cells=shared.cells)
+    shadows = _shadows(shared)
     predictor = _predictor(shared, batcher, shadows)
 
     def cut() -> None:
@@ -128,13 +141,7 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
 
     parent = int(os.environ.get(SUPERVISOR) or os.getppid())
     drain = Drain(drain_s=settings.drain_s, grace_s=settings.grace_s, parent=parent, cut=cut)
-    edge = Edge(
-        predictor=predictor,
-        languages=languages,
-        handlers=_handlers(shared, predictor, drain),
-        max_body_bytes=settings.max_body_bytes,
-        compress_above_bytes=settings.compress_above_bytes,
-    )
+    edge = _edge(shared, languages, _handlers(shared, predictor, drain), predictor)
     admission = Admission(
         turnstile=edge,
         pressure=shared.pressure,
@@ -144,7 +151,7 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
     guard = _guard(settings, shared.telemetry)
     presence = Presence(settings.workers_root / f"{os.getpid()}.json")
     await shared.catalogue.refresh()
-    warm_up(shared.catalogue.current, native)
+    warm_up(shared.catalogue.current, native, shared.cells)
     drain.listen()
     tasks = _tasks(shared, shadows, drain, guard, presence)
     gc.collect()
@@ -153,6 +160,18 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
     log = shared.log
     _log.info("worker.ready", writer=log.writer, epoch=log.epoch, torn_bytes=log.torn_bytes)
     return Worker(edge, admission, native, predictor, log, batcher, shadows, presence, drain, guard, tasks)
+
+
+def _edge(shared: _Shared, languages: Languages, handlers: Mapping[Verb, Handler], predictor: Predictor) -> Edge:
+    settings, gate = shared.settings, shared.gate
+    made: Callable[..., Edge] = Edge if gate is None else partial(KeyedEdge, gate=gate)
+    return made(
+        predictor=predictor,
+        languages=languages,
+        handlers=handlers,
+        max_body_bytes=settings.max_body_bytes,
+        compress_above_bytes=settings.compress_above_bytes,
+    )
 
 
 def _languages(settings: Settings, native: Native) -> Languages:
@@ -164,6 +183,7 @@ def _languages(settings: Settings, native: Native) -> Languages:
 
 def _shared(settings: Settings, languages: Languages, log_class: type[FeatureLog]) -> _Shared:
     telemetry, clock = Telemetry(), Clock(settings.event_time_header)
+    cells, ejected = joined(os.environ.get(BOARD)), EjectedFile(settings.ejected_path)
     log = log_class(
         settings.log_root,
         rotation=Rotation(settings.log_segment_bytes_max, settings.log_segment_age_s_max),
@@ -174,15 +194,36 @@ def _shared(settings: Settings, languages: Languages, log_class: type[FeatureLog
         reserve_bytes=settings.log_reserve_bytes,
     )
     routes = RoutesFile(settings.routes_path)
+    pool = Pool(registry_of(settings), threads=settings.model_threads, trials=trials_of(settings))
+    wanted, cap_bytes = WantedFile(settings.wanted_path), settings.versions_memory_max_mb << 20
     catalogue = Catalogue(
         routes=routes,
         lock_file=LockFile(settings.lock_path),
-        pool=Pool(registry_of(settings), threads=settings.model_threads, trials=trials_of(settings)),
+        pool=pool,
         wires=languages.wires,
         telemetry=telemetry,
         privacy_key=deployment_key(settings.privacy_key_path, make=settings.privacy_key_file is None),
+        ejected=ejected,
+        cells=cells,
+        residence=Residence(pool, cap_bytes=cap_bytes, wanted=wanted),
+        log_root=settings.log_root,
     )
-    return _Shared(settings, telemetry, clock, log, routes, catalogue, Pressure())
+    gate = _gate(settings, telemetry)
+    return _Shared(settings, telemetry, clock, log, routes, catalogue, Pressure(), cells, ejected, gate)
+
+
+def _gate(settings: Settings, telemetry: Telemetry) -> Gate | None:
+    """Where this worker's address is one from which others ask, or the settings say so."""
+    if not asked_for(settings.api_keys, bound_host(settings.host)):
+        return None
+    gate = Gate(
+        keyring=Keyring(KeyFile(settings.keys_path)),
+        token=settings.admin_token,
+        workers_root=settings.workers_root,
+        count=telemetry.key_refused,
+    )
+    gate.open()
+    return gate
 
 
 def _refuses_unlogged(settings: Settings) -> bool:
@@ -196,6 +237,15 @@ def _batch_rules(settings: Settings) -> BatchRules:
         max_queue_bytes=settings.max_queue_bytes,
         max_queue_delay_us=settings.max_queue_delay_us,
         inline_below_us=settings.inline_below_us,
+    )
+
+
+def _shadows(shared: _Shared) -> Shadows:
+    return Shadows(
+        queue_rows_max=shared.settings.shadow_queue_rows_max,
+        log=shared.log,
+        telemetry=shared.telemetry,
+        cells=shared.cells,
     )
 
 
@@ -227,6 +277,7 @@ def _handlers(shared: _Shared, predictor: Predictor, drain: Drain) -> dict[Verb,
         publish=predictor.publish,
         release=RELEASE,
         stopping=lambda: drain.stopping,
+        gate=shared.gate,
     )
     feedback = Feedback(
         catalogue=shared.catalogue,
@@ -239,6 +290,8 @@ def _handlers(shared: _Shared, predictor: Predictor, drain: Drain) -> dict[Verb,
         routes=shared.routes,
         lock_file=LockFile(shared.settings.lock_path),
         workers_root=shared.settings.workers_root,
+        ejected=shared.ejected,
+        wanted=WantedFile(shared.settings.wanted_path),
     )
     token = shared.settings.admin_token
     admin = Admin(
@@ -247,8 +300,9 @@ def _handlers(shared: _Shared, predictor: Predictor, drain: Drain) -> dict[Verb,
         changes=changes,
         telemetry=shared.telemetry,
         token=token,
+        gate=shared.gate,
     )
-    documents = Documents(RELEASE)
+    documents = Documents(RELEASE, keyed=shared.gate is not None)
     return {**control.handlers(), **feedback.handlers(), **admin.handlers(), **documents.handlers()}
 
 
@@ -258,7 +312,7 @@ def _tasks(
     """What runs beside the requests until the worker stops; begun now."""
     catalogue, poll_s = shared.catalogue, shared.settings.routes_poll_s
     roll_call = answer_roll_call(presence, catalogue, started_us=shared.clock.now_us(), poll_s=poll_s)
-    tasks = (
+    tasks = [
         asyncio.create_task(shared.log.keep(), name="log.keep"),
         asyncio.create_task(catalogue.follow(poll_s), name="catalogue.follow"),
         asyncio.create_task(shadows.work(), name="shadows.work"),
@@ -266,10 +320,12 @@ def _tasks(
         asyncio.create_task(drain.follow_parent(), name="drain.follow_parent"),
         asyncio.create_task(roll_call, name="roll_call"),
         asyncio.create_task(guard.keep(), name="guard.keep"),
-    )
+    ]
+    if shared.gate is not None:
+        tasks.append(asyncio.create_task(shared.gate.follow(poll_s), name="keys.follow"))
     for task in tasks:
         task.add_done_callback(partial(ended, drain))
-    return tasks
+    return tuple(tasks)
 
 
 def ended(drain: Drain, task: asyncio.Task[None]) -> None:

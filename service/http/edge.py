@@ -141,7 +141,7 @@ class Edge:
                     raise caller.refusal
             ask.body = await read_body(headers, receive, self._max_body_bytes)
             if target.verb is Verb.NATIVE_PREDICT:
-                ask.model = native_model(ask.body)
+                ask.model = self._named(wire, ask.body)
         except RequestError as error:
             return await self._predictor.settle_error(ask, error)
         except asyncio.CancelledError:  # its body was still on the way at the end of the grace
@@ -149,6 +149,10 @@ class Edge:
                 raise
             return await self._predictor.settle_error(ask, CutOff())
         return await self._predictor.predict(ask)
+
+    def _named(self, wire: Wire, body: bytes) -> str:
+        """The model, where the body names it. Raises MalformedBody."""
+        return native_model(body)
 
     async def _control(
         self, target: Target, scope: Scope, headers: Headers, request_id: str, receive: Receive
