@@ -60,6 +60,7 @@ promises: $(VENV)/.dev ## the promises, the long way: their tests, the fault tab
 	$(BIN)/python -m tests.promises.soak --minutes 2 --leak
 	$(BIN)/python -m tests.promises.soak --minutes 15
 	$(BIN)/python -m tests.promises.rollouts --rollouts 500
+	$(BIN)/python -m tests.promises.rollouts --live
 	$(BIN)/python -m tests.promises.false_alarms $(ARGS)
 
 .PHONY: load

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ import numpy as np
 from service.routes_document import ModelRoutes, Routes
 from service.routes_file import RoutesFile
 from tests.faulty import faulty, install
-from tests.processes import Process, answers, environment, free_port, plumbline, served
+from tests.processes import Process, answers, environment, free_port, plumbline, served, wait_until
 
 TOKEN = "the-token-of-a-test"
 READY_S = 30.0
+FOLLOWED_S = 10.0
 SETTINGS = """
 [service]
 event_time_header = "x-event-time"
@@ -49,19 +51,22 @@ class Callers:
 
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng(self.seed)
-        self._client = httpx.Client(base_url=self.stage.url, trust_env=False, timeout=30)
 
     def ask_for_a_minute(self, requests: int) -> None:
-        """All requests of the next minute of event time."""
+        """All requests of the next minute of event time, over one connection."""
+        # httpx would take as long over a request as the service does
+        connection = HTTPConnection(self.stage.url.removeprefix("http://"), timeout=30)
         for number, values in enumerate(self._draws(requests)):
             at_us = self.stage.minute * 60_000_000 + number * 60_000_000 // requests
             body = msgspec.json.encode({"instances": [values]})
-            answer = self._client.post(
-                f"/v1/models/{self.model}:predict", content=body, headers={"x-event-time": str(at_us)}
-            )
+            headers = {"x-event-time": str(at_us), "content-type": "application/json"}
+            connection.request("POST", f"/v1/models/{self.model}:predict", body, headers)
+            answer = connection.getresponse()
+            answer.read()
             arm = answer.headers["x-model-arm"]
             self.arms[arm] += 1
-            self.failed[arm] += answer.status_code != 200
+            self.failed[arm] += answer.status != 200
+        connection.close()
         self.stage.minute += 1
 
     def _draws(self, requests: int) -> list[list[float]]:
@@ -102,7 +107,13 @@ class Stage:
         return httpx.get(f"{self.url}{path}", headers=headers, trust_env=False, timeout=10).raise_for_status().json()
 
     def routes(self, model: str) -> ModelRoutes:
-        return msgspec.convert(self.asked("/admin/routes")["models"][model], ModelRoutes)
+        """Of a model, once the worker follows them."""
+
+        def followed() -> Any:
+            told = self.asked("/admin/routes")
+            return told["applied_generation"] == told["generation"] and told["models"][model]
+
+        return msgspec.convert(wait_until(followed, FOLLOWED_S, "the worker follows the routes"), ModelRoutes)
 
     def callers(self, model: str, seed: int = 0) -> Callers:
         return Callers(self, model, seed)

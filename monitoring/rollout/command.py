@@ -16,9 +16,11 @@ from rich.table import Table
 from monitoring.cli import COULD_NOT, USED_WRONGLY, Moment
 from monitoring.errors import MonitorError, RolloutInvalid, SettingsInvalid
 from monitoring.events import stamp
+from monitoring.rollout.control import people_of
 from monitoring.rollout.decide import findings
 from monitoring.rollout.document import Rollout
 from monitoring.rollout.outcome import Finding, Rollback
+from monitoring.rollout.people import words
 from monitoring.rollout.reading import Said, document, said
 from monitoring.rollout.steering import abort, pause, promote, resume, start
 from monitoring.rollout.words import sentence
@@ -63,12 +65,14 @@ def status(model: str, home: Path, begin: datetime | None, as_json: bool) -> Non
     plumbline rollout status payments
     """
     settings, plan = _opened(home, model)
+    paused = people_of(_plainly(lambda: words(home, model))).paused
     last = next(iter(_read(settings, model, plan, begin, None)[-1:]), None)
     seen = [] if last is None or last.watched is None else findings(plan, *last.watched)
     if as_json:
         told: dict[str, object] = {
             "model": model,
             "version": plan.version,
+            "paused": paused,
             "minute": None,
             "outcome": None,
             "guards": seen,
@@ -81,6 +85,8 @@ def status(model: str, home: Path, begin: datetime | None, as_json: bool) -> Non
     else:
         click.echo(f"{model}, canary {plan.version}, after {stamp(last.minute)}: {sentence(last.outcome, plan)}")
         _show(seen)
+    if paused and not as_json:
+        click.echo(f"{model}: paused, so no share rises before `plumbline rollout resume {model}`")
     if last is not None and isinstance(last.outcome, Rollback):
         raise SystemExit(FOUND_FAULT)
 

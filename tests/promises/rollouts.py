@@ -2,7 +2,7 @@
 
     python -m tests.promises.rollouts --rollouts 500     # every scene, about 4 minutes of a core
     python -m tests.promises.rollouts --scene "day pattern" --rollouts 1000
-    python -m tests.promises.rollouts --live             # three faults in a real service with a real monitor, about 15 minutes
+    python -m tests.promises.rollouts --live             # three bad canaries and a good one in a real service
 
 Traffic is drawn request by request: arrivals with a day pattern, errors, latencies (lognormal, slower when it is busy),
 scores. Each rollout begins at another time of day. The core is the real one (`monitoring.rollout.decide`). Beside it, on the
@@ -251,14 +251,16 @@ def told(name: str, ends: list[End]) -> str:
 @click.option("--scene", "names", multiple=True, help="Only these, by name.")
 @click.option("--check", "checks", multiple=True, help="Only these.")
 @click.option("--seed", default=REPORTED_SEED, show_default=True, help="Of the first rollout.")
-@click.option("--live", is_flag=True, help="A real service and monitor instead.")
+@click.option(
+    "--live", is_flag=True, help="A real service and monitor instead; scenes are errors, slow, shifted, good."
+)
 @click.option("--requests", default=600, show_default=True, help="A minute, live.")
 def main(
     rollouts: int, names: tuple[str, ...], checks: tuple[str, ...], seed: int, *, live: bool, requests: int
 ) -> None:
     """Prints the table."""
     if live:
-        for line in live_rollouts.lines(requests, seed):
+        for line in live_rollouts.lines(names, requests, seed):
             click.echo(line)
         return
     click.echo("| scene, check | rolled back (95 %) | minutes, median | requests, median | mean | failed, mean | by |")

@@ -9,6 +9,8 @@ from click.testing import CliRunner, Result
 
 from monitoring.events import stamp
 from monitoring.rollout.command import rollout
+from monitoring.rollout.control import Word
+from monitoring.rollout.people import say
 from service.featurelog.framing import frame
 from service.featurelog.record import Feedback, Head, Outcome, Payload, Record, Request, Schema, Seal, encode
 from service.featurelog.segments import segment_name
@@ -92,6 +94,13 @@ def test_status_says_what_follows_and_what_each_guard_saw(tmp_path: Path) -> Non
     assert [guard["guard"] for guard in told["guards"]] == ["errors", "predictions"]
     assert told["guards"][0]["canary_n"] == 10 * (MINUTES - 1)
     assert told["guards"][1]["stable_n"] == 40 * (MINUTES - 1)
+
+
+def test_status_says_that_a_person_paused_it(tmp_path: Path) -> None:
+    home = home_of(tmp_path)
+    say(home, "payments", Word("2026-01-05T10:00:00Z", "pause", "ada"))
+    assert json.loads(run("status", "payments", "--json", home=home).output)["paused"] is True
+    assert "payments: paused, so no share rises before" in run("status", "payments", home=home).output
 
 
 def test_a_canary_that_fails_is_to_be_rolled_back_and_the_exit_code_says_so(tmp_path: Path) -> None:

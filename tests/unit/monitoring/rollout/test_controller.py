@@ -1,10 +1,12 @@
 """The controller on a real log: what it makes of it is done once, whoever dies, is slow or was first."""
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from monitoring.errors import AdminRefused, AdminUnreachable
+from monitoring.errors import AdminRefused, AdminUnreachable, SettingsInvalid
 from monitoring.rollout.control import Entry, Reason, Word
 from monitoring.rollout.controller import Controller
 from monitoring.rollout.document import Rollout
@@ -13,6 +15,7 @@ from monitoring.rollout.people import say, words
 from monitoring.rollout.reading import Follower
 from monitoring.settings import load
 from monitoring.status import RolloutStatus
+from monitoring.wiring import _controller
 from tests.unit.monitoring.rollout.routes_of import RoutesInMemory, canary
 from tests.unit.monitoring.rollout.test_command import PLAN, home_of
 from tests.unit.service.featurelog.archiving import RAW_GOES, archive
@@ -111,6 +114,34 @@ def test_without_an_admin_api_it_only_says(tmp_path: Path) -> None:
     assert (told.stands, told.problem) == (Reason.SAYS_ONLY, "")
     assert told.sentence.startswith("roll back: errors")
     assert [guard.guard for guard in told.guards] == ["errors", "predictions"]
+
+
+def test_whoever_lets_it_change_routes_must_say_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLUMBLINE_ADMIN_TOKEN", raising=False)
+    (tmp_path / "plumbline.toml").write_text("[monitor]\nrollout_apply = true\n")
+    with pytest.raises(SettingsInvalid, match="rollout_apply: found no admin token"):
+        _controller(load(tmp_path))
+    (tmp_path / "token").write_text("secret\n")
+    file = f'[monitor]\nrollout_apply = true\nadmin_token_file = "{tmp_path}/token"\n'
+    (tmp_path / "plumbline.toml").write_text(file)
+    assert _controller(load(tmp_path)).status() == ()
+
+
+def test_who_is_ended_changes_nothing_more(tmp_path: Path) -> None:
+    service = RoutesInMemory(canary(20))
+    one = controller(tmp_path, service)  # there is no rollout yet
+
+    async def ended() -> None:
+        task = asyncio.create_task(one.run(60))
+        await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(ended())
+    home_of(tmp_path, failing=True)
+    one.look()
+    assert service.generation == 1
 
 
 def test_one_document_that_is_wrong_is_told_and_the_others_go_on(tmp_path: Path) -> None:
