@@ -1,4 +1,5 @@
-"""How is the status shown: `/metrics` for Prometheus, `/healthz` for a supervisor, `GET /api/status` for a page.
+"""How is the status shown: `/metrics` for Prometheus, `/healthz` for a supervisor, `GET /api/status` for a page, and to other
+people's rollouts by the gates.
 
 Laws
 - Every answer is made from one status; a scrape never touches the state.
@@ -19,8 +20,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from monitoring import gates
 from monitoring.alert import Phase
 from monitoring.pulse import Pulse
+from monitoring.rollout.metrics import rollout_metrics
 from monitoring.status import ArchiveStatus, ArmStatus, CheckStatus, Status, VersionStatus
 
 PREFIX = "plumbline_monitor"
@@ -48,7 +51,12 @@ def app(pulse: Pulse) -> Starlette:
         return Response(msgspec.json.encode(pulse.status()), media_type=JSON)
 
     return Starlette(
-        routes=[Route("/metrics", metrics), Route("/healthz", healthz), Route("/api/status", status)],
+        routes=[
+            Route("/metrics", metrics),
+            Route("/healthz", healthz),
+            Route("/api/status", status),
+            *gates.routes(pulse),
+        ],
     )
 
 
@@ -67,6 +75,7 @@ class StatusCollector(Collector):
         yield from _outbox(status)
         yield from _log(status)
         yield from _archive(status.archive)
+        yield from rollout_metrics(status.rollouts)
 
 
 def _newest(versions: Iterable[VersionStatus]) -> Iterable[VersionStatus]:

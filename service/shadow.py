@@ -15,6 +15,7 @@ from models.errors import RunFailed
 from service.featurelog.record import Outcome
 from service.featurelog.record import Shadow as ShadowRecord
 from service.featurelog.writer import FeatureLog
+from service.in_flight import SHADOW, Cells, begin, end, unshared
 from service.rows import Inputs, PlainTensors, Table
 from service.served import ServedVersion
 from service.telemetry import Telemetry
@@ -35,8 +36,12 @@ class Offer:
 class Shadows:
     """One queue and one thread for all shadows of a worker."""
 
-    def __init__(self, *, queue_rows_max: int, log: FeatureLog, telemetry: Telemetry) -> None:
+    def __init__(
+        self, *, queue_rows_max: int, log: FeatureLog, telemetry: Telemetry, cells: Cells | None = None
+    ) -> None:
+        """`cells`: where this worker tells what it runs (service/in_flight.py)."""
         self._queue_rows_max, self._featurelog, self._telemetry = queue_rows_max, log, telemetry
+        self._cells = unshared() if cells is None else cells
         self._queue: deque[Offer] = deque()
         self._queued_rows = 0
         self._woken = asyncio.Event()
@@ -61,7 +66,7 @@ class Shadows:
                 self._queued_rows -= offer.inputs.n
                 try:
                     schema_id = self._featurelog.schema_id(offer.version.schema)
-                    record = await loop.run_in_executor(self._thread, _answer, offer, schema_id)
+                    record = await loop.run_in_executor(self._thread, self._answer, offer, schema_id)
                     self._featurelog.append(record)
                     self._count(offer, "run" if record.outcome is Outcome.ANSWERED else "failed")
                 except Exception as error:  # the border of a shadow task: a defect here must not end the loop
@@ -69,6 +74,13 @@ class Shadows:
                     ref = offer.version.pin.ref
                     tell("shadow.failed", error, offer.version, request_id=offer.request_id, version=ref)
             self._woken.clear()
+
+    def _answer(self, offer: Offer, schema_id: int) -> ShadowRecord:
+        begin(self._cells, SHADOW, offer.version.mark)
+        try:
+            return _answer(offer, schema_id)
+        finally:
+            end(self._cells, SHADOW)
 
     def close(self) -> None:
         """Drops what waits, and leaves what runs."""
