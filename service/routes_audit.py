@@ -40,12 +40,16 @@ class Via(StrEnum):
 
 
 class Author(msgspec.Struct, frozen=True):
-    """Who makes a change, why, and what was asked for in the words in which it was asked."""
+    """Who makes a change, why, and what was asked for in the words in which it was asked.
+
+    `by` is what the request says of itself; `key` is the API key that it came with, where one was asked for.
+    """
 
     via: Via
     by: str = ""
     why: str = ""
     asked: msgspec.Raw = msgspec.Raw(b"{}")
+    key: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +67,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     before: dict[str, ModelRoutes | None]
     after: dict[str, ModelRoutes | None]
     document: str
+    key: str = ""
     torn_bytes: int = 0
     missing: str = ""
     previous: str = ""
@@ -153,6 +158,7 @@ def entry_for(
         before={model: before.get(model) for model in named},
         after={model: after.models.get(model) for model in named},
         document=after.digest,
+        key=author.key,
         previous=newest.hash if newest else "",
     )
 

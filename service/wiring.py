@@ -214,7 +214,7 @@ def _shared(settings: Settings, languages: Languages, log_class: type[FeatureLog
 
 def _gate(settings: Settings, telemetry: Telemetry) -> Gate | None:
     """Where this worker's address is one from which others ask, or the settings say so."""
-    if not asked_for(settings.api_keys, bound_host(settings.host)):
+    if not asked_for(settings.api_keys, bound_host(settings.host, sys.argv)):
         return None
     gate = Gate(
         keyring=Keyring(KeyFile(settings.keys_path)),

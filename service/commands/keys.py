@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -11,6 +12,7 @@ from models.key_errors import KeysInvalid
 from models.key_file import KeyFile, fresh
 from models.keys import Key, asked_for
 from service.commands.output import home_option, json_option, say, say_rows, settings_of, speaks_plainly
+from service.presence import ServiceSign, read_sign
 from service.settings import Settings
 
 OVERLAP = "7d"
@@ -133,8 +135,11 @@ def _say_made(text: str, key: Key, now: datetime, *, as_json: bool, replaces: Ke
 
 
 def _say_asked(settings: Settings) -> None:
-    if not asked_for(settings.api_keys, settings.host):
-        where = "api_keys is off" if settings.api_keys == "off" else f"{settings.host} is loopback"
+    """Where nobody is asked for the key: by the address of the service that runs, else by that of the settings."""
+    sign = read_sign(settings.service_path, ServiceSign)
+    host = (urlsplit(sign.url).hostname if sign is not None else None) or settings.host
+    if not asked_for(settings.api_keys, host):
+        where = "api_keys is off" if settings.api_keys == "off" else f"{host} is loopback"
         click.echo(f'note: no key is asked for here ({where}); api_keys = "required" asks for one', err=True)
 
 

@@ -162,7 +162,8 @@ def _change(entry: Entry, model: str | None) -> str:
     named = [model] if model else list(entry.after)
     what = "; ".join(f"{name} {_differences(entry.before.get(name), entry.after.get(name))}" for name in named)
     by, why = f" {entry.by}" if entry.by else "", f" ({entry.why})" if entry.why else ""
-    return f"{entry.generation}  {entry.at}  {entry.via}{by}: {what or 'nothing'}{why}"
+    key = f" [{entry.key}]" if entry.key else ""
+    return f"{entry.generation}  {entry.at}  {entry.via}{by}{key}: {what or 'nothing'}{why}"
 
 
 def _differences(before: ModelRoutes | None, after: ModelRoutes | None) -> str:

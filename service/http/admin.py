@@ -129,7 +129,8 @@ class Admin:
         return answer
 
     async def _made(self, model: str | None, order: Order | ReplaceRoutes, headers: Headers) -> Answer:
-        author = Author(Via.API, self._signed(order.by, headers), order.why, asked_by(order))
+        key = self._gate.who(headers) if self._gate is not None else ""
+        author = Author(Via.API, order.by, order.why, asked_by(order), key)
         plan = await self._until(lambda: self._attempt(model, order, author), lambda plan: True, 0)
         if not plan.made and not order.dry_run:
             waiting = held(order, plan)
@@ -167,11 +168,6 @@ class Admin:
         except (LockInvalid, OSError) as error:
             raise RoutesUnavailable(str(error)) from error
 
-    def _signed(self, by: str, headers: Headers) -> str:
-        """Who says to be whom: the name that a request gives itself, and the key that it came with."""
-        key = self._gate.who(headers) if self._gate is not None else ""
-        return f"{by} ({key})" if by and key else by or key
-
     def _authorise(self, headers: Headers) -> None:
         if self._gate is not None:
             return
@@ -204,7 +200,7 @@ def _etag(generation: int) -> tuple[bytes, bytes]:
 def _change(chained: Chained, model: str) -> dict[str, object]:
     """One entry of the audit log as it concerns one model."""
     entry = chained.entry
-    told = {name: getattr(entry, name) for name in ("n", "at", "via", "by", "why", "asked", "generation")}
+    told = {name: getattr(entry, name) for name in ("n", "at", "via", "by", "key", "why", "asked", "generation")}
     return {**told, "before": entry.before.get(model), "after": entry.after.get(model), "hash": chained.hash}
 
 

@@ -70,7 +70,7 @@ class Gate:
         found = self._find(presented(headers))
         if not isinstance(found, Holder):
             return ""
-        return f"key {found.id} {found.name}" if found.id != TOKEN else TOKEN
+        return f"{found.id} {found.name}" if found.id != TOKEN else TOKEN
 
     def predicts(self, holder: Holder, model: str) -> None:
         """Raises ScopeMissing."""

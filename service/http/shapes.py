@@ -242,6 +242,7 @@ class RouteChange(msgspec.Struct, forbid_unknown_fields=True):
     at: str
     via: Via
     by: str
+    key: str
     why: str
     asked: dict[str, Any]
     generation: Count

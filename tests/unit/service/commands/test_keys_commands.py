@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from models.key_file import FILE, KeyFile
 from models.keys import Holder, Ring
 from service.commands.keys import keys
+from service.presence import Presence, ServiceSign
 
 DONE, WRONG, CANNOT = 0, 2, 3
 Say = Callable[..., Result]
@@ -90,3 +91,13 @@ def test_a_service_that_others_reach_asks_for_the_key_and_the_command_says_nothi
 ) -> None:
     (tmp_path / "plumbline.toml").write_text('[service]\nhost = "0.0.0.0"\n')
     assert "api_keys" not in say("add", "a", "--scope", "read").output
+
+
+@pytest.mark.parametrize(("host", "noted"), [("0.0.0.0", False), ("[::]", False), ("127.0.0.1", True)])
+def test_a_service_that_runs_says_by_its_address_whether_the_key_is_asked_for(
+    tmp_path: Path, say: Say, host: str, noted: bool
+) -> None:
+    presence = Presence(tmp_path / "service.json")
+    presence.say(ServiceSign(1, 1, 1, url=f"http://{host}:3000"))
+    assert ("api_keys" in say("add", "a", "--scope", "read").stderr) is noted
+    presence.close()

@@ -296,8 +296,10 @@ def test_the_audit_log_names_the_key_beside_the_name_that_a_request_gives_itself
             assert reply.status == 200, reply.json
         said = {"do": "set", "stable": "2"}
         assert (await service.ask("POST", "/admin/routes/mixed", said, with_key(TOKEN))).status == 200
-        entries = [one.entry.by for one in RoutesFile(tmp_path / "routes.toml").entries()][-3:]
-        assert entries == [f"ada (key {text[4:12]} deployer)", f"key {text[4:12]} deployer", "admin token"]
+        entries = [(one.entry.by, one.entry.key) for one in RoutesFile(tmp_path / "routes.toml").entries()][-3:]
+        assert entries == [("ada", f"{text[4:12]} deployer"), ("", f"{text[4:12]} deployer"), ("", "admin token")]
+        told = (await service.ask("GET", "/admin/routes/mixed/history", headers=with_key(text))).json["changes"]
+        assert [(one["by"], one["key"]) for one in told[-3:]] == entries
 
     run(tmp_path, test, admin_token=TOKEN, **REQUIRED)
 
