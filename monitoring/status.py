@@ -11,6 +11,7 @@ from models.contract import Privacy
 from monitoring.alert import Alert, Phase
 from monitoring.judge import Check, Finding
 from monitoring.rules import Rules
+from monitoring.shadows.said import ShadowsSaid
 from monitoring.sketch import quantile
 from monitoring.state import UNROUTED, Judged, Key, State, Track, Version
 from monitoring.tally import OUTCOMES, Traffic
@@ -169,6 +170,7 @@ class Status(msgspec.Struct, frozen=True):
     loop: LoopStatus
     rules: Rules
     archive: ArchiveStatus = ArchiveStatus()
+    shadows: ShadowsSaid = ShadowsSaid()
 
 
 def versions_of(state: State, rules: Rules) -> tuple[VersionStatus, ...]:

@@ -119,7 +119,7 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
     languages = _languages(settings, native)
     shared = _shared(settings, languages, log_class)
     batcher = Batcher(rules=_batch_rules(settings), telemetry=shared.telemetry)
-    shadows = Shadows(queue_rows_max=settings.shadow_queue_rows_max, log=shared.log, telemetry=shared.telemetry)
+    shadows = _shadows(shared, batcher)
     predictor = _predictor(shared, batcher, shadows)
 
     def cut() -> None:
@@ -215,6 +215,17 @@ def _predictor(shared: _Shared, batcher: Batcher, shadows: Shadows) -> Predictor
             settings.override_header.lower().encode(),
         ),
         pressure=shared.pressure,
+    )
+
+
+def _shadows(shared: _Shared, batcher: Batcher) -> Shadows:
+    return Shadows(
+        queue_rows_max=shared.settings.shadow_queue_rows_max,
+        queue_bytes_max=shared.settings.shadow_queue_bytes_max,
+        log=shared.log,
+        telemetry=shared.telemetry,
+        pressure=shared.pressure,
+        live_waits=lambda: batcher.busy,
     )
 
 
