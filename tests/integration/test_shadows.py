@@ -6,7 +6,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from monitoring.shadows.command import shadows
 from service.routes_file import RoutesFile
 from tests.processes import Process, answers, environment, free_port, home, plumbline, served, wait_until
 from tests.requests import payments_body
@@ -42,12 +44,18 @@ def test_the_monitor_compares_what_a_shadow_said_with_every_answer_that_was_give
 
         (one,) = wait_until(compared, 20, "every answer is paired")
         assert (one["version"], one["shadow"], one["rows"], one["failed"]) == ("1", "2", REQUESTS * ROWS, 0)
-        shown = json.loads(_command("shadows", "status", "payments", "--monitor", url, "--json"))
+        shown = json.loads(_shown("payments", "--monitor", url, "--json"))
         assert shown["compared"] == [one]
         assert shown["unpaired"] == []
-        text = _command("shadows", "status", "--monitor", url)
+        text = _shown("--monitor", url)
         assert f"payments: shadow 2 beside 1, {REQUESTS} requests" in text
-        assert "no shadow has answered" in _command("shadows", "status", "tumours", "--monitor", url)
+        assert "no shadow has answered" in _shown("tumours", "--monitor", url)
+
+
+def _shown(*words: str) -> str:
+    done = CliRunner().invoke(shadows, ["status", *words])
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 def _generation(service: str) -> int:
@@ -59,8 +67,6 @@ def _generation(service: str) -> int:
 
 def test_without_a_monitor_the_command_says_what_it_asked() -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    done = subprocess.run(
-        plumbline("shadows", "status", "--monitor", url), env=environment(), capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (3, "")
+    done = CliRunner().invoke(shadows, ["status", "--monitor", url])
+    assert (done.exit_code, done.stdout) == (3, "")
     assert done.stderr.startswith(f"{url}/api/shadows: ")

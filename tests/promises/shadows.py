@@ -17,7 +17,6 @@ from pathlib import Path
 
 import click
 import httpx
-import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.drive import Target, drive
@@ -45,6 +44,7 @@ class Ran:
     p50_ms: float
     p99_ms: float
     late_ms: float
+    refused: int
     results: Mapping[str, int]
 
 
@@ -73,8 +73,8 @@ def run(url: str, home: Path, mode: str, rate: float, seconds: float, seed: int)
     samples = drive(
         Target.of(url + CASE.path, [CASE.body]), arrivals(rate, seconds + SKIP_S, seed=seed), connections=64
     )
-    assert (samples.status == 200).all(), f"{mode}: {np.unique(samples.status)} at half of the peak"
-    offered = samples.status.size if SHADOWS[mode] else 0
+    answered = int((samples.status == 200).sum())
+    offered = answered if SHADOWS[mode] else 0
     wait_until(
         lambda: sum(_offers(url).values()) - sum(before.values()) >= offered, SETTLED_WITHIN_S, "all offers ended"
     )
@@ -82,7 +82,8 @@ def run(url: str, home: Path, mode: str, rate: float, seconds: float, seed: int)
     latency_ms = quantiles_ms(counted.latency_ms)
     late_ms = quantiles_ms((counted.sent_s - counted.due_s) * 1000)["p99"]
     results = {result: n - before.get(result, 0) for result, n in _offers(url).items()}
-    return Ran(mode, latency_ms["p50"], latency_ms["p99"], late_ms, {k: n for k, n in results.items() if n})
+    refused = samples.status.size - answered
+    return Ran(mode, latency_ms["p50"], latency_ms["p99"], late_ms, refused, {k: n for k, n in results.items() if n})
 
 
 def compared(url: str, home: Path, rounds: int, seconds: float) -> None:
@@ -99,7 +100,7 @@ def compared(url: str, home: Path, rounds: int, seconds: float) -> None:
         for mode, ran in found.items():
             click.echo(
                 f"  round {number + 1}, {mode}: p50 {ran.p50_ms:.3f} ms, p99 {ran.p99_ms:.3f} ms; driver late by "
-                f"{ran.late_ms:.3f} ms (p99); offers {dict(ran.results)}"
+                f"{ran.late_ms:.3f} ms (p99); {ran.refused} not answered; offers {dict(ran.results)}"
             )
         for mode in modes[1:]:
             ratios[mode].append((found[mode].p50_ms / found["off"].p50_ms, found[mode].p99_ms / found["off"].p99_ms))
