@@ -2,9 +2,9 @@
 
 Laws
 - `offer` never waits and never raises; what does not fit is dropped and counted.
-- Nothing a shadow does reaches an answer: it runs in a thread of its own, at the lowest priority, from a queue of its own.
-- A run begins, and its records are written, only in a turn of the event loop in which nobody live asked or waits; where the
-  service refuses live requests, everything that waits for a shadow is let go.
+- Nothing a shadow does reaches an answer: it runs in a thread of its own, of low priority, from a queue of its own.
+- A run begins, and its records are written, only in a turn of the event loop in which nobody live asked or waits; whenever a
+  live request was shed, everything that waits for a shadow is let go.
 - Every offer ends in one count: run, not_finite, failed, dropped, shed or stale.
 """
 
@@ -15,8 +15,8 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic_ns
 
+from service.featurelog.record import Outcome
 from service.featurelog.writer import FeatureLog
-from service.pace import Pressure
 from service.served import ServedVersion
 from service.shadow_lane import Done, Lane, Offer, run
 from service.telemetry import Telemetry
@@ -37,12 +37,11 @@ class Shadows:
         queue_bytes_max: int,
         log: FeatureLog,
         telemetry: Telemetry,
-        pressure: Pressure,
         live_waits: Callable[[], bool],
     ) -> None:
         self._rows_max, self._bytes_max = queue_rows_max, queue_bytes_max
         self._featurelog, self._telemetry = log, telemetry
-        self._pressure, self._live_waits = pressure, live_waits
+        self._live_waits, self._live_shed = live_waits, 0
         # A version that is no longer served takes its lane with it, once nothing of it waits or runs.
         self._lanes: weakref.WeakKeyDictionary[ServedVersion, Lane] = weakref.WeakKeyDictionary()
         self._done: deque[Done] = deque()
@@ -50,23 +49,23 @@ class Shadows:
 
     def offer(self, offer: Offer) -> None:
         """Takes the request, or drops and counts it."""
-        if self._pressure.high:
-            self._count(offer.version, "shed")
-            return
         lane = self._lanes.get(offer.version)
         if lane is None:
             lane = self._lanes[offer.version] = Lane(rows_max=self._rows_max, bytes_max=self._bytes_max)
             weakref.finalize(offer.version, lane.thread.close)
-        if lane.admit(offer):
-            self._woken.set()
-        else:
+        if not lane.admit(offer):
             self._count(offer.version, "dropped")
+        elif not self._woken.is_set():
+            self._live_shed = self._featurelog.outcomes[Outcome.SHED]  # what was shed before is over
+            self._woken.set()
 
     async def work(self) -> None:
         """Runs until cancelled: one small piece of work in each calm turn of the loop."""
         while True:
             await self._woken.wait()
-            if self._pressure.high:
+            shed = self._featurelog.outcomes[Outcome.SHED]
+            if shed != self._live_shed:
+                self._live_shed = shed
                 self._let_go("shed")
             if await self._calm() and not self._step():
                 self._woken.clear()

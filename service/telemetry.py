@@ -128,7 +128,7 @@ class Telemetry:
         self._shadows = Counter(
             "plumbline_shadow_runs",
             "Requests offered to a shadow by result: run, not_finite (it ran, and said NaN or infinity), failed, dropped (its "
-            "queue was full, or the worker ended), shed (live requests were being refused), stale (it had waited for 10 s).",
+            "queue was full, or the worker ended), shed (a live request was shed), stale (it had waited for 10 s).",
             ("model", "version", "result"),
             registry=own,
         )

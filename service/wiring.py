@@ -224,7 +224,6 @@ def _shadows(shared: _Shared, batcher: Batcher) -> Shadows:
         queue_bytes_max=shared.settings.shadow_queue_bytes_max,
         log=shared.log,
         telemetry=shared.telemetry,
-        pressure=shared.pressure,
         live_waits=lambda: batcher.busy,
     )
 

@@ -14,13 +14,12 @@ from models.tensors import Array
 from service.featurelog.record import Outcome
 from service.featurelog.record import Shadow as ShadowRecord
 from service.featurelog.writer import FeatureLog
-from service.pace import Pressure
 from service.rows import PlainTensors, Table
 from service.served import ServedVersion
 from service.shadow import Shadows
-from service.shadow_lane import OFFERS_A_RUN, ROWS_A_RUN, WAIT_MAX_NS, Lane, Offer, step_back
+from service.shadow_lane import OFFERS_A_RUN, ROWS_A_RUN, STEPS_BACK, WAIT_MAX_NS, Lane, Offer, step_back
 from service.telemetry import Telemetry
-from tests.unit.service.featurelog.writing import read, writer
+from tests.unit.service.featurelog.writing import read, request, writer
 from tests.unit.service.serving import ROW as BY_NAME
 from tests.unit.service.serving import Service, furnish, route, served, serving, until
 
@@ -47,13 +46,12 @@ class Stage:
 
     def __init__(self, log: FeatureLog, home: Path, rows_max: int, bytes_max: int) -> None:
         self.log, self.home = log, home
-        self.counts, self.pressure, self.busy = Counts(), Pressure(), False
+        self.counts, self.busy = Counts(), False
         self.shadows = Shadows(
             queue_rows_max=rows_max,
             queue_bytes_max=bytes_max,
             log=log,
             telemetry=self.counts,
-            pressure=self.pressure,
             live_waits=lambda: self.busy,
         )
 
@@ -184,17 +182,21 @@ def test_nothing_is_run_while_somebody_live_waits(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
-def test_where_live_requests_are_refused_the_shadows_work_goes_first(tmp_path: Path) -> None:
+def test_where_a_live_request_is_shed_everything_that_waits_for_a_shadow_goes_first(tmp_path: Path) -> None:
     async def test(stage: Stage, version: ServedVersion) -> None:
+        await stage.log.append_request(request(0, Outcome.SHED))  # before anything waited: nothing to let go
+        stage.shadows.offer(offer(version))
+        await until(lambda: stage.counts.runs == {"run": 1}, "a run")
         stage.busy = True
         for number in range(4):
             stage.shadows.offer(offer(version, number=number))
-        stage.pressure.high = True
-        stage.shadows.offer(offer(version))
-        assert stage.counts.runs["shed"] == 1
-        await until(lambda: stage.counts.runs["shed"] == 5, "what waited is let go")
+        await stage.log.append_request(request(1, Outcome.SHED))
+        await until(lambda: stage.counts.runs["shed"] == 4, "what waited is let go")
+        stage.busy = False
+        stage.shadows.offer(offer(version, number=9))
+        await until(lambda: stage.counts.runs["run"] == 2, "what comes later is run")
 
-    assert run(tmp_path, test).runs == {"shed": 5}
+    assert run(tmp_path, test).runs == {"shed": 4, "run": 2}
 
 
 def test_a_version_that_never_comes_back_fills_its_own_queue_and_no_other(tmp_path: Path) -> None:
@@ -214,6 +216,7 @@ def test_a_version_that_never_comes_back_fills_its_own_queue_and_no_other(tmp_pa
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads have priorities of their own on Linux only")
 def test_the_thread_of_a_shadow_stands_behind_all_others() -> None:
     found: list[int] = []
+    here = os.getpriority(os.PRIO_PROCESS, 0)
 
     def look() -> None:
         step_back()
@@ -222,8 +225,8 @@ def test_the_thread_of_a_shadow_stands_behind_all_others() -> None:
     thread = threading.Thread(target=look)
     thread.start()
     thread.join()
-    assert found == [19]
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < 19
+    assert found == [min(19, here + STEPS_BACK)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == here
 
 
 # --- faults -------------------------------------------------------------------------------------------------------
