@@ -37,5 +37,6 @@ EXPOSE 3000 3001
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
     CMD ["/opt/plumbline/bin/python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:3000/readyz', timeout=2)"]
 ENTRYPOINT ["plumbline"]
-# Inside a container the loopback address is the container's own: what may reach it is decided by what is published.
+# Inside a container the loopback address is the container's own: what may reach it is decided by what is published. Bound to any other
+# address it asks for API keys: `docker exec NAME plumbline keys add …`, or --env PLUMBLINE_API_KEYS=off --env PLUMBLINE_MONITOR_API_KEYS=off.
 CMD ["up", "--host", "0.0.0.0"]

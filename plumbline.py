@@ -28,6 +28,7 @@ COMMANDS = {
     "routes": ("service.commands.routes:routes", "Show and change which versions answer."),
     "shadows": ("monitoring.shadows.command:shadows", "How shadows compare with the answers that were given."),
     "rollout": ("monitoring.rollout.command:rollout", "What the evidence says about a canary."),
+    "keys": ("service.commands.keys:keys", "Make, change and revoke API keys."),
     "log": ("service.commands.log:log", "Read and check the feature log."),
     "doctor": ("service.commands.doctor:doctor", "Is this machine fit to serve?"),
 }
@@ -171,9 +172,9 @@ def _keep_up(parts: list[Part], stop: threading.Event, home: Path, service: str,
             click.echo(f"plumbline: not ready after {READY_WITHIN_S} s; {service}/readyz says why", err=True)
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, status: int = 200) -> bool:
     try:
-        return httpx.get(url, timeout=1, trust_env=False).status_code == 200
+        return httpx.get(url, timeout=1, trust_env=False).status_code == status
     except httpx.HTTPError:
         return False
 
@@ -182,10 +183,13 @@ def _announcement(home: Path, service: str, monitor: str, took_s: float) -> Iter
     yield f"\nplumbline is up after {took_s:.1f} s; everything that changes is in {home}"
     yield f"  service  {service}   (/readyz, /metrics)"
     yield f"  monitor  {monitor}   (/api/status, /metrics)"
+    if asks := _answers(f"{service}/metrics", 401):
+        yield f"\nothers reach it, so it asks for API keys:\n  KEY=$(plumbline keys add first --scope predict --home {home})"
     if (example := example_body(home)) is not None:
         model, body = example
+        key = ' -H "authorization: Bearer $KEY"' if asks else ""
         yield "\ntry:"
-        yield f"  curl -s {service}/v1/models/{model}:predict -H 'content-type: application/json' -d '{body}'"
+        yield f"  curl -s {service}/v1/models/{model}:predict{key} -H 'content-type: application/json' -d '{body}'"
     yield "\nCtrl-C stops everything.\n"
 
 

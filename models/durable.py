@@ -13,19 +13,19 @@ from models.looking import look_until
 Stamp = tuple[int, int, int]
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Writes and fsyncs a file that nobody reads yet."""
-    with path.open("wb") as file:
+def write_durably(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Writes and fsyncs a file that nobody reads yet; `mode` is that of a new one, before the umask."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
 
 
-def replace_durably(path: Path, data: bytes) -> None:
+def replace_durably(path: Path, data: bytes, mode: int = 0o666) -> None:
     """A reader sees the old bytes or the new ones, never a mixture and never nothing."""
     aside = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        write_durably(aside, data)
+        write_durably(aside, data, mode)
     except OSError:  # on a full disk the half of it would take what is left
         aside.unlink(missing_ok=True)
         raise

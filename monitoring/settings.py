@@ -22,6 +22,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from models.keys import Mode
 from monitoring.errors import SettingsInvalid
 from monitoring.rules import Rules
 from monitoring.window import MINUTE_S
@@ -67,6 +68,11 @@ class Settings(BaseSettings):
     home: Path = Field(HOME, description="directory that holds the log, the registry and the monitor's own state")
     host: str = Field("127.0.0.1", description="address that /metrics, /healthz and /api/status listen on")
     port: int = Field(3001, ge=0, le=65_535, description="port of the same; 0 lets the kernel choose")
+    api_keys: Mode = Field(
+        "auto",
+        description="whether /metrics and /api/status ask for an API key of the scope `read`: always (required), never (off), "
+        "or where another address than loopback is bound (auto)",
+    )
 
     webhook_url: str | None = Field(
         None, description="where retrain requests are posted; none: they wait in the outbox"

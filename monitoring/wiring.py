@@ -15,8 +15,13 @@ import httpx
 import structlog
 import uvicorn
 from standardwebhooks.webhooks import EmptyWebhookSecretError
+from starlette.types import ASGIApp
 
 from models.disk import Disk
+from models.key_file import FILE as KEYS_FILE
+from models.key_file import KeyFile
+from models.keyring import Keyring
+from models.keys import asked_for
 from models.registry import Registry
 from models.reserve import Reserve
 from monitoring.archivist import Archivist
@@ -28,6 +33,7 @@ from monitoring.events import Event, stamp
 from monitoring.exporter import app
 from monitoring.group import schemas_named
 from monitoring.intake import Intake
+from monitoring.keyed import Keyed
 from monitoring.loop import Loop
 from monitoring.outbox import Outbox
 from monitoring.pulse import Pulse
@@ -114,7 +120,11 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     )
     server = _Server(
         uvicorn.Config(
-            app(pulse), log_config=None, access_log=False, lifespan="off", limit_concurrency=OPEN_CONNECTIONS_MAX
+            _page(settings, pulse, listening),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            limit_concurrency=OPEN_CONNECTIONS_MAX,
         )
     )
     loop.start()
@@ -131,6 +141,14 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     await _end(archiving, carrying)
     if sender is not None:
         await sender.close()
+
+
+def _page(settings: Settings, pulse: Pulse, listening: socket.socket) -> ASGIApp:
+    """What the socket answers; behind keys where others than this machine reach it, or the settings say so."""
+    page = app(pulse)
+    if not asked_for(settings.api_keys, listening.getsockname()[0]):
+        return page
+    return Keyed(page, Keyring(KeyFile(settings.home / KEYS_FILE)))
 
 
 async def _end(*tasks: asyncio.Task[None] | None) -> None:

@@ -13,6 +13,7 @@ from math import ceil, inf
 
 WEIGHT = 0.05  # of a new measurement: about the last 20 runs of its size count
 OUTLIER = 4.0  # times the mean: what a measurement counts for at most
+DRAIN_WEIGHT = 0.2  # the load changes faster than the model: about the last 5 runs count
 SHORTEST_US = 0.001  # the clock may have stood still; nothing is divided by nothing
 TIMER_SLACK_US = 5_000  # timers have a millisecond, a busy machine a few: a run must begin before its deadline
 SHARE = 0.4  # of the time that is left may be planned: estimates are of quiet times, and with all of it most came late
@@ -116,6 +117,26 @@ class Cost:
         return self._curve
 
 
+class Drain:
+    """How fast a queue empties while something waits in it: a run, and what the event loop does between two of them."""
+
+    __slots__ = ("_row_us",)
+
+    def __init__(self) -> None:
+        self._row_us = 0.0
+
+    def learn(self, rows: int, took_us: float) -> None:
+        """So many rows were run, from the end of the run before to the end of theirs."""
+        row_us = took_us / rows
+        if not self._row_us:
+            self._row_us = row_us
+        self._row_us += DRAIN_WEIGHT * (min(row_us, OUTLIER * self._row_us) - self._row_us)
+
+    def estimate_us(self, rows: int) -> float:
+        """Expected time until so many rows have been run; 0 before anything was measured."""
+        return self._row_us * rows
+
+
 def _between(low: tuple[float, float], high: tuple[float, float], rows: int) -> float:
     """Not above the higher point either, whatever the rounding."""
     return min(high[1], low[1] + (high[1] - low[1]) * (rows - low[0]) / (high[0] - low[0]))
@@ -143,9 +164,9 @@ def portion(rows: int, room: int, *, first: bool, divisible: bool) -> int:
     return rows if first or rows <= room else 0
 
 
-def rows_admitted(rules: BatchRules, cost: Cost, remaining_us: float) -> int:
+def rows_admitted(rules: BatchRules, cost: Cost, drain: Drain, remaining_us: float) -> int:
     """How many rows may wait so that the last is run in a SHARE of `remaining_us`; never more than the queue holds."""
-    expected_us = cost.estimate_us(rules.max_batch_rows)
+    expected_us = max(cost.estimate_us(rules.max_batch_rows), drain.estimate_us(rules.max_batch_rows))
     if expected_us == inf:
         return rules.max_queue_rows
     return min(rules.max_queue_rows, int(max(0.0, remaining_us) * SHARE * rules.max_batch_rows / expected_us))

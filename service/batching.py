@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from models.errors import RunFailed
 from service.batch import Batch, Ran, Waiting
-from service.batch_plan import BatchRules, Cost, Release, Wait, portion, release, retry_after_s, rows_admitted
+from service.batch_plan import BatchRules, Cost, Drain, Release, Wait, portion, release, retry_after_s, rows_admitted
 from service.caller import Caller
 from service.errors import ClientGone, DeadlineExceeded, Overloaded, RuntimeFailed
 from service.joined import Joined, Joint, Tensors
@@ -84,7 +84,8 @@ class _Queue:
     def __init__(self, *, rules: BatchRules, joint: Joint, batches: Batches, start: _Start) -> None:
         self._rules, self._joint, self._batches, self._start = rules, joint, batches, start
         self._loop = asyncio.get_running_loop()
-        self._cost = Cost()
+        self._cost, self._drain = Cost(), Drain()
+        self._ended_ns = 0  # when the last run ended with more waiting behind it; 0: nothing waited
         self._waiting: deque[Waiting] = deque()
         self._rows = 0  # of those who wait and are not in a batch yet
         self._bytes = 0  # of the tensors of those who are not wholly in a batch yet
@@ -156,7 +157,7 @@ class _Queue:
         limit, bytes_max = self._rules.max_queue_rows, self._rules.max_queue_bytes
         if self._running is not None:
             begins_ns = max(monotonic_ns(), self._ends_ns)
-            limit = rows_admitted(self._rules, self._cost, (deadline_ns - begins_ns) / 1000)
+            limit = rows_admitted(self._rules, self._cost, self._drain, (deadline_ns - begins_ns) / 1000)
         if self._rows + rows > limit:
             return Overloaded(self._rows, limit, "rows", self._retry_after_s(), limit < self._rules.max_queue_rows)
         if self._bytes + waiting_bytes > bytes_max:
@@ -272,6 +273,9 @@ class _Queue:
         self._running, self._alone = None, len(batch.members) == 1
         if ran is not None and ran.took_us is not None:
             self._learn(batch.rows, ran.took_us)
+        ended_ns, self._ended_ns = self._ended_ns, monotonic_ns() if self._rows else 0
+        if ended_ns and self._ended_ns:
+            self._drain.learn(batch.rows, (self._ended_ns - ended_ns) / 1000)
         batch.settle(ran)
 
     def _learn(self, rows: int, took_us: float) -> None:

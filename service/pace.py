@@ -6,13 +6,16 @@ where they can still be refused cheaply, and not in a turn of the loop that nobo
 Laws
 - In a turn as many begin as are expected to take TURN_US, or as long as refusing the others took, at least one: so the
   sockets are looked at often, and refusing never gets more than half of the time.
+- The cost of a request is that of the whole turn, refusals apart, by those who began in it: what it costs later, its run, its
+  record and its answer, falls into turns that begin as many.
 - Whoever can begin in the next turn may wait for it; beyond, nobody waits for more than SHARE of its deadline.
 - One measurement moves the cost by at most a factor of 1 + WEIGHT · (OUTLIER - 1).
 """
 
 # What a probe or a refusal waits for others; 20 to 40 small requests, which share one write of the log.
-TURN_US = 2_000.0
-REFUSAL_US = 10.0  # 7 to 12 measured: reading, record, answer
+TURN_US = 3_000.0
+READ_US = 6.0  # of a refusal: the system's call and the copy, before anything of ours can look at the clock
+APPLICATION_US = 60.0  # a refusal that had to be parsed and goes through the application
 WEIGHT = 0.1
 OUTLIER = 4.0
 FIRST_COST_US = 100.0  # before anything was measured
@@ -41,15 +44,15 @@ class Pace:
         self._begun, self._took_us = 1.0, FIRST_COST_US
         self.portion = int(TURN_US / FIRST_COST_US)
 
-    def learn(self, begun: int, own_us: float, turn_us: float, refused: int) -> None:
-        """So many began in a turn, and were refused in it; what beginning them took of it, and the whole turn."""
-        each_us = max(SHORTEST_US, own_us / begun)
+    def learn(self, begun: int, own_us: float, turn_us: float, refusing_us: float) -> None:
+        """So many began in a turn; what it took of the thread's own time and by the clock, and refusing others in it."""
+        each_us = max(SHORTEST_US, (own_us - refusing_us) / begun)
         self._cost_us += WEIGHT * (min(each_us, OUTLIER * self._cost_us) - self._cost_us)
         if begun >= self.portion:  # with fewer it was not the loop that set the pace
             kept = max(0.0, 1 - turn_us / MEMORY_US)
             self._begun = self._begun * kept + begun
             self._took_us = self._took_us * kept + turn_us
-        self.portion = max(1, int(max(TURN_US, refused * REFUSAL_US) / self._cost_us))
+        self.portion = max(1, int(max(TURN_US, refusing_us) / self._cost_us))
 
     def waits_us(self, ahead: int) -> float:
         """How long a request waits behind so many."""

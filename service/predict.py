@@ -30,6 +30,7 @@ from service.errors import (
     Overloaded,
     RequestError,
     RuntimeFailed,
+    Shed,
     TooManyRows,
 )
 from service.featurelog.record import MODEL_NAME_CHARS_MAX, Block, Outcome, Request, TensorNote
@@ -192,7 +193,7 @@ class Predictor:
         """Writes what was handed to the log and is waited for; the log's own turn comes later in the loop."""
         self._featurelog.hurry()
 
-    def turn_away(self, ask: Ask, error: Overloaded) -> None:
+    def turn_away(self, ask: Ask, error: Shed) -> None:
         """Records a request that was refused unread; nobody waits for the write."""
         record = self._record(ask, error.outcome, status_of(error), error.code, error)
         self._featurelog.append_request(record)

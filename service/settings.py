@@ -16,6 +16,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from models.key_file import FILE as KEYS_FILE
+from models.keys import Mode
 from service.featurelog.commit import Durability
 
 # No setting: the pid of `plumbline serve`, told to its workers, who may outlive it unseen.
@@ -46,7 +48,15 @@ class Settings(BaseSettings):
     )
     model_threads: int = Field(default=1, ge=1, description="Threads inside one run of a model.")
     admin_token: SecretStr | None = Field(
-        default=None, min_length=1, description="Bearer token of /admin; without it the admin API is off."
+        default=None,
+        min_length=1,
+        description="Bearer token of /admin; without it the admin API is off, unless API keys are asked for. Then it opens all "
+        "that a key of the scope `admin` does.",
+    )
+    api_keys: Mode = Field(
+        default="auto",
+        description="Whether requests must bring an API key of `<home>/keys.toml` (`plumbline keys`): always (required), never "
+        "(off), or where the service is bound to another address than loopback (auto).",
     )
 
     max_body_bytes: int = Field(
@@ -311,6 +321,10 @@ class Settings(BaseSettings):
     @property
     def routes_path(self) -> Path:
         return self.home / "routes.toml"
+
+    @property
+    def keys_path(self) -> Path:
+        return self.home / KEYS_FILE
 
     @property
     def trials_root(self) -> Path:

@@ -139,6 +139,13 @@ class Telemetry:
             ("reason",),
             registry=own,
         )
+        self._keys_refused = Counter(
+            "plumbline_keys_refused",
+            "Requests that their API key did not let in: missing, unknown, expired, revoked, scope, rate, unavailable (their "
+            "file was never read).",
+            ("reason",),
+            registry=own,
+        )
         self._feedback = Counter("plumbline_feedback", "Labels received.", registry=own)
         self._route_errors = Counter("plumbline_routes_errors", "Routes documents or pins not applied.", registry=own)
         self._refused = Counter(
@@ -235,6 +242,10 @@ class Telemetry:
     def connection(self, reason: str) -> None:
         """One connection refused or given up."""
         self._connections.labels(reason).inc()
+
+    def key_refused(self, reason: str) -> None:
+        """One request that its key did not let in."""
+        self._keys_refused.labels(reason).inc()
 
     def feedback(self, labels: int) -> None:
         """Labels accepted."""

@@ -7,16 +7,20 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
+from models.key_file import KeyFile
+from models.keyring import Keyring
+from models.keys import asked_for
 from models.lock_file import LockFile
 from models.pool import Pool
 from service.batch_plan import BatchRules
 from service.batching import Batcher
+from service.bound import bound_host
 from service.catalogue import Catalogue
 from service.clock import Clock
 from service.drain import Drain
@@ -32,7 +36,9 @@ from service.http.control import Control
 from service.http.documents import Documents
 from service.http.edge import Edge, Handler, Headers
 from service.http.feedback import Feedback
+from service.http.gate import Gate
 from service.http.guard import Guard
+from service.http.keyed import KeyedEdge
 from service.http.languages import Languages
 from service.http.paths import Verb
 from service.http.patience import Patience
@@ -106,6 +112,7 @@ class _Shared:
     routes: RoutesFile
     catalogue: Catalogue
     pressure: Pressure
+    gate: Gate | None  # None: nobody is asked for a key
 
 
 async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = FeatureLog) -> Worker:
@@ -128,13 +135,7 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
 
     parent = int(os.environ.get(SUPERVISOR) or os.getppid())
     drain = Drain(drain_s=settings.drain_s, grace_s=settings.grace_s, parent=parent, cut=cut)
-    edge = Edge(
-        predictor=predictor,
-        languages=languages,
-        handlers=_handlers(shared, predictor, drain),
-        max_body_bytes=settings.max_body_bytes,
-        compress_above_bytes=settings.compress_above_bytes,
-    )
+    edge = _edge(shared, languages, _handlers(shared, predictor, drain), predictor)
     admission = Admission(
         turnstile=edge,
         pressure=shared.pressure,
@@ -153,6 +154,18 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
     log = shared.log
     _log.info("worker.ready", writer=log.writer, epoch=log.epoch, torn_bytes=log.torn_bytes)
     return Worker(edge, admission, native, predictor, log, batcher, shadows, presence, drain, guard, tasks)
+
+
+def _edge(shared: _Shared, languages: Languages, handlers: Mapping[Verb, Handler], predictor: Predictor) -> Edge:
+    settings, gate = shared.settings, shared.gate
+    made: Callable[..., Edge] = Edge if gate is None else partial(KeyedEdge, gate=gate)
+    return made(
+        predictor=predictor,
+        languages=languages,
+        handlers=handlers,
+        max_body_bytes=settings.max_body_bytes,
+        compress_above_bytes=settings.compress_above_bytes,
+    )
 
 
 def _languages(settings: Settings, native: Native) -> Languages:
@@ -182,7 +195,21 @@ def _shared(settings: Settings, languages: Languages, log_class: type[FeatureLog
         telemetry=telemetry,
         privacy_key=deployment_key(settings.privacy_key_path, make=settings.privacy_key_file is None),
     )
-    return _Shared(settings, telemetry, clock, log, routes, catalogue, Pressure())
+    return _Shared(settings, telemetry, clock, log, routes, catalogue, Pressure(), _gate(settings, telemetry))
+
+
+def _gate(settings: Settings, telemetry: Telemetry) -> Gate | None:
+    """Where this worker's address is one from which others ask, or the settings say so."""
+    if not asked_for(settings.api_keys, bound_host(settings.host)):
+        return None
+    gate = Gate(
+        keyring=Keyring(KeyFile(settings.keys_path)),
+        token=settings.admin_token,
+        workers_root=settings.workers_root,
+        count=telemetry.key_refused,
+    )
+    gate.open()
+    return gate
 
 
 def _refuses_unlogged(settings: Settings) -> bool:
@@ -237,6 +264,7 @@ def _handlers(shared: _Shared, predictor: Predictor, drain: Drain) -> dict[Verb,
         publish=predictor.publish,
         release=RELEASE,
         stopping=lambda: drain.stopping,
+        gate=shared.gate,
     )
     feedback = Feedback(
         catalogue=shared.catalogue,
@@ -251,8 +279,8 @@ def _handlers(shared: _Shared, predictor: Predictor, drain: Drain) -> dict[Verb,
         workers_root=shared.settings.workers_root,
     )
     token = shared.settings.admin_token
-    admin = Admin(catalogue=shared.catalogue, routes=shared.routes, changes=changes, token=token)
-    documents = Documents(RELEASE)
+    admin = Admin(catalogue=shared.catalogue, routes=shared.routes, changes=changes, token=token, gate=shared.gate)
+    documents = Documents(RELEASE, keyed=shared.gate is not None)
     return {**control.handlers(), **feedback.handlers(), **admin.handlers(), **documents.handlers()}
 
 
@@ -262,7 +290,7 @@ def _tasks(
     """What runs beside the requests until the worker stops; begun now."""
     catalogue, poll_s = shared.catalogue, shared.settings.routes_poll_s
     roll_call = answer_roll_call(presence, catalogue, started_us=shared.clock.now_us(), poll_s=poll_s)
-    tasks = (
+    tasks = [
         asyncio.create_task(shared.log.keep(), name="log.keep"),
         asyncio.create_task(catalogue.follow(poll_s), name="catalogue.follow"),
         asyncio.create_task(shadows.work(), name="shadows.work"),
@@ -270,10 +298,12 @@ def _tasks(
         asyncio.create_task(drain.follow_parent(), name="drain.follow_parent"),
         asyncio.create_task(roll_call, name="roll_call"),
         asyncio.create_task(guard.keep(), name="guard.keep"),
-    )
+    ]
+    if shared.gate is not None:
+        tasks.append(asyncio.create_task(shared.gate.follow(poll_s), name="keys.follow"))
     for task in tasks:
         task.add_done_callback(partial(ended, drain))
-    return tasks
+    return tuple(tasks)
 
 
 def ended(drain: Drain, task: asyncio.Task[None]) -> None:

@@ -13,12 +13,13 @@ from tests.requests import payments_body
 class Load:
     """Threads that send one request after the other over kept connections (or one each), and remember what was answered."""
 
-    def __init__(self, url: str, clients: int, *, kept: bool = True, name: str = "client") -> None:
+    def __init__(self, url: str, clients: int, *, kept: bool = True, name: str = "client", key: str = "") -> None:
+        """`key`: the API key; `self.key` may be set to another one while the load runs."""
         self._url, self._name = url, name
         self._headers = {} if kept else {"connection": "close"}
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
-        self._body = payments_body()
+        self._body, self.key = payments_body(), key
         self.answered: list[str] = []
         self.statuses: Counter[int] = Counter()
         self.versions: Counter[str] = Counter()
@@ -39,7 +40,8 @@ class Load:
                     self.broken += 1
 
     def _ask(self, client: httpx.Client, request_id: str) -> None:
-        answer = client.post(self._url, content=self._body, headers={**self._headers, "x-request-id": request_id})
+        own = {"x-request-id": request_id, **({"x-api-key": self.key} if self.key else {})}
+        answer = client.post(self._url, content=self._body, headers={**self._headers, **own})
         self.statuses[answer.status_code] += 1
         if answer.status_code == 200:
             self.answered.append(answer.headers["x-request-id"])

@@ -17,6 +17,7 @@ from service.featurelog import record
 from service.http.errors import STATUS
 from service.telemetry import Telemetry
 from tests.bad_inputs.edge import WITHOUT_TOKEN
+from tests.bad_inputs.keys import KEYED
 from tests.bad_inputs.limits import SETTINGS
 from tests.bad_inputs.row import Bad
 from tests.bad_inputs.table import TABLES
@@ -92,7 +93,11 @@ def _bad_inputs() -> Iterator[str]:
     yield f"With {_changed()}, both demo models and an admin token. A test sends each of these requests and holds the"
     yield "whole answer against this table. `…` stands for the rest of a row or a tensor, which is as it should be. Of the"
     yield "details only those are shown that the sentence leaves out."
-    for title, rows in {**TABLES, "Without an admin token": (WITHOUT_TOKEN,)}.items():
+    for title, rows in {
+        **TABLES,
+        "Without an admin token": (WITHOUT_TOKEN,),
+        "With `api_keys = required`": KEYED,
+    }.items():
         yield from ("", f"### {title}", "", "| what is wrong | request | status, code | answer |", "|---|---|---|---|")
         yield from map(_bad_input, rows)
 

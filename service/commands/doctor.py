@@ -7,12 +7,16 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 
 from models.errors import ModelError
+from models.key_errors import KeysError
+from models.key_file import KeyFile
+from models.keys import asked_for
 from models.lock_file import LockFile
 from service.commands.output import FOUND_FAULT, home_option, json_option, say_rows, settings_of, speaks_plainly
 from service.settings import Settings
@@ -65,6 +69,8 @@ def _look(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             name, _free(settings.host, port), f"{settings.host}:{port}", "in use: stop its owner or take --port"
         )
+    if asked_for(settings.api_keys, settings.host):
+        yield _keys(settings)
     registry = registry_of(settings)
     for pin in LockFile(settings.lock_path).read().pins:
         try:
@@ -72,6 +78,15 @@ def _look(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"model {pin.ref}", True, "as pinned")
         except ModelError as error:
             yield Finding(f"model {pin.ref}", False, str(error), "plumbline models sync")
+
+
+def _keys(settings: Settings) -> Finding:
+    try:
+        found = KeyFile(settings.keys_path).read().keys
+    except (KeysError, OSError) as error:
+        return Finding("api keys", False, str(error), "mend the file, or make it readable for this user")
+    live = sum(key.live(datetime.now(UTC)) for key in found)
+    return Finding("api keys", live > 0, f"{live} live", "plumbline keys add NAME --scope predict")
 
 
 def _home(home: Path) -> Finding:

@@ -1,5 +1,6 @@
 """`plumbline log verify`: are log and archive whole, and does the running service count what the log holds?"""
 
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,6 +22,7 @@ LOOKS_MAX = 3  # what was dropped is told by the next account, within a second
 LOOK_AGAIN_S = 1.5
 METRICS_TIMEOUT_S = 5.0
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where to ask a service that listens everywhere
+API_KEY = "PLUMBLINE_API_KEY"  # no setting: the key with which a command asks a service that lets nobody in without one
 
 
 class Compared(NamedTuple):
@@ -64,14 +66,14 @@ def verify(deep: bool, home: Path | None, as_json: bool) -> None:
 
 
 def _compare(settings: Settings) -> Compared:
-    looks_left = LOOKS_MAX
+    looks_left, headers = LOOKS_MAX, _key(settings)
     while True:
         sign = read_sign(settings.service_path, ServiceSign)
-        page = _metrics(sign.url) if sign is not None else None
+        page = _metrics(sign.url, headers) if sign is not None else None
         if sign is None or page is None:
             return Compared(audit(settings.log_root), "", (), 0)
         found = audit(settings.log_root, since_us=sign.started_us)
-        after = counters_of(_metrics(sign.url) or "")
+        after = counters_of(_metrics(sign.url, headers) or "")
         different = tuple(differences(counters_of(page), found.since, after))
         looks_left -= 1
         if not different or not looks_left:
@@ -79,16 +81,24 @@ def _compare(settings: Settings) -> Compared:
         time.sleep(LOOK_AGAIN_S)
 
 
-def _metrics(url: str) -> str | None:
-    """The page of all workers; None where nobody answers."""
+def _key(settings: Settings) -> dict[str, str]:
+    token = settings.admin_token.get_secret_value() if settings.admin_token is not None else ""
+    key = os.environ.get(API_KEY, token)
+    return {"x-api-key": key} if key else {}
+
+
+def _metrics(url: str, headers: dict[str, str]) -> str | None:
+    """The page of all workers; None where nobody answers, or not to us."""
     asked = httpx.URL(url).join("/metrics") if url else None
     if asked is None:
         return None
     asked = asked.copy_with(host=ANY_ADDRESS.get(asked.host, asked.host))
     try:
-        answer = httpx.get(asked, timeout=METRICS_TIMEOUT_S, trust_env=False)
+        answer = httpx.get(asked, headers=headers, timeout=METRICS_TIMEOUT_S, trust_env=False)
     except httpx.HTTPError:
         return None
+    if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        click.echo(f"{url}: asks for an API key; set {API_KEY} to one of the scope read", err=True)
     return answer.text if answer.status_code == httpx.codes.OK else None
 
 

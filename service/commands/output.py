@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from models.errors import ModelError
+from models.key_errors import KeysError
 from service.errors import RoutesInvalid
 from service.featurelog.errors import FeatureLogError
 from service.routes_errors import VersionsNotLoaded
 from service.settings import Settings
 
 FOUND_FAULT, CANNOT = 1, 3  # 0 done, 2 used wrongly (click's own)
-_OURS = (ModelError, RoutesInvalid, VersionsNotLoaded, FeatureLogError)
+_OURS = (ModelError, KeysError, RoutesInvalid, VersionsNotLoaded, FeatureLogError)
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -1,4 +1,4 @@
-"""`/admin/*`: what is routed and loaded, and its changes; only with the admin token."""
+"""`/admin/*`: what is routed and loaded, and its changes; with the admin token, or with a key where keys are asked for."""
 
 import asyncio
 import hmac
@@ -17,6 +17,7 @@ from service.errors import AdminDisabled, MalformedBody, NotAuthorised, RoutesIn
 from service.http import unreadable
 from service.http.answer import Answer
 from service.http.edge import Handler, Headers
+from service.http.gate import Gate
 from service.http.paths import Target, Verb
 from service.presence import WorkerSign
 from service.route_changes import RouteChanges, RoutesPlan, described, held
@@ -42,12 +43,19 @@ _order, _document = msgspec.json.Decoder(Order), msgspec.json.Decoder(ReplaceRou
 
 
 class Admin:
-    """Handlers behind one bearer token, compared in constant time."""
+    """Handlers behind one bearer token, compared in constant time; or behind the gate, which has let in who comes here."""
 
     def __init__(
-        self, *, catalogue: Catalogue, routes: RoutesFile, changes: RouteChanges, token: SecretStr | None
+        self,
+        *,
+        catalogue: Catalogue,
+        routes: RoutesFile,
+        changes: RouteChanges,
+        token: SecretStr | None,
+        gate: Gate | None = None,
     ) -> None:
-        self._catalogue, self._routes, self._changes, self._token = catalogue, routes, changes, token
+        self._catalogue, self._routes, self._changes = catalogue, routes, changes
+        self._token, self._gate = token, gate
         self._turn = asyncio.Lock()  # a change waits for the disk in a thread: never in more than one
 
     def handlers(self) -> dict[Verb, Handler]:
@@ -76,7 +84,7 @@ class Admin:
             order = _document.decode(body)
         except unreadable.Errors as error:
             raise unreadable.malformed(error, body, _DOCUMENT) from error
-        return await self._make(None, _with_generation(order, headers))
+        return await self._make(None, _with_generation(order, headers), headers)
 
     async def change(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
         """`POST /admin/routes/{model}`: one model's routes. Raises the errors of a change."""
@@ -85,7 +93,7 @@ class Admin:
             order = _order.decode(body)
         except unreadable.Errors as error:
             raise unreadable.malformed(error, body, _ORDER) from error
-        return await self._make(target.model, _with_generation(order, headers))
+        return await self._make(target.model, _with_generation(order, headers), headers)
 
     async def versions(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
         """What this worker has loaded and could not load, and what every worker says that it uses."""
@@ -97,8 +105,8 @@ class Admin:
         told = {"loaded": loaded, "failed": failed, "workers": [_told(sign) for sign in workers]}
         return Answer(200, msgspec.json.encode(told))
 
-    async def _make(self, model: str | None, order: Order | ReplaceRoutes) -> Answer:
-        author = Author(Via.API, order.by, order.why, asked_by(order))
+    async def _make(self, model: str | None, order: Order | ReplaceRoutes, headers: Headers) -> Answer:
+        author = Author(Via.API, self._signed(order.by, headers), order.why, asked_by(order))
         plan = await self._until(lambda: self._attempt(model, order, author), lambda plan: True, 0)
         if not plan.made and not order.dry_run:
             waiting = held(order, plan)
@@ -136,7 +144,14 @@ class Admin:
         except (LockInvalid, OSError) as error:
             raise RoutesUnavailable(str(error)) from error
 
+    def _signed(self, by: str, headers: Headers) -> str:
+        """Who says to be whom: the name that a request gives itself, and the key that it came with."""
+        key = self._gate.who(headers) if self._gate is not None else ""
+        return f"{by} ({key})" if by and key else by or key
+
     def _authorise(self, headers: Headers) -> None:
+        if self._gate is not None:
+            return
         if self._token is None:
             raise AdminDisabled
         given = next((value for name, value in headers if name == b"authorization"), b"")

@@ -22,11 +22,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.caller import Caller
 from service.deadline import asked_ms
-from service.errors import CutOff, Overloaded, RequestError
+from service.errors import CutOff, Overloaded, RequestError, Shed
+from service.http.connection_errors import TooManyConnections
 from service.http.errors import error_answer
 from service.http.paths import Target, parse
 from service.http.plain_head import plain
-from service.pace import Pace, Pressure
+from service.pace import APPLICATION_US, READ_US, Pace, Pressure
 
 TEMPLATES_MAX = 64  # error bodies kept ready
 _MARK = "~id~"  # stands for the request's id in them; no sentence of ours holds it
@@ -39,7 +40,7 @@ class Turnstile(Protocol):
         """The model's own queue has no room for one more."""
         ...
 
-    def turn_away(self, target: Target, request_id: bytes, error: Overloaded) -> bytes | None:
+    def turn_away(self, target: Target, request_id: bytes, error: Shed) -> bytes | None:
         """Puts it on record; the id that its answer carries. None: not a prediction."""
         ...
 
@@ -58,10 +59,9 @@ class Admission:
         self._pace = Pace()
         self._due = False
         self._loop = asyncio.get_running_loop()
-        self._turn_ns = self._mark_ns = (
-            0  # when the present turn began, by the clock; and its requests, by the thread's own time
-        )
-        self._begun = self._refused = 0  # in the present turn
+        self._turn_ns = self._own_ns = 0  # when the present turn began, by the clock and by the thread's own time
+        self._begun = 0  # in the present turn
+        self._refusing_us = 0.0  # of it
         self._error: Overloaded | None = None
         self._ready: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
         self._closed = False
@@ -83,7 +83,10 @@ class Admission:
         if self._closed:
             return CutOff()
         error = self._refusal(asked_ms(headers))
-        return None if error is None else Overloaded(*error.args)  # of its own: it will be raised
+        if error is None:
+            return None
+        self._refusing_us += APPLICATION_US
+        return Overloaded(*error.args)  # of its own: it will be raised
 
     def _refusal(self, timeout_ms: int) -> Overloaded | None:
         ahead = len(self._waiting)
@@ -104,7 +107,7 @@ class Admission:
         self.pressure.high = True
         if not self._due:
             self._due = True
-            self._turn_ns, self._begun, self._refused, self._error = monotonic_ns(), 0, 0, None
+            self._begun, self._error = 0, None
             self._loop.call_soon(self._turn)
 
     def close(self) -> None:
@@ -119,14 +122,13 @@ class Admission:
     def _turn(self) -> None:
         """Once a turn of the loop while anybody waits. What is made ready here runs after the loop has looked at the sockets,
         in this order: the mark, the requests, the next turn."""
-        now_ns = monotonic_ns()
+        now_ns, own_ns = monotonic_ns(), thread_time_ns()
         if self._begun:
             self._pace.learn(
-                self._begun, (thread_time_ns() - self._mark_ns) / 1000, (now_ns - self._turn_ns) / 1000, self._refused
+                self._begun, (own_ns - self._own_ns) / 1000, (now_ns - self._turn_ns) / 1000, self._refusing_us
             )
-        self._turn_ns, self._begun, self._refused, self._error = now_ns, 0, 0, None
+        self._turn_ns, self._own_ns, self._begun, self._refusing_us, self._error = now_ns, own_ns, 0, 0.0, None
         self._turnstile.flush()  # now, and not after the next look at the sockets: a turn is long when many are refused
-        self._loop.call_soon(self._mark)
         while self._waiting and self.unbegun < self._pace.portion:
             self.unbegun += 1
             self._begun += 1
@@ -135,29 +137,34 @@ class Admission:
         if self._due:
             self._loop.call_soon(self._turn)
 
-    def _mark(self) -> None:
-        self._mark_ns = thread_time_ns()
-
     # --- turning away -----------------------------------------------------------------------------------------------
 
-    def turned_away(self, data: bytes) -> bytes | None:
-        """The whole answer to bytes that are a request for which there is no room; None: they are read as always."""
+    def turned_away(self, data: bytes, transport: asyncio.Transport, crowd: TooManyConnections | None = None) -> bool:
+        """Answers bytes that are a request for which there is no room; False: they are read as always.
+
+        `crowd`: why a prediction has no room in any case.
+        """
+        began_ns = monotonic_ns()
         asked = plain(data)
         if asked is None or (target := parse(asked.path)) is None:
-            return None
-        room = not self._waiting and self.unbegun < self._pace.portion  # it would not even have to wait
-        error = None if room else self._refusal(asked.timeout_ms)
-        error = error or self._turnstile.would_refuse(target, asked.timeout_ms)
+            return False
+        error = crowd or self._no_room(target, asked.timeout_ms)
         if error is None:
             self.pressure.high = bool(self._waiting)
-            return None
+            return False
         request_id = self._turnstile.turn_away(target, asked.request_id, error)
         if request_id is None:
-            return None
-        self._refused += 1
-        return self._answer(error, request_id)
+            return False
+        transport.write(self._answer(error, request_id))
+        self._refusing_us += (monotonic_ns() - began_ns) / 1000 + READ_US
+        return True
 
-    def _answer(self, error: Overloaded, request_id: bytes) -> bytes:
+    def _no_room(self, target: Target, timeout_ms: int) -> Overloaded | None:
+        room = not self._waiting and self.unbegun < self._pace.portion  # it would not even have to wait
+        error = None if room else self._refusal(timeout_ms)
+        return error or self._turnstile.would_refuse(target, timeout_ms)
+
+    def _answer(self, error: Shed, request_id: bytes) -> bytes:
         """What `error_answer` says, without making it anew for each."""
         ready = self._ready.get(error.args)
         if ready is None:

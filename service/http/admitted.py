@@ -8,6 +8,7 @@ Laws
   SURPLUS_FACTOR times as many) health, metrics and admin are answered; its prediction is refused and on record.
 """
 
+import asyncio
 from collections.abc import Awaitable
 from functools import partial
 from time import monotonic_ns
@@ -20,8 +21,11 @@ from service.connection import CLOSE, Stage
 from service.errors import ClientGone
 from service.http.connection_errors import TooManyConnections
 from service.http.protocol import Connection
+from service.pace import Pressure
 
 PREDICTIONS = (":predict", "/infer", "/predict")  # ends of the paths whose requests may have to wait
+CROWDED = Pressure()  # of the connections above the limit
+CROWDED.high = True
 
 
 class AdmittedConnection(Connection):
@@ -32,19 +36,24 @@ class AdmittedConnection(Connection):
         self._admission = self.app.admission
         self._pressure = self._admission.pressure
         self._caller = Caller()
+        self._crowd: TooManyConnections | None = None  # on a connection above the limit: why its prediction is refused
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client."""
+        super().connection_made(transport)
+        if self.surplus:
+            self._crowd, self._pressure = TooManyConnections(self.guard.bounds.max_connections), CROWDED
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
         if self.deaf:
             return
-        if (
-            self._pressure.high
-            and not self.surplus
-            and self._between()
-            and (answer := self._admission.turned_away(data)) is not None
-        ):
-            self.transport.write(answer)
+        if self._pressure.high and self._between() and self._admission.turned_away(data, self.transport, self._crowd):
             self.turn, self.stage = self.turn + 1, Stage.WORK  # one more that is answered, for the guard to see
+            if self._crowd is not None:
+                self.guard.refused(self._crowd.code)
+                self.deaf = True
+                self.transport.close()
         else:
             super().data_received(data)
 
@@ -62,9 +71,9 @@ class AdmittedConnection(Connection):
         admission, caller = self._admission, self._caller
         cycle.scope[CALLER] = caller
         caller.arrived_ns, caller.refusal = 0, None
-        if self.surplus and cycle.scope["path"].endswith(PREDICTIONS):
-            self.guard.refused(TooManyConnections.code)
-            caller.arrived_ns, caller.refusal = monotonic_ns(), TooManyConnections(self.guard.bounds.max_connections)
+        if self._crowd is not None and cycle.scope["path"].endswith(PREDICTIONS):
+            self.guard.refused(self._crowd.code)
+            caller.arrived_ns, caller.refusal = monotonic_ns(), self._crowd
             super()._start_asgi_task(cycle, app)
         elif admission.begins():
             super()._start_asgi_task(cycle, self._entered)

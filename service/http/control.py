@@ -1,15 +1,16 @@
 """Health, metadata and metrics: what is asked about the service, not of a model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from service.catalogue import Catalogue
+from service.catalogue import Catalogue, Snapshot
 from service.errors import Draining
 from service.featurelog.writer import FeatureLog
 from service.http import v2_metadata, v2_stats
 from service.http.answer import Answer
 from service.http.edge import Handler, Headers
+from service.http.gate import Gate
 from service.http.paths import Target, Verb
 from service.http.shared import Shared
 from service.served import ServedVersion
@@ -32,8 +33,10 @@ class Control:
         publish: Callable[[], None],
         release: str,
         stopping: Callable[[], bool],
+        gate: Gate | None = None,
     ) -> None:
-        self._catalogue, self._featurelog = catalogue, log
+        """`gate`: where keys are asked for; whoever brings none is not told the detail of `/readyz`."""
+        self._catalogue, self._featurelog, self._gate = catalogue, log, gate
         self._publish, self._release, self._stopping = publish, release, stopping
         self._page, self._totals = Shared(telemetry.exposition), Shared(telemetry.totals)
 
@@ -61,14 +64,21 @@ class Control:
     async def ready(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
         """Every routed model answers; what is wrong but does not stop answers stands in the detail. Raises Draining."""
         self._refuse_new()
-        snapshot = self._catalogue.current
+        snapshot, gate = self._catalogue.current, self._gate
+        keys = [gate.problem] if gate is not None and gate.problem else []
+        ready = bool(snapshot.policies) and not (gate is not None and gate.shut)
+        if gate is not None and not gate.reads(headers):
+            return Answer(200 if ready else 503, msgspec.json.encode({"ready": ready, "problems": keys}))
+        return Answer(200 if ready else 503, msgspec.json.encode(self._detail(snapshot, ready, keys)))
+
+    def _detail(self, snapshot: Snapshot, ready: bool, keys: Sequence[str]) -> dict[str, object]:
         error = self._featurelog.last_error
         reserve_spent = self._featurelog.reserve.spent
-        problems = [*snapshot.problems, *([str(error)] if error else []), *([DISK_FULL] if reserve_spent else [])]
-        ready = bool(snapshot.policies)
-        if not ready:
+        told = [*([str(error)] if error else []), *([DISK_FULL] if reserve_spent else [])]
+        problems = [*keys, *snapshot.problems, *told]
+        if not snapshot.policies:
             problems.append("no model is routed: `plumbline models add` or `plumbline routes set`")
-        detail = {
+        return {
             "ready": ready,
             "models": {model: policy.stable for model, policy in snapshot.policies.items()},
             "generation": snapshot.generation,
@@ -81,7 +91,6 @@ class Control:
             },
             "problems": problems,
         }
-        return Answer(200 if ready else 503, msgspec.json.encode(detail))
 
     async def server(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
         """`GET /v2`."""

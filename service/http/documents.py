@@ -16,8 +16,9 @@ _POLICY = (b"content-security-policy", POLICY.encode())
 class Documents:
     """All are made once and kept as bytes."""
 
-    def __init__(self, release: str) -> None:
-        made = document(release, schemas())
+    def __init__(self, release: str, *, keyed: bool = False) -> None:
+        """`keyed`: the service asks for API keys."""
+        made = document(release, schemas(), keyed=keyed)
         self._document, self._page = msgspec.json.encode(made), page(made).encode()
 
     def handlers(self) -> dict[Verb, Handler]:

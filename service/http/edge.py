@@ -27,6 +27,7 @@ from service.errors import (
     Overloaded,
     RequestError,
     RouteUnknown,
+    Shed,
     UnsupportedEncoding,
 )
 from service.http.answer import Answer
@@ -109,7 +110,7 @@ class Edge:
         """The model's own queue has no room for one more."""
         return self._predictor.would_refuse(target.model, target.version, timeout_ms)
 
-    def turn_away(self, target: Target, request_id: bytes, error: Overloaded) -> bytes | None:
+    def turn_away(self, target: Target, request_id: bytes, error: Shed) -> bytes | None:
         """Puts a prediction that is refused unread on record; the id that its answer carries, None: it is no prediction."""
         wire = self._languages.wire(target.verb, [])
         if wire is None:
@@ -140,7 +141,7 @@ class Edge:
                     raise caller.refusal
             ask.body = await read_body(headers, receive, self._max_body_bytes)
             if target.verb is Verb.NATIVE_PREDICT:
-                ask.model = native_model(ask.body)
+                ask.model = self._named(wire, ask.body)
         except RequestError as error:
             return await self._predictor.settle_error(ask, error)
         except asyncio.CancelledError:  # its body was still on the way at the end of the grace
@@ -148,6 +149,10 @@ class Edge:
                 raise
             return await self._predictor.settle_error(ask, CutOff())
         return await self._predictor.predict(ask)
+
+    def _named(self, wire: Wire, body: bytes) -> str:
+        """The model, where the body names it. Raises MalformedBody."""
+        return native_model(body)
 
     async def _control(
         self, target: Target, scope: Scope, headers: Headers, request_id: str, receive: Receive

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from service import errors, routes_errors
+from service import errors, keys_errors, routes_errors
 from service.http import connection_errors
 from service.http.answer import JSON, Answer, Headers
 
@@ -14,7 +14,10 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     errors.InvalidInput: 400,
     routes_errors.RoutesRefused: 400,
     errors.NotAuthorised: 401,
+    keys_errors.KeyMissing: 401,
+    keys_errors.KeyRefused: 401,
     errors.AdminDisabled: 403,
+    keys_errors.ScopeMissing: 403,
     errors.ModelUnknown: 404,
     errors.VersionUnknown: 404,
     errors.RouteUnknown: 404,
@@ -27,6 +30,7 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     errors.TooManyValues: 413,
     connection_errors.UrlTooLong: 414,
     errors.UnsupportedEncoding: 415,
+    keys_errors.RateLimited: 429,
     connection_errors.HeadTooLarge: 431,
     errors.ClientGone: 499,
     errors.Internal: 500,
@@ -38,6 +42,7 @@ STATUS: Mapping[type[errors.RequestError], int] = {
     connection_errors.TooManyUnfinishedBytes: 503,
     errors.ModelNotReady: 503,
     errors.LogUnavailable: 503,
+    keys_errors.KeysUnavailable: 503,
     routes_errors.VersionsNotLoaded: 503,
     routes_errors.RoutesUnavailable: 503,
     errors.DeadlineExceeded: 504,
@@ -78,7 +83,7 @@ def _told(error: errors.RequestError) -> Headers:
     match error:
         case errors.MethodUnsupported():
             return [(b"allow", error.expected.replace("GET", "GET, HEAD").encode())]
-        case errors.NotAuthorised():
+        case errors.NotAuthorised() | keys_errors.KeyMissing() | keys_errors.KeyRefused():
             return [(b"www-authenticate", b'Bearer realm="plumbline"')]
     return []
 

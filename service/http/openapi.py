@@ -13,7 +13,20 @@ from typing import Any
 from models.lock import NAME
 from service.errors import VersionUnknown
 from service.http.errors import STATUS
-from service.http.operations import BINARY, EVERYWHERE, HTML, JSON, OPERATIONS, TAGS, Body, Errors, Operation
+from service.http.needs import NEEDS, Need
+from service.http.operations import (
+    BINARY,
+    EVERYWHERE,
+    HTML,
+    JSON,
+    KEYED,
+    LIMITED,
+    OPERATIONS,
+    TAGS,
+    Body,
+    Errors,
+    Operation,
+)
 from service.http.paths import Target, templates
 
 Document = dict[str, Any]
@@ -87,11 +100,18 @@ _HEADERS: Mapping[str, Document] = {
 }
 
 
-def document(release: str, schemas: Mapping[str, Any]) -> Document:
-    """The whole document; `schemas` are those of the bodies, by name."""
+_ADMIN_TOKEN: Document = {"admin": {"type": "http", "scheme": "bearer", "description": "The admin token."}}
+_KEYS: Document = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key, or the admin token."},
+    "key_header": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same."},
+}
+
+
+def document(release: str, schemas: Mapping[str, Any], *, keyed: bool = False) -> Document:
+    """The whole document; `schemas` are those of the bodies, by name. `keyed`: the service asks for API keys."""
     paths: Document = {}
     for path, target in sorted(templates(), key=lambda route: route[0]):
-        paths.setdefault(path, {})[target.method.lower()] = _operation(path, target)
+        paths.setdefault(path, {})[target.method.lower()] = _operation(path, target, keyed)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -107,18 +127,20 @@ def document(release: str, schemas: Mapping[str, Any]) -> Document:
             "schemas": dict(schemas),
             "parameters": dict(_PARAMETERS),
             "headers": dict(_HEADERS),
-            "securitySchemes": {"admin": {"type": "http", "scheme": "bearer", "description": "The admin token."}},
+            "securitySchemes": _KEYS if keyed else _ADMIN_TOKEN,
         },
     }
 
 
 def errors_of(target: Target) -> Errors:
     """Every error that this route can answer with."""
-    found = [*EVERYWHERE, *OPERATIONS[target.verb].errors]
+    operation, need = OPERATIONS[target.verb], NEEDS[target.verb]
+    found = [*EVERYWHERE, *operation.errors, *(KEYED if need is not Need.NOTHING else ())]
+    found += LIMITED if need is Need.PREDICT else ()
     return found if target.version is None else [*found, VersionUnknown]
 
 
-def _operation(path: str, target: Target) -> Document:
+def _operation(path: str, target: Target, keyed: bool) -> Document:
     operation = OPERATIONS[target.verb]
     described: Document = {
         "operationId": _identifier(target, path),
@@ -131,7 +153,9 @@ def _operation(path: str, target: Target) -> Document:
         described["description"] = operation.description
     if operation.body is not None:
         described["requestBody"] = _request(operation.body)
-    if operation.secured:
+    if keyed:
+        described["security"] = [{name: []} for name in _KEYS] if NEEDS[target.verb] is not Need.NOTHING else []
+    elif operation.secured:
         described["security"] = [{"admin": []}]
     return described
 

@@ -6,7 +6,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from service import errors, routes_errors
+from service import errors, keys_errors, routes_errors
 from service.errors import RequestError
 from service.http import connection_errors, examples
 from service.http.examples import Examples
@@ -33,6 +33,13 @@ _BODY: Errors = (
     connection_errors.TooManyUnfinishedBytes,
     errors.UnsupportedEncoding,
 )
+KEYED: Errors = (
+    keys_errors.KeyMissing,
+    keys_errors.KeyRefused,
+    keys_errors.ScopeMissing,
+    keys_errors.KeysUnavailable,
+)
+LIMITED: Errors = (keys_errors.RateLimited,)
 _MODEL: Errors = (errors.ModelUnknown, errors.ModelNotReady)
 _READY: Errors = (errors.Draining,)
 _ADMIN: Errors = (errors.NotAuthorised, errors.AdminDisabled)
@@ -98,7 +105,7 @@ TAGS: Mapping[str, str] = {
     "predict": "Rows or tensors in, predictions out; every request becomes one record of the feature log.",
     "models": "What is served, and how it is doing.",
     "operation": "For load balancers, Prometheus and the curious.",
-    "admin": "With the admin token.",
+    "admin": "With the admin token, or a key of the scope `admin`.",
 }
 _CONTENT = (
     "Bodies may come in gzip or deflate (`Content-Encoding`); long answers go out so where `Accept-Encoding` names it."

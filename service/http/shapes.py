@@ -99,13 +99,15 @@ class LogState(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Ready(msgspec.Struct, forbid_unknown_fields=True):
-    """`models`: the stable version of each; `problems`: what is wrong, also where it stops no answer."""
+    """`models`: the stable version of each; `problems`: what is wrong, also where it stops no answer. Where keys are asked for,
+    who brings none of the scope `read` is told only whether it is ready, and of the problems those of the keys.
+    """
 
     ready: bool
-    models: dict[str, str]
-    generation: Count
-    log: LogState
     problems: list[str]
+    models: dict[str, str] | UnsetType = UNSET
+    generation: Count | UnsetType = UNSET
+    log: LogState | UnsetType = UNSET
 
 
 class ServerMetadata(msgspec.Struct, forbid_unknown_fields=True):

@@ -7,11 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
+from models.key_file import FILE
 from service.featurelog.ledger import audit
 from service.featurelog.record import Outcome, Request
 from service.http.edge import REQUEST_ID
 from service.http.errors import STATUS
 from service.http.paths import Verb, parse
+from tests.bad_inputs import keys
 from tests.bad_inputs.edge import WITHOUT_TOKEN
 from tests.bad_inputs.limits import SETTINGS, TOKEN
 from tests.bad_inputs.row import Bad
@@ -84,9 +86,22 @@ def test_without_a_token_there_is_no_admin_api(tmp_path: Path) -> None:
         assert send(client, 0, WITHOUT_TOKEN) == []
 
 
+def test_every_bad_key_gets_the_answer_of_the_table_and_one_record(tmp_path: Path) -> None:
+    place = home(tmp_path)
+    (place / FILE).write_text(keys.KEYS.encode())
+    with served(place, **keys.SETTINGS) as (_, url):
+        with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+            otherwise = [problem for number, row in enumerate(keys.KEYED) for problem in send(client, number, row)]
+        assert not otherwise, "\n".join(otherwise)
+        asked = {n: row for n, row in enumerate(keys.KEYED) if predicts(row)}
+        wait_until(lambda: audit(place / "log").received >= len(asked), SETTLED_DEADLINE_S, "a record a request")
+    assert audit(place / "log").whole
+    recorded(place, asked)
+
+
 def test_every_code_that_a_client_alone_can_cause_is_in_the_table() -> None:
     rejected = {error.code for error in STATUS if error.outcome is Outcome.REJECTED}
     gone = {"client_gone"}  # nobody is there to read the answer
     # refused before they are requests, so without a record: the unit tests of the connection have them
     unborn = {"malformed_request", "request_timeout", "url_too_long", "head_too_large"}
-    assert {row.code for row in [*ALL, WITHOUT_TOKEN]} - {""} == rejected - gone - unborn
+    assert {row.code for row in [*ALL, WITHOUT_TOKEN, *keys.KEYED]} - {""} == rejected - gone - unborn

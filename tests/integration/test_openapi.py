@@ -27,7 +27,7 @@ SETTLED_DEADLINE_S = 10
 # A schema that is the same for every model cannot say what one model takes: 400 is then right for a body that fits it. A
 # deadline of 1 ms may pass: 504 is declared. No other 5xx is accepted. Headers that nobody declared are to be ignored.
 CONFIG = """
-headers = { Authorization = "Bearer secret" }
+headers = { Authorization = "Bearer secret", x-api-key = "secret" }
 generation.allow-extra-parameters = false
 
 [dictionaries]
@@ -52,7 +52,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(place: Path) -> Iterator[tuple[Process, str]]:
-    with served(place, PLUMBLINE_ADMIN_TOKEN="secret") as started:
+    # with keys, so that each route which wants one is also asked without and with a wrong one; the token is one that opens all
+    with served(place, PLUMBLINE_ADMIN_TOKEN="secret", PLUMBLINE_API_KEYS="required") as started:
         yield started
 
 
@@ -84,7 +85,7 @@ def test_schemathesis_finds_nothing_that_is_not_declared(
 
 def adds_up(url: str, place: Path) -> bool:
     """P3: every predict request that the metrics know has its record, none was dropped."""
-    lines = httpx.get(f"{url}/metrics", trust_env=False).text.splitlines()
+    lines = httpx.get(f"{url}/metrics", headers=ADMIN, trust_env=False).text.splitlines()
     received = sum(float(line.split()[-1]) for line in lines if line.startswith("plumbline_requests_received_total"))
     found = audit(place / "log")
     return found.whole and received == found.received > 0 and not any(found.dropped.values())

@@ -10,6 +10,7 @@ from service.batch_plan import (
     WEIGHT,
     BatchRules,
     Cost,
+    Drain,
     Release,
     Wait,
     portion,
@@ -143,7 +144,7 @@ def test_a_batch_is_never_empty_and_only_one_indivisible_request_exceeds_it(
 
 @given(RUNS, st.floats(-1e9, 1e9))
 def test_no_more_is_admitted_than_the_queue_holds(runs: list[tuple[int, float]], remaining_us: float) -> None:
-    assert 0 <= rows_admitted(RULES, learnt(runs), remaining_us) <= RULES.max_queue_rows
+    assert 0 <= rows_admitted(RULES, learnt(runs), Drain(), remaining_us) <= RULES.max_queue_rows
 
 
 def test_whoever_is_refused_is_told_to_come_when_what_waits_has_been_run() -> None:
@@ -155,5 +156,17 @@ def test_whoever_is_refused_is_told_to_come_when_what_waits_has_been_run() -> No
 
 def test_what_would_expire_behind_the_others_is_not_admitted() -> None:
     cost = learnt([(64, 640.0)])
-    assert rows_admitted(RULES, cost, 1_280.0) == int(128 * SHARE)
-    assert rows_admitted(RULES, Cost(), 1.0) == RULES.max_queue_rows  # nothing is known, so nothing is refused for it
+    assert rows_admitted(RULES, cost, Drain(), 1_280.0) == int(128 * SHARE)
+    assert (
+        rows_admitted(RULES, Cost(), Drain(), 1.0) == RULES.max_queue_rows
+    )  # nothing is known, so nothing is refused for it
+
+
+def test_a_queue_that_empties_more_slowly_than_its_runs_take_admits_fewer() -> None:
+    """Between two runs of 640 µs the event loop did something else for 1 920."""
+    cost, drain = learnt([(64, 640.0)]), Drain()
+    for _ in range(50):
+        drain.learn(64, 2_560.0)
+    assert rows_admitted(RULES, cost, drain, 12_800.0) == int(320 * SHARE)
+    drain.learn(64, 1e9)  # one interrupted run is no verdict
+    assert rows_admitted(RULES, cost, drain, 12_800.0) > int(160 * SHARE)

@@ -3,23 +3,22 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.pace import REFUSAL_US, SHARE, TURN_US, Pace
+from service.pace import SHARE, TURN_US, Pace
 
-TURNS = st.lists(
-    st.tuples(st.integers(1, 500), st.floats(0, 1e7), st.floats(0, 1e7), st.integers(0, 5_000)), max_size=30
-)
+TURNS = st.lists(st.tuples(st.integers(1, 500), st.floats(0, 1e7), st.floats(0, 1e7), st.floats(0, 1e7)), max_size=30)
 
 
-def learnt(*turns: tuple[int, float, float, int]) -> Pace:
+def learnt(*turns: tuple[int, float, float, float]) -> Pace:
+    """`turns`: begun; µs for them, others' and for refusing."""
     pace = Pace()
-    for begun, own_us, rest_us, refused in turns:
-        pace.learn(begun, own_us, own_us + rest_us, refused)
+    for begun, own_us, rest_us, refusing_us in turns:
+        pace.learn(begun, own_us + refusing_us, own_us + refusing_us + rest_us, refusing_us)
     return pace
 
 
 @given(TURNS)
 def test_at_least_one_begins_in_every_turn_and_whoever_begins_next_may_wait(
-    turns: list[tuple[int, float, float, int]],
+    turns: list[tuple[int, float, float, float]],
 ) -> None:
     pace = learnt(*turns)
     assert pace.portion >= 1
@@ -28,7 +27,7 @@ def test_at_least_one_begins_in_every_turn_and_whoever_begins_next_may_wait(
 
 @given(TURNS, st.floats(1, 1e6))
 def test_nobody_waits_for_more_than_its_share_beyond_the_next_turn_and_up_to_it_there_is_room(
-    turns: list[tuple[int, float, float, int]], timeout_ms: float
+    turns: list[tuple[int, float, float, float]], timeout_ms: float
 ) -> None:
     pace = learnt(*turns)
     room, share_us = pace.room(timeout_ms), SHARE * timeout_ms * 1000
@@ -42,20 +41,25 @@ def test_a_turn_lasts_as_long_as_it_may() -> None:
 
 
 def test_refusing_never_takes_more_than_its_half() -> None:
-    pace = learnt(*[(20, 2_000.0, 10_000.0, 1_000)] * 100)
-    assert pace.portion == int(1_000 * REFUSAL_US / 100)
+    pace = learnt(*[(20, 2_000.0, 10_000.0, 20_000.0)] * 100)
+    assert pace.portion == 20_000 // 100
+
+
+def test_who_refuses_much_does_not_think_that_requests_are_dear() -> None:
+    busy, quiet = learnt(*[(20, 2_000.0, 0.0, 2_000.0)] * 100), learnt(*[(20, 2_000.0, 0.0, 0.0)] * 100)
+    assert busy.portion == quiet.portion
 
 
 def test_one_interrupted_turn_is_no_verdict() -> None:
-    pace = learnt(*[(40, 2_000.0, 0.0, 0)] * 200)
+    pace = learnt(*[(60, 3_000.0, 0.0, 0)] * 200)
     before_us, portion = pace.waits_us(100), pace.portion
-    pace.learn(portion, 2_000.0, 50_000.0, 0)  # the machine gave the core to somebody else
+    pace.learn(portion, 3_000.0, 50_000.0, 0)  # the machine gave the core to somebody else
     assert pace.waits_us(100) < 2 * before_us
     assert pace.portion == portion
 
 
 def test_a_turn_with_few_to_begin_says_nothing_of_how_fast_they_begin() -> None:
-    pace = learnt(*[(40, 2_000.0, 0.0, 0)] * 200)
+    pace = learnt(*[(60, 3_000.0, 0.0, 0)] * 200)
     before_us = pace.waits_us(100)
     pace.learn(1, 50.0, 100_000.0, 0)
     assert pace.waits_us(100) == before_us

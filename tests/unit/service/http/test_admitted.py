@@ -16,11 +16,12 @@ from service.connection import CLOSE
 from service.featurelog.record import Outcome
 from service.http.admitted import AdmittedConnection
 from service.lane import Lane
+from service.pace import FIRST_COST_US, READ_US, TURN_US
 from tests.unit.service.serving import ROW, Service, serving, until
 
 PREDICT = "/v1/models/mixed:predict"
 CROWD = 100
-BEGIN_AT_ONCE = 20  # TURN_US / FIRST_COST_US
+BEGIN_AT_ONCE = int(TURN_US / FIRST_COST_US)
 
 
 class Wire(asyncio.Transport):
@@ -234,13 +235,13 @@ def test_nobody_waits_at_the_door_for_more_than_its_share_of_its_time(tmp_path: 
         for client in crowd:
             client.send()
         hurried, patient = connect(), connect()
-        hurried.send("x-request-timeout-ms: 10")  # 80 wait, 100 µs each
+        hurried.send("x-request-timeout-ms: 20")  # 70 wait, 100 µs each
         patient.send("x-request-timeout-ms: 1000")
         assert (hurried.statuses, patient.statuses) == ([503], [])
-        told = "80 requests wait, at most 21 may in the time that this request has; try again in 1 s"
+        told = "70 requests wait, at most 41 may in the time that this request has; try again in 1 s"
         assert told in hurried.answers[0][1]
-        hurried.send("x-request-timeout-ms: 15")  # in the same turn, of its own limit
-        assert "at most 31 may" in hurried.answers[1][1]
+        hurried.send("x-request-timeout-ms: 25")  # in the same turn, of its own limit
+        assert "at most 51 may" in hurried.answers[1][1]
         assert await answered(patient) == {200: 1}
 
     run(tmp_path, test)
@@ -251,15 +252,15 @@ def test_only_what_is_refused_unread_counts_for_the_pace_of_the_turn(tmp_path: P
         admission, crowd = service.worker.admission, [connect() for _ in range(CROWD)]
         for client in crowd:
             client.send()
-        refused = sum(client.statuses == [503] for client in crowd)
-        assert admission._refused == refused == CROWD - BEGIN_AT_ONCE - 5
+        refused, refusing_us = sum(client.statuses == [503] for client in crowd), admission._refusing_us
+        assert refused == CROWD - BEGIN_AT_ONCE - 5 and refusing_us > refused * READ_US
         crowd[-1].send(path="/v1/models/mixed:feedback")  # no prediction: it is read, and answered as always
-        assert admission._refused == refused
+        assert admission._refusing_us == refusing_us
         await answered(*crowd)
         crowd[-1].send()
         await until(lambda: not admission.waiting and admission.unbegun == 0, "the crowd is through")
         crowd[0].send()
-        assert admission._refused == 0
+        assert admission._refusing_us == 0
 
     run(tmp_path, test, max_waiting_requests=5)
 
@@ -355,5 +356,26 @@ def test_below_the_limit_of_connections_a_crowd_keeps_its_own(tmp_path: Path) ->
         last.send()
         assert await answered(last) == {200: 1}
         assert not last.wire.closed
+
+    run(tmp_path, test, max_connections=CROWD)
+
+
+def test_a_prediction_above_the_limit_is_refused_unread_and_as_others_are(tmp_path: Path) -> None:
+    """However it came: in one piece, which is not even parsed, or in two."""
+
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        crowd = [connect() for _ in range(CROWD)]
+        assert not service.worker.admission.pressure.high
+        whole, halves = connect(), connect()
+        whole.send("x-request-id: whole")
+        assert whole.statuses == [503] and whole.wire.closed and whole.connection.cycle is None
+        head, _, body = halves.asks("x-request-id: parts").partition(b"\r\n\r\n")
+        halves.connection.data_received(head + b"\r\n\r\n")
+        halves.connection.data_received(body)
+        await answered(halves)
+        said = [client.answers[0][1].replace("parts", "whole") for client in (whole, halves)]
+        assert sorted(said[0].split("\r\n")) == sorted(said[1].split("\r\n"))
+        assert not any(client.answers for client in crowd)
+        assert [record.code for record in service.requests()] == ["too_many_connections"] * 2
 
     run(tmp_path, test, max_connections=CROWD)

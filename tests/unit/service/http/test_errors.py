@@ -3,7 +3,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from service import errors, routes_errors
+from models.keys import Refusal
+from service import errors, keys_errors, routes_errors
 from service.errors import FAULTS_MAX, Fault, RequestError
 from service.featurelog.record import Outcome
 from service.http import connection_errors
@@ -26,6 +27,11 @@ EXAMPLES = [
     errors.RouteUnknown("/v1/x"),
     errors.MethodUnsupported("GET", "POST"),
     errors.NotAuthorised(),
+    keys_errors.KeyMissing(0),
+    keys_errors.KeyRefused(Refusal.EXPIRED, "3f9a1c2b"),
+    keys_errors.ScopeMissing("3f9a1c2b", "read", "predict:m"),
+    keys_errors.RateLimited("3f9a1c2b", 10, 3),
+    keys_errors.KeysUnavailable("API keys: Permission denied"),
     routes_errors.RoutesRefused("routes, m: found no canary, expected a canary; the routes stay as they were"),
     routes_errors.RoutesConflict(8, 7),
     routes_errors.VersionsNotLoaded({f"worker {n}": ["m:2"] for n in range(5)}, 10, {"m:2": "not pinned here"}),
