@@ -54,6 +54,7 @@ promises: $(VENV)/.dev ## the promises, the long way: their tests, the fault tab
 	$(BIN)/python -m tests.promises.restarts
 	$(BIN)/python -m tests.promises.hostile
 	$(BIN)/python -m tests.promises.sticky
+	$(BIN)/python -m tests.promises.swaps
 	$(BIN)/python -m tests.promises.overload
 	$(BIN)/python -m tests.promises.million
 	$(BIN)/python -m tests.promises.soak --minutes 2 --leak

@@ -27,7 +27,10 @@ COMMANDS = {
     "models": ("service.commands.models:models", "Register, pin and verify model versions."),
     "routes": ("service.commands.routes:routes", "Show and change which versions answer."),
     "shadows": ("monitoring.shadows.command:shadows", "How shadows compare with the answers that were given."),
-    "rollout": ("monitoring.rollout.command:rollout", "What the evidence says about a canary."),
+    "rollout": (
+        "monitoring.rollout.command:rollout",
+        "What the evidence says about a canary; start, pause, promote, abort.",
+    ),
     "keys": ("service.commands.keys:keys", "Make, change and revoke API keys."),
     "log": ("service.commands.log:log", "Read and check the feature log."),
     "doctor": ("service.commands.doctor:doctor", "Is this machine fit to serve?"),
@@ -136,7 +139,9 @@ def up(home: Path | None, host: str, port: int, monitor_port: int, workers: int)
     plumbline up --workers 2
     """
     place = (home or Path(os.environ.get("PLUMBLINE_HOME", ".plumbline"))).absolute()
-    environment = {**os.environ, "PLUMBLINE_HOME": str(place)}
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # a comparison, nothing is bound here
+    service_url = f"http://{shown}:{port}"
+    environment = {**os.environ, "PLUMBLINE_HOME": str(place), "PLUMBLINE_MONITOR_SERVICE_URL": service_url}
     common = ["--home", str(place), "--host", host]
     parts = [
         Part("service", ["serve", *common, "--port", str(port), "--workers", str(workers)], environment),
@@ -145,9 +150,8 @@ def up(home: Path | None, host: str, port: int, monitor_port: int, workers: int)
     stop = Stop(parts)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _: stop.told(number))
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # a comparison, nothing is bound here
     try:
-        _keep_up(parts, stop.asked, place, f"http://{shown}:{port}", f"http://{shown}:{monitor_port}")
+        _keep_up(parts, stop.asked, place, service_url, f"http://{shown}:{monitor_port}")
     except GaveUp as error:
         click.echo(f"plumbline: {error}", err=True)
         raise SystemExit(error.code) from error

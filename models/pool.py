@@ -6,7 +6,9 @@ Laws
 - A version in use is never freed: whoever runs in it holds it, and it goes with the last of them.
 """
 
+import resource
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -42,6 +44,7 @@ class Pool:
         """Without `trials` a version is inspected here, and its first run is here too."""
         self._registry, self._threads, self._trials = registry, threads, trials
         self._loaded: dict[str, LoadedVersion] = {}
+        self._costs: dict[str, int] = {}
         self.failures: dict[str, ModelError] = {}
 
     def holds(self, digest: str) -> bool:
@@ -60,10 +63,23 @@ class Pool:
         self.failures.pop(pin.ref, None)
         return self._loaded.setdefault(pin.digest, version)
 
+    def cost_bytes(self, digest: str) -> int:
+        """What a version takes in memory: as measured when it was loaded here the last time, else the size of its files.
+
+        Measured is the larger of the files and of what this process grew by, to which others add and from which they take.
+        """
+        if (known := self._costs.get(digest)) is not None:
+            return known
+        place = self._registry.place(digest)
+        return sum(file.stat().st_size for file in place.iterdir()) if place.is_dir() else 0
+
     def _load(self, pin: Pin) -> LoadedVersion:
+        before = _resident_bytes()
         files = self._admitted(pin)
+        size = sum(map(len, files.values()))
         contract = Contract.decode(files[CONTRACT])
         session = Session(files[MODEL], ref=pin.ref, threads=self._threads)
+        del files
         agree(session, contract, pin.ref)
         sample = {tensor.name: _sample(tensor) for tensor in contract.inputs}
         try:
@@ -72,6 +88,7 @@ class Pool:
         except RunFailed:
             if not any(-1 in tensor.shape[1:] for tensor in contract.inputs):
                 raise
+        self._costs[pin.digest] = max(size, _resident_bytes() - before)
         return LoadedVersion(pin, contract, session)
 
     def _admitted(self, pin: Pin) -> dict[str, bytes]:
@@ -89,10 +106,24 @@ class Pool:
         """Changes when the registry gets a version: one that could not be loaded may be there now."""
         return stamp(self._registry.root)
 
-    def retain(self, digests: frozenset[str]) -> None:
-        """Forgets every other version; requests that still run in one keep it alive until they end."""
-        for digest in self._loaded.keys() - digests:
+    def digests(self) -> frozenset[str]:
+        """Of all that is loaded."""
+        return frozenset(self._loaded)
+
+    def retain(self, digests: frozenset[str]) -> frozenset[str]:
+        """Forgets every other version, and says which; requests that still run in one keep it alive until they end."""
+        dropped = frozenset(self._loaded.keys() - digests)
+        for digest in dropped:
             del self._loaded[digest]
+        return dropped
+
+
+def _resident_bytes() -> int:
+    """Of this process; 0 where the kernel does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _sample(tensor: Tensor) -> Array:

@@ -82,6 +82,47 @@ class HostUnresolved(MonitorError):
         )
 
 
+class AdminUnreachable(MonitorError):
+    """The service's admin API gives no answer that can be used. It is asked again."""
+
+    word = "unreachable"
+
+    def __init__(self, url: str, found: str) -> None:
+        super().__init__(url, found)
+        self.url, self.found = url, found
+
+    def __str__(self) -> str:
+        return f"admin API at {self.url}: {self.found}, expected an answer; no route was changed, it is asked again"
+
+
+class AdminRefused(MonitorError):
+    """The service's admin API refuses. Its sentence says who must act."""
+
+    def __init__(self, status: int, code: str, sentence: str) -> None:
+        super().__init__(status, code, sentence)
+        self.status, self.code, self.sentence = status, code, sentence
+
+    @property
+    def word(self) -> str:
+        """The code, as far as it is one that we know."""
+        return self.code if self.code in KNOWN_REFUSALS else "other"
+
+    def __str__(self) -> str:
+        return f"admin API: {self.status} {self.code}: {self.sentence}"
+
+
+KNOWN_REFUSALS = frozenset(
+    {
+        "not_authorised",
+        "admin_disabled",
+        "routes_conflict",
+        "routes_refused",
+        "routes_unavailable",
+        "versions_not_loaded",
+    }
+)
+
+
 class RolloutInvalid(MonitorError):
     """A rollout's document cannot be used. Who wrote it must mend it."""
 

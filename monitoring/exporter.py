@@ -1,4 +1,5 @@
-"""How is the status shown: `/metrics` for Prometheus, `/healthz` for a supervisor, `GET /api/status` for a page.
+"""How is the status shown: `/metrics` for Prometheus, `/healthz` for a supervisor, `GET /api/status` for a page, and to other
+people's rollouts by the gates.
 
 Laws
 - Every answer is made from one status; a scrape never touches the state.
@@ -19,8 +20,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from monitoring import gates
 from monitoring.alert import Phase
 from monitoring.pulse import Pulse
+from monitoring.rollout.metrics import rollout_metrics
 from monitoring.shadows.said import ShadowsSaid
 from monitoring.status import ArchiveStatus, ArmStatus, CheckStatus, Status, VersionStatus
 
@@ -59,6 +62,7 @@ def app(pulse: Pulse) -> Starlette:
             Route("/healthz", healthz),
             Route("/api/status", status),
             Route("/api/shadows", shadows),
+            *gates.routes(pulse),
         ],
     )
 
@@ -79,6 +83,7 @@ class StatusCollector(Collector):
         yield from _log(status)
         yield from _archive(status.archive)
         yield from _shadows(status.shadows)
+        yield from rollout_metrics(status.rollouts)
 
 
 def _newest(versions: Iterable[VersionStatus]) -> Iterable[VersionStatus]:

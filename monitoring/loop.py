@@ -27,7 +27,16 @@ from monitoring.references import References
 from monitoring.rules import Rules
 from monitoring.shadows.said import said
 from monitoring.state import State
-from monitoring.status import ArchiveStatus, LoopStatus, OutboxStatus, Status, log_of, unrouted_of, versions_of
+from monitoring.status import (
+    ArchiveStatus,
+    LoopStatus,
+    OutboxStatus,
+    RolloutStatus,
+    Status,
+    log_of,
+    unrouted_of,
+    versions_of,
+)
 from service.featurelog.chunk import Positions
 
 STATUS_EVERY_S = 1.0  # a status is built for readers that look every few seconds
@@ -52,11 +61,13 @@ class Loop:
         offer: Callable[[tuple[str, ...]], None],
         outbox_status: Callable[[], OutboxStatus],
         archive_status: Callable[[], ArchiveStatus] = ArchiveStatus,
+        rollouts: Callable[[], tuple[RolloutStatus, ...]] = tuple,
     ) -> None:
         self._intake, self._references, self._outbox, self._checkpoints = intake, references, outbox, checkpoints
         self._reserve = reserve
         self._pulse, self._rules, self._checkpoint_interval_s = pulse, rules, checkpoint_interval_s
         self._offer, self._outbox_status, self._archive_status = offer, outbox_status, archive_status
+        self._rollouts = rollouts
         self._state = State()
         self._saved_s = self._shown_s = float("-inf")
         self._unsaved = self._caught_up = False
@@ -168,6 +179,7 @@ class Loop:
             rules=rules,
             archive=self._archive_status(),
             shadows=said(state.shadows, state.closed or 0, self._references.known),
+            rollouts=self._rollouts(),
         )
 
 

@@ -3,8 +3,8 @@
 Laws
 - A flag wins over the environment, the environment over the file, the file over the default; an unknown key stops the
   start.
-- The webhook's secret comes from `PLUMBLINE_WEBHOOK_SECRET` or from a file, never from plumbline.toml, which is meant
-  to be committed.
+- The webhook's secret and the admin API's token come from `PLUMBLINE_WEBHOOK_SECRET` and `PLUMBLINE_ADMIN_TOKEN` or from a
+  file, never from plumbline.toml, which is meant to be committed.
 """
 
 import re
@@ -133,6 +133,16 @@ class Settings(BaseSettings):
     archive_timeout_s: float = Field(
         1800.0, gt=0, description="longest that one pass may take; then it is killed, and the next one goes on"
     )
+    rollout_apply: bool = Field(
+        False,
+        description="carry out what the evidence says about a canary, through the service's admin API; false: only say it",
+    )
+    rollout_interval_s: float = Field(5.0, gt=0, description="pause between looks at the rollouts and their routes")
+    service_url: str = Field("http://127.0.0.1:3000", description="where the service's admin API answers")
+    admin_token: SecretStr | None = Field(
+        None, validation_alias="PLUMBLINE_ADMIN_TOKEN", description="bearer token of that API"
+    )
+    admin_token_file: Path | None = Field(None, description="file that holds the token")
     healthy_tick_age_s: float = Field(30.0, gt=0, description="age of the last good tick above which /healthz says 503")
 
     @classmethod
@@ -154,6 +164,8 @@ class Settings(BaseSettings):
             raise ValueError("drift_windows: expected at least one")
         if self.webhook_url is not None and not re.match(r"https?://[^/]+", self.webhook_url):
             raise ValueError("webhook_url: expected http:// or https:// and a host")
+        if not re.match(r"https?://[^/]+", self.service_url):
+            raise ValueError("service_url: expected http:// or https:// and a host")
         return self
 
     def rules(self) -> Rules:
@@ -176,14 +188,22 @@ class Settings(BaseSettings):
 
     def secret(self) -> str | None:
         """The webhook's secret, from the environment or else the file. Raises SettingsInvalid."""
-        if self.webhook_secret is not None:
-            return self.webhook_secret.get_secret_value()
-        if self.webhook_secret_file is None:
-            return None
-        try:
-            return self.webhook_secret_file.read_text().strip()
-        except OSError as error:
-            raise SettingsInvalid("webhook_secret_file", str(error), "a readable file with the secret") from error
+        return _secret("webhook_secret_file", self.webhook_secret, self.webhook_secret_file)
+
+    def token(self) -> str | None:
+        """The admin API's token, from the environment or else the file. Raises SettingsInvalid."""
+        return _secret("admin_token_file", self.admin_token, self.admin_token_file)
+
+
+def _secret(where: str, given: SecretStr | None, file: Path | None) -> str | None:
+    if given is not None:
+        return given.get_secret_value()
+    if file is None:
+        return None
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(where, str(error), "a readable file with the secret") from error
 
 
 def load(home: Path, **flags: Any) -> Settings:
@@ -211,6 +231,7 @@ def read_table(path: Path) -> dict[str, Any]:
         raise SettingsInvalid(str(path), str(error), "TOML") from error
     if not isinstance(table, dict):
         raise SettingsInvalid(f"{path} {TABLE}", type(table).__name__, "a table")
-    if "webhook_secret" in table:
-        raise SettingsInvalid(f"{path} webhook_secret", "a secret in a file meant to be shared", "webhook_secret_file")
+    for secret in ("webhook_secret", "admin_token"):
+        if secret in table:
+            raise SettingsInvalid(f"{path} {secret}", "a secret in a file meant to be shared", f"{secret}_file")
     return table

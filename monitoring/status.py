@@ -10,6 +10,8 @@ import msgspec
 from models.contract import Privacy
 from monitoring.alert import Alert, Phase
 from monitoring.judge import Check, Finding
+from monitoring.rollout import outcome as rollout
+from monitoring.rollout.control import Reason
 from monitoring.rules import Rules
 from monitoring.shadows.said import ShadowsSaid
 from monitoring.sketch import quantile
@@ -146,6 +148,25 @@ class ArchiveStatus(Archived, frozen=True):
     oldest_waiting_s: float | None = None
 
 
+class RolloutStatus(msgspec.Struct, frozen=True):
+    """What a rollout came to at the last look; `minute_s` is the end of the newest closed minute, `percent` the share that the
+    evidence permits: the step's. `stands` is None where something could not be read or changed: `problem`.
+    """
+
+    model: str
+    version: str
+    minute_s: int | None
+    outcome: rollout.Outcome | None
+    sentence: str
+    step: int | None
+    percent: float | None
+    guards: tuple[rollout.Finding, ...]
+    stands: Reason | None
+    problem: str
+    changes: Mapping[str, int]
+    problems: Mapping[str, int]
+
+
 class LoopStatus(msgspec.Struct, frozen=True):
     """How the loop itself fares; `keys` and `state_bytes` against their limits, `reserve_bytes` held for a full disk."""
 
@@ -171,6 +192,7 @@ class Status(msgspec.Struct, frozen=True):
     rules: Rules
     archive: ArchiveStatus = ArchiveStatus()
     shadows: ShadowsSaid = ShadowsSaid()
+    rollouts: tuple[RolloutStatus, ...] = ()
 
 
 def versions_of(state: State, rules: Rules) -> tuple[VersionStatus, ...]:

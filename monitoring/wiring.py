@@ -40,6 +40,10 @@ from monitoring.pulse import Pulse
 from monitoring.reference import Reference
 from monitoring.references import References
 from monitoring.replay import Reach, reach, replay, whole_from
+from monitoring.rollout.admin import AdminApi
+from monitoring.rollout.controller import Controller
+from monitoring.rollout.document import Rollout
+from monitoring.rollout.reading import Follower
 from monitoring.settings import Settings
 from monitoring.state import State
 from monitoring.status import LoopStatus, OutboxStatus, Status, log_of
@@ -104,6 +108,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         timeout_s=settings.archive_timeout_s,
         saved=lambda: loop.saved_positions,
     )
+    controller = _controller(settings)
     pulse = Pulse(_first_status(settings, outbox_status()), settings.healthy_tick_age_s)
     loop = Loop(
         intake=Intake(home / "log", {}, settings.records_max),
@@ -117,30 +122,33 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         offer=offer,
         outbox_status=outbox_status,
         archive_status=archivist.status,
+        rollouts=controller.status,
     )
-    server = _Server(
-        uvicorn.Config(
-            _page(settings, pulse, listening),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            limit_concurrency=OPEN_CONNECTIONS_MAX,
-        )
-    )
+    server = _server(settings, pulse, listening)
     loop.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    carrying = None if courier is None else asyncio.create_task(courier.run())
-    archiving = asyncio.create_task(archivist.run()) if settings.archive_interval_s else None
-    for task in (serving, carrying, archiving):
-        if task is not None:  # without its page, its courier or its archivist the monitor ends, and says why
-            task.add_done_callback(lambda _: stop.set())
+    beside = [asyncio.create_task(controller.run(settings.rollout_interval_s))]
+    if courier is not None:
+        beside.append(asyncio.create_task(courier.run()))
+    if settings.archive_interval_s:
+        beside.append(asyncio.create_task(archivist.run()))
+    for task in (serving, *beside):  # without its page, or one of what runs beside, the monitor ends, and says why
+        task.add_done_callback(lambda _: stop.set())
     ready()
     await loop.run(stop, settings.poll_interval_s)
     server.should_exit = True
     await serving
-    await _end(archiving, carrying)
+    await _end(*beside)
     if sender is not None:
         await sender.close()
+
+
+def _server(settings: Settings, pulse: Pulse, listening: socket.socket) -> _Server:
+    page = _page(settings, pulse, listening)
+    config = uvicorn.Config(
+        page, log_config=None, access_log=False, lifespan="off", limit_concurrency=OPEN_CONNECTIONS_MAX
+    )
+    return _Server(config)
 
 
 def _page(settings: Settings, pulse: Pulse, listening: socket.socket) -> ASGIApp:
@@ -151,12 +159,11 @@ def _page(settings: Settings, pulse: Pulse, listening: socket.socket) -> ASGIApp
     return Keyed(page, Keyring(KeyFile(settings.home / KEYS_FILE)))
 
 
-async def _end(*tasks: asyncio.Task[None] | None) -> None:
+async def _end(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def replayed(settings: Settings, from_minute: int, to_minute: int) -> tuple[list[Event], RecordsLetGo | None]:
@@ -217,6 +224,22 @@ def _courier(settings: Settings, outbox: Outbox) -> tuple[WebhookSender | None, 
         raise SettingsInvalid("webhook secret", str(error), "`whsec_` and base64") from error
     backoff = Backoff(settings.webhook_retry_first_s, settings.webhook_retry_longest_s)
     return sender, Courier(outbox, sender, settings.webhook_url, backoff)
+
+
+def _controller(settings: Settings) -> Controller:
+    admin: AdminApi | None = None
+    if settings.rollout_apply:
+        token = settings.token()
+        if not token:
+            raise SettingsInvalid(
+                "rollout_apply", "no admin token", "PLUMBLINE_ADMIN_TOKEN or admin_token_file, as the service has it"
+            )
+        admin = AdminApi(settings.service_url, token)
+
+    def follow(model: str, rollout: Rollout) -> Follower:
+        return Follower(settings, model, rollout)
+
+    return Controller(home=settings.home, follow=follow, admin=admin)
 
 
 def _outbox_status(outbox: Outbox, settings: Settings, courier: CourierStatus) -> OutboxStatus:

@@ -13,6 +13,7 @@ import numpy as np
 
 from models.tensors import Array
 from service.errors import Internal, RequestError, RuntimeFailed
+from service.in_flight import LOOP, THREAD, Cells, begin, end
 from service.joined import Joined, Joint, Tensors, run_parts
 from service.served import ServedVersion
 
@@ -90,10 +91,10 @@ def size_bytes(inputs: Tensors) -> int:
 class Batch:
     """Parts of requests that are run together."""
 
-    __slots__ = ("_joint", "_version", "began_ns", "members", "parts", "rows", "sizes")
+    __slots__ = ("_cells", "_joint", "_version", "began_ns", "members", "parts", "rows", "sizes")
 
-    def __init__(self, version: ServedVersion, joint: Joint) -> None:
-        self._version, self._joint = version, joint
+    def __init__(self, version: ServedVersion, joint: Joint, cells: Cells) -> None:
+        self._version, self._joint, self._cells = version, joint, cells
         self.members: list[Waiting] = []
         self.parts: list[Tensors] = []
         self.sizes: list[int] = []
@@ -107,9 +108,20 @@ class Batch:
         self.rows += rows
 
     def run(self) -> Joined:
-        """Blocking; in the thread or on the event loop."""
+        """Blocking; on the event loop."""
+        return self._run(LOOP)
+
+    def run_aside(self) -> Joined:
+        """Blocking; in the thread."""
+        return self._run(THREAD)
+
+    def _run(self, slot: int) -> Joined:
         self.began_ns = monotonic_ns()
-        return run_parts(self._version.session, self._version.pin.ref, self.parts, self.sizes, self._joint)
+        begin(self._cells, slot, self._version.mark)
+        try:
+            return run_parts(self._version.session, self._version.pin.ref, self.parts, self.sizes, self._joint)
+        finally:
+            end(self._cells, slot)
 
     def settle(self, ran: Joined | None) -> None:
         """Every member gets its own rows; None: the run was given up by a defect of ours."""

@@ -20,6 +20,7 @@ from service.batch import Batch, Ran, Waiting
 from service.batch_plan import BatchRules, Cost, Drain, Release, Wait, portion, release, retry_after_s, rows_admitted
 from service.caller import Caller
 from service.errors import ClientGone, DeadlineExceeded, Overloaded, RuntimeFailed
+from service.in_flight import LOOP, Cells, begin, unshared
 from service.joined import Joined, Joint, Tensors
 from service.run_thread import RunThread, Told
 from service.served import ServedVersion
@@ -40,8 +41,10 @@ _Start = Callable[[Callable[[], Joined], Told[Joined]], bool]  # False: there is
 class Batcher:
     """The way of all live requests into the runtime; one a worker, used from its event loop."""
 
-    def __init__(self, *, rules: BatchRules, telemetry: Telemetry) -> None:
-        self._rules, self._telemetry = rules, telemetry
+    def __init__(self, *, rules: BatchRules, telemetry: Telemetry, cells: Cells | None = None) -> None:
+        """`cells`: where this worker tells what it runs (service/in_flight.py)."""
+        self._rules, self._telemetry, self._cells = rules, telemetry, unshared() if cells is None else cells
+        begin(self._cells, LOOP, 0)  # its thread, which stays the same
         # A version that is no longer served takes with it what was learnt of it.
         self._queues: WeakKeyDictionary[ServedVersion, _Queue] = WeakKeyDictionary()
         self._thread = RunThread[Joined]("run")
@@ -58,7 +61,9 @@ class Batcher:
             batches = self._telemetry.batches(version.pin.name, version.pin.version)
             joint = Joint(version.contract)
             start = self._thread.submit
-            queue = self._queues[version] = _Queue(rules=self._rules, joint=joint, batches=batches, start=start)
+            queue = self._queues[version] = _Queue(
+                rules=self._rules, joint=joint, batches=batches, start=start, cells=self._cells
+            )
         if rows <= queue.open_rows:
             return queue.run_at_once(version, inputs, rows, deadline_ns)
         return await queue.add(version, inputs, rows, deadline_ns, caller)
@@ -81,8 +86,8 @@ class Batcher:
 class _Queue:
     """What waits for one version, and what its runs cost."""
 
-    def __init__(self, *, rules: BatchRules, joint: Joint, batches: Batches, start: _Start) -> None:
-        self._rules, self._joint, self._batches, self._start = rules, joint, batches, start
+    def __init__(self, *, rules: BatchRules, joint: Joint, batches: Batches, start: _Start, cells: Cells) -> None:
+        self._rules, self._joint, self._batches, self._start, self._cells = rules, joint, batches, start, cells
         self._loop = asyncio.get_running_loop()
         self._cost, self._drain = Cost(), Drain()
         self._ended_ns = 0  # when the last run ended with more waiting behind it; 0: nothing waited
@@ -116,10 +121,14 @@ class _Queue:
         if rows > self._cheap_rows:
             self.open_rows = self._cheap_rows
             self._look_soon()
+        cells = self._cells
+        cells[LOOP] = version.mark
         try:
             outputs = version.session.run(inputs)
         except RunFailed as error:
             raise RuntimeFailed(version.pin.ref, error.reason) from error
+        finally:
+            cells[LOOP] = 0
         took_us = (monotonic_ns() - began_ns) / 1000
         self._learn(rows, took_us)
         self._batches.add(rows, Release.IDLE)
@@ -220,7 +229,11 @@ class _Queue:
     def _form(self) -> Batch:
         """From the front of the queue, as many as may be run together."""
         assert self._version is not None
-        batch, room, shape = Batch(self._version, self._joint), self._rules.max_batch_rows, self._waiting[0].shape
+        batch, room, shape = (
+            Batch(self._version, self._joint, self._cells),
+            self._rules.max_batch_rows,
+            self._waiting[0].shape,
+        )
         now_ns = monotonic_ns()
         while self._waiting and room > 0:
             one = self._waiting[0]
@@ -241,7 +254,7 @@ class _Queue:
     def _run(self, batch: Batch, released: Release) -> None:
         self._running = batch
         self._batches.add(batch.rows, released)
-        if batch.rows > self._inline_rows and self._start(batch.run, self._ended):
+        if batch.rows > self._inline_rows and self._start(batch.run_aside, self._ended):
             expected_us = self._cost.estimate_us(batch.rows)
             self._ends_ns = monotonic_ns() + (int(expected_us * 1000) if self._cost.runs else 0)
             return

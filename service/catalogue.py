@@ -4,23 +4,38 @@ Laws
 - A request sees one snapshot from beginning to end; a swap is one assignment.
 - A model's routes are swapped only when every version they use is loaded and warm; until then the previous ones serve (P5).
 - What must be loaded first is loaded beside that (service/loading.py): routes between loaded versions change at once.
+- A version that was ejected is not run from the look on that finds it in `ejected.json`, whatever the routes say.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 
 import structlog
 
-from models.durable import Stamp, stamp
+from models.durable import stamp
 from models.errors import LockInvalid, ModelError
 from models.lock import Pin
 from models.lock_file import LockFile
 from models.pool import LoadedVersion, Pool
-from service.errors import ModelNotReady, ModelUnknown, RoutesInvalid, VersionUnknown
+from service.ejected import EjectedFile
+from service.errors import (
+    Failed,
+    ModelNotReady,
+    ModelUnknown,
+    RoutesInvalid,
+    VersionEjected,
+    VersionLoading,
+    VersionUnknown,
+)
 from service.http.wire import Wire
+from service.in_flight import Cells
 from service.loading import Loading
+from service.rehearsal import Rehearsed, rehearse
+from service.residence import Residence
 from service.routes_document import Routes
 from service.routes_file import RoutesFile
 from service.routing import RoutePolicy
@@ -32,32 +47,44 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Policies by model, versions by (model, version), and what is wrong."""
+    """Policies by model, versions by (model, version), and what is wrong; `ejected`, with the reason, are among the failed.
+
+    `absent` are pinned and not in memory; each makes the error for who asks for it. `states`: what became of each pin.
+    """
 
     generation: int = 0
     policies: Mapping[str, RoutePolicy] = field(default_factory=dict)
     versions: Mapping[tuple[str, str], ServedVersion] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     failed: tuple[tuple[str, str, str], ...] = ()
+    ejected: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    absent: Mapping[tuple[str, str], Callable[[], Failed]] = field(default_factory=dict)
+    states: Mapping[str, str] = field(default_factory=dict)
 
     def policy(self, model: str) -> RoutePolicy:
-        """Raises ModelUnknown, ModelNotReady."""
+        """Raises ModelUnknown, ModelNotReady, VersionEjected."""
         policy = self.policies.get(model)
         if policy is None:
+            if out := [(version, why) for (name, version), why in self.ejected.items() if name == model]:
+                raise VersionEjected(f"{model}:{out[0][0]}", out[0][1])
             if broken := [f for f in self.failed if f[0] == model]:
                 raise ModelNotReady(f"{model}:{broken[0][1]}", broken[0][2])
             raise ModelUnknown(model[:64])
         return policy
 
     def version(self, model: str, version: str) -> ServedVersion:
-        """Raises VersionUnknown."""
+        """Raises VersionUnknown, VersionEjected, VersionEvicted, VersionLoading."""
         found = self.versions.get((model, version))
         if found is None:
+            if (why := self.ejected.get((model, version))) is not None:
+                raise VersionEjected(f"{model}:{version}", why)
+            if (absent := self.absent.get((model, version))) is not None:
+                raise absent()
             raise VersionUnknown(model, version[:64], [v for m, v in self.versions if m == model])
         return found
 
     def versions_of(self, model: str) -> list[ServedVersion]:
-        """Stable first, then the others by name. Raises ModelUnknown, ModelNotReady."""
+        """Stable first, then the others by name. Raises ModelUnknown, ModelNotReady, VersionEjected."""
         stable = self.policy(model).stable
         found = [version for (name, _), version in sorted(self.versions.items()) if name == model]
         return sorted(found, key=lambda version: version.pin.version != stable)
@@ -74,13 +101,20 @@ class Catalogue:
         pool: Pool,
         wires: Sequence[Wire],
         telemetry: Telemetry,
+        ejected: EjectedFile,
         privacy_key: bytes = b"",
+        cells: Cells | None = None,
+        residence: Residence | None = None,
+        log_root: Path | None = None,
     ) -> None:
-        self._routes, self._lock_file, self._pool = routes, lock_file, pool
-        self._loading, self._pins = Loading(pool, telemetry), tuple[Pin, ...]()
+        """`cells`: where it is told what runs (service/in_flight.py); `log_root`: whose requests a new version rehearses."""
+        self._routes, self._lock_file, self._pool, self._ejected = routes, lock_file, pool, ejected
+        self._residence = Residence(pool, cap_bytes=0, wanted=None) if residence is None else residence
+        self._loading, self._pins = Loading(pool, telemetry, cells, self._rehearsed), tuple[Pin, ...]()
+        self._log_root = log_root
         self._wires, self._telemetry, self._privacy_key = tuple(wires), telemetry, privacy_key
         self._served: dict[str, ServedVersion] = {}
-        self._stamps: tuple[Stamp | int, ...] | None = None
+        self._stamps: tuple[Hashable, ...] | None = None
         self.current = Snapshot()
 
     async def follow(self, poll_s: float) -> None:
@@ -99,8 +133,9 @@ class Catalogue:
         await self._look()
 
     async def _look(self) -> None:
-        files = (stamp(self._routes.path), stamp(self._lock_file.path), self._pool.stamp())
-        stamps = (*files, self._loading.turns)
+        places = (self._routes.path, self._lock_file.path, self._ejected.path)
+        files = (*map(stamp, places), self._pool.stamp())
+        stamps = (*files, self._loading.turns, self._residence.stamp())
         if stamps == self._stamps:
             return
         snapshot = await asyncio.to_thread(self._build, self.current)
@@ -112,8 +147,9 @@ class Catalogue:
             _log.error("catalogue.problems", problems=snapshot.problems, generation=snapshot.generation)
         self.current = snapshot
         self._telemetry.routes(snapshot.generation)
+        self._telemetry.versions_ejected(len(snapshot.ejected))
         pinned = {pin.digest for pin in self._pins}
-        self._pool.retain(frozenset(pinned | {version.pin.digest for version in snapshot.versions.values()}))
+        self._let_go(pinned | {version.pin.digest for version in snapshot.versions.values()}, snapshot)
         self._loading.ask(self._pins, files)
         self._served = {version.pin.ref: version for version in snapshot.versions.values()}
         _log.info(
@@ -122,22 +158,55 @@ class Catalogue:
             versions=[v.pin.ref for v in snapshot.versions.values()],
         )
 
+    def _let_go(self, wanted: AbstractSet[str], snapshot: Snapshot) -> None:
+        """What is neither pinned nor routed, or has no room; requests that still run in it keep it until they end."""
+        dropped = self._pool.retain(frozenset(wanted))
+        evicted = dropped & self._residence.out
+        self._telemetry.versions_kept(self._residence.memory_bytes(self._pool.digests()), len(evicted))
+        if evicted:
+            _log.info("versions.evicted", versions=[":".join(key) for key in snapshot.absent], digests=sorted(evicted))
+
     def _build(self, present: Snapshot) -> Snapshot | None:
         try:
             routes, unentered = self._routes.follow(patient=bool(present.policies))
             lock = self._lock_file.read()
         except (RoutesInvalid, LockInvalid, OSError) as error:
-            return Snapshot(present.generation, present.policies, present.versions, (str(error),), present.failed)
+            return replace(present, problems=(str(error),))
         if routes is None:
             return None
-        self._pins = lock.pins
-        versions, failed, loading = self._load(lock.pins)
-        policies, problems = _routable(routes, versions, present, loading)
-        problems += [unentered] if unentered else []
+        out, unread = self._ejected.read()
+        barred = {one.digest: one.why for one in out}
+        ejected = {(pin.name, pin.version): barred[pin.digest] for pin in lock.pins if pin.digest in barred}
+        pins = [pin for pin in lock.pins if pin.digest not in barred]
+        resident = self._residence.chosen(pins, routes, present.policies.values(), present.versions.values())
+        self._pins = resident.pins
+        versions, failed, loading = self._load(self._pins)
+        failed += [(name, version, VersionEjected("", why).told) for (name, version), why in ejected.items()]
+        policies, problems = _routable(routes, versions, present, loading, ejected.keys())
+        problems += [reason for reason in (unentered, unread) if reason]
         used = {(p.model, v) for p in policies.values() for v in p.versions()}
         kept = {key: version for key, version in present.versions.items() if key in used}
         problems += [f"{name}:{version}: {reason}" for name, version, reason in failed]
-        return Snapshot(routes.generation, policies, {**kept, **versions}, tuple(problems), tuple(failed))
+        absent: dict[tuple[str, str], Callable[[], Failed]] = dict(resident.absent)
+        absent |= {key: partial(VersionLoading, ":".join(key)) for key in loading}
+        states = {
+            **{":".join(key): self._told(version) for key, version in versions.items()},
+            **dict.fromkeys(map(":".join, resident.absent), "evicted"),
+            **dict.fromkeys(map(":".join, loading), "loading"),
+            **{f"{name}:{version}": f"refused: {reason}" for name, version, reason in failed},
+            **{":".join(key): f"ejected: {why}" for key, why in ejected.items()},
+        }
+        served = {**kept, **versions}
+        return Snapshot(
+            routes.generation,
+            policies,
+            served,
+            tuple(problems),
+            tuple(failed),
+            ejected,
+            absent,
+            dict(sorted(states.items())),
+        )
 
     def _load(
         self, pins: Sequence[Pin]
@@ -157,6 +226,23 @@ class Catalogue:
                 failed.append((pin.name, pin.version, str(error)))
         return versions, failed, loading
 
+    def _told(self, version: ServedVersion) -> str:
+        rehearsed = self._loading.rehearsed.get(version.pin.digest)
+        return f"loaded, {rehearsed}" if rehearsed else "loaded"
+
+    def _rehearsed(self, loaded: LoadedVersion) -> Rehearsed:
+        """A new version on the requests of the one that answers now; in the thread that loads it."""
+        present, model = self.current, loaded.pin.name
+        policy = present.policies.get(model)
+        stable = present.versions.get((model, policy.stable)) if policy is not None else None
+        if stable is None or self._log_root is None:
+            return Rehearsed(0, 0)
+        try:
+            served = ServedVersion(loaded, self._privacy_key)
+            return rehearse(served, stable.pin.digest, self._log_root)
+        except ModelError as error:
+            return Rehearsed(0, 0, str(error))  # without the key of a hashed feature it cannot be served either
+
     def _serve(self, pin: Pin, loaded: LoadedVersion) -> ServedVersion:
         known = self._served.get(pin.ref)
         if known is None or known.pin != pin:
@@ -170,11 +256,15 @@ def _routable(
     versions: Mapping[tuple[str, str], ServedVersion],
     present: Snapshot,
     loading: AbstractSet[tuple[str, str]],
+    ejected: AbstractSet[tuple[str, str]],
 ) -> tuple[dict[str, RoutePolicy], list[str]]:
-    """The new policy of each model whose versions are all there; otherwise the one it has."""
+    """The new policy of each model whose versions are all there; otherwise the one it has. What was ejected is in neither."""
     policies: dict[str, RoutePolicy] = {}
     problems: list[str] = []
-    for model, policy in routes.policies().items():
+    before = {model: left for model, policy in present.policies.items() if (left := _without(policy, ejected))}
+    for model, named in routes.policies().items():
+        if (policy := _without(named, ejected)) is None:
+            continue
         missing = sorted(version for version in policy.versions() if (model, version) not in versions)
         if not missing:
             policies[model] = policy
@@ -183,6 +273,18 @@ def _routable(
             problems.append(
                 str(RoutesInvalid(model, f"version {lost[0]!r}, not pinned or not loaded", "pinned versions"))
             )
-        if model in present.policies:
-            policies[model] = present.policies[model]
+        if model in before:
+            policies[model] = before[model]
     return policies, problems
+
+
+def _without(policy: RoutePolicy, ejected: AbstractSet[tuple[str, str]]) -> RoutePolicy | None:
+    """The policy without what was ejected; None where that is its stable version."""
+    out = {version for model, version in ejected if model == policy.model}
+    if not out & policy.versions():
+        return policy
+    if policy.stable in out:
+        return None
+    canary = None if policy.canary is None or policy.canary.version in out else policy.canary
+    shadows = tuple(shadow for shadow in policy.shadows if shadow.version not in out)
+    return replace(policy, canary=canary, shadows=shadows)

@@ -7,11 +7,14 @@ start another in the place of one that was sent away.
 
 import asyncio
 import signal
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import TimeoutError as NoAnswer
 from typing import Any, TypeVar
 
 import structlog
+
+from service.inquest import Dead
 
 ANSWER_WITHIN_S = 10.0  # spawning a worker takes milliseconds; a supervisor that does not answer so long has stopped
 WORKER_NUMBERS_MAX = 1024  # circus numbers workers up to twice this; four times the most that can be set
@@ -32,6 +35,8 @@ class Crew:
     def __init__(self, server: Any, *, size: int, kill_after_s: float) -> None:
         self._server, self._arbiter, self._size = server, server.arbiter, size
         (self._watcher,) = self._arbiter.watchers
+        self._watcher.hooks["after_reap"] = self._note
+        self._dead, self._asked = deque[Dead](), set[int]()
         self._farewells: dict[int, asyncio.Future[Any]] = {}  # of those who were sent away and have not ended
         self.kill_after_s = kill_after_s
 
@@ -40,6 +45,10 @@ class Crew:
         if self._arbiter.loop is None or self._arbiter.ctrl.caller is None:
             return False
         return self._ask(self._look)
+
+    def dead(self) -> list[Dead]:
+        """Who ended since this was asked last."""
+        return [self._dead.popleft() for _ in range(len(self._dead))]
 
     def pids(self) -> list[int]:
         """Of the workers that are alive, oldest first."""
@@ -70,11 +79,23 @@ class Crew:
         if self._watcher.status() != "active":
             return False
         self._watcher.numprocesses = WORKER_NUMBERS_MAX
-        self._arbiter.reap_processes()
+        self._reap()
         staying = [process for process in self._alive() if process.pid not in self._farewells]
         for _ in range(self._size - len(staying)):
             self._watcher.spawn_process()
         return True
+
+    def _reap(self) -> None:
+        """Circus's own way misses those whose end was seen by a question whether they live."""
+        self._arbiter.reap_processes()
+        for pid, process in list(self._watcher.processes.items()):
+            if pid not in self._farewells and not process.is_alive():
+                self._watcher.reap_process(pid)
+
+    def _note(self, *, process_pid: int, exit_code: int | None, **_: Any) -> None:
+        """Circus calls it for each worker that ended; a negative code is a signal."""
+        self._dead.append(Dead(process_pid, max(0, -(exit_code or 0)), process_pid in self._asked))
+        self._asked.discard(process_pid)
 
     def _alive(self) -> list[Any]:
         alive = [process for process in self._watcher.processes.values() if process.is_alive()]
@@ -89,6 +110,7 @@ class Crew:
         process = self._watcher.processes.get(pid)
         if process is None or pid in self._farewells:
             return
+        self._asked.add(pid)
         ended = self._watcher.kill_process(process, stop_signal=number, graceful_timeout=self.kill_after_s)
         farewell = self._farewells[pid] = asyncio.ensure_future(ended)
         farewell.add_done_callback(lambda _: self._farewells.pop(pid, None))

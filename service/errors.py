@@ -286,6 +286,54 @@ class ModelNotReady(Failed):
         return f"{self.ref}: not ready: {self.reason}"
 
 
+class VersionEjected(Failed):
+    """The version ended its workers and was taken out; a person must set or pin it again."""
+
+    code = "version_ejected"
+    retry_after_s = 30
+
+    def __init__(self, ref: str, reason: str) -> None:
+        super().__init__(ref, reason)
+        self.ref, self.reason = ref, reason
+
+    def __str__(self) -> str:
+        return f"{self.ref}: {self.told}"
+
+    @property
+    def told(self) -> str:
+        """The sentence without the version's name."""
+        return f"ejected: {self.reason}; not loading it until it is set or pinned again"
+
+
+class VersionLoading(Failed):
+    """The version is pinned and not in memory yet; it is being loaded."""
+
+    code = "version_loading"
+    retry_after_s = 1
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(ref)
+        self.ref = ref
+
+    def __str__(self) -> str:
+        return f"{self.ref}: not in memory, being loaded; ask again"
+
+
+class VersionEvicted(Failed):
+    """The version is pinned, but no route needs it and there is no room for it in memory."""
+
+    code = "version_evicted"
+    retry_after_s = 60
+
+    def __init__(self, ref: str, cost_bytes: int) -> None:
+        super().__init__(ref, cost_bytes)
+        self.ref, self.cost_bytes = ref, cost_bytes
+
+    def __str__(self) -> str:
+        mib = self.cost_bytes / (1 << 20)
+        return f"{self.ref}: takes {mib:.1f} MiB, which versions_memory_max_mb has not beside what is routed; not loading it"
+
+
 class RuntimeFailed(Failed):
     """The model was run and failed."""
 

@@ -6,7 +6,7 @@ Laws
 """
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import structlog
 
@@ -22,6 +22,8 @@ from models.errors import (
 )
 from models.lock import Pin
 from models.pool import LoadedVersion, Pool
+from service.in_flight import LOADING, Cells, begin, end, mark_of, unshared
+from service.rehearsal import Rehearsed
 from service.telemetry import Telemetry
 
 _log = structlog.get_logger()
@@ -30,8 +32,16 @@ _log = structlog.get_logger()
 class Loading:
     """The pinned versions of one worker: loaded, refused, or on their way."""
 
-    def __init__(self, pool: Pool, telemetry: Telemetry) -> None:
-        self._pool, self._telemetry = pool, telemetry
+    def __init__(
+        self,
+        pool: Pool,
+        telemetry: Telemetry,
+        cells: Cells | None = None,
+        rehearse: Callable[[LoadedVersion], Rehearsed] | None = None,
+    ) -> None:
+        """`cells`: where this worker tells what it runs (service/in_flight.py). `rehearse`: in the thread, after a load."""
+        self._pool, self._telemetry, self._cells = pool, telemetry, unshared() if cells is None else cells
+        self._rehearse, self._rehearsing, self.rehearsed = rehearse, "", dict[str, str]()
         self._refused: dict[Pin, tuple[Hashable, ModelError | OSError]] = {}
         self._wanted: dict[Pin, Hashable] = {}
         self._task: asyncio.Task[None] | None = None
@@ -40,7 +50,7 @@ class Loading:
     def of(self, pin: Pin) -> LoadedVersion | None:
         """None while it is not loaded. Raises the ModelError or OSError that forbids it."""
         if self._pool.holds(pin.digest):
-            return self._pool.load(pin)
+            return None if pin.digest == self._rehearsing else self._pool.load(pin)
         if (refused := self._refused.get(pin)) is not None:
             raise refused[1]
         return None
@@ -48,6 +58,8 @@ class Loading:
     def ask(self, pins: Sequence[Pin], files: Hashable) -> None:
         """Begins to load what is missing; `files`: changes when the files do. Raises what ended the loading before."""
         self._refused = {pin: known for pin, known in self._refused.items() if pin in pins}
+        digests = {pin.digest for pin in pins}
+        self.rehearsed = {digest: told for digest, told in self.rehearsed.items() if digest in digests}
         self._wanted = {pin: files for pin in pins if self._is_missing(pin, files)}
         if self._task is not None and self._task.done():
             self._task.result()
@@ -74,13 +86,31 @@ class Loading:
             pin = next(iter(self._wanted))
             files = self._wanted[pin]
             try:
-                await asyncio.to_thread(self._pool.load, pin)
+                await asyncio.to_thread(self._load, pin)
                 self._refused.pop(pin, None)
             except (ModelError, OSError) as error:
                 self._refuse(pin, files, error)
             if self._wanted.get(pin) == files:
                 del self._wanted[pin]
             self.turns += 1
+
+    def _load(self, pin: Pin) -> None:
+        begin(self._cells, LOADING, mark_of(pin.digest))
+        self._rehearsing = pin.digest
+        try:
+            loaded = self._pool.load(pin)
+            if self._rehearse is not None:
+                self._tell(pin, self._rehearse(loaded))
+        finally:
+            self._rehearsing = ""
+            end(self._cells, LOADING)
+
+    def _tell(self, pin: Pin, rehearsed: Rehearsed) -> None:
+        if not rehearsed.ran:
+            return  # the sample was all
+        self.rehearsed[pin.digest] = str(rehearsed)
+        say = _log.warning if rehearsed.bad else _log.info
+        say("version.rehearsed", version=pin.ref, ran=rehearsed.ran, failed=rehearsed.failed, why=rehearsed.why)
 
     def _refuse(self, pin: Pin, files: Hashable, error: ModelError | OSError) -> None:
         reason = _reason(error)

@@ -149,6 +149,7 @@ class Predictor:
         policy = snapshot.policy(ask.model)
         if ask.version is not None:
             ask.decision = pin(policy, ask.version)
+            snapshot.version(ask.model, ask.version).used_ns = ask.started_ns
         elif self._limits.override_header and (wanted := _override(self._limits.override_header, ask)):
             ask.decision = choose(policy, wanted)
         elif policy.key_feature is None:

@@ -24,7 +24,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class WorkerSign(msgspec.Struct, frozen=True):
-    """A worker; `models`: model → stable version, `versions`: name:version → digest, `problems` as in `/readyz`."""
+    """A worker; `models`: model → stable version, `versions`: name:version → digest, `problems` as in `/readyz`, `states`: what
+    became of each pin: loaded, loading, evicted, or refused or ejected and why.
+    """
 
     pid: int
     started_us: int
@@ -32,6 +34,7 @@ class WorkerSign(msgspec.Struct, frozen=True):
     models: dict[str, str]
     versions: dict[str, str]
     problems: tuple[str, ...] = ()
+    states: dict[str, str] = {}
 
 
 class Reload(msgspec.Struct, frozen=True):

@@ -34,4 +34,5 @@ def _sign(snapshot: Snapshot, started_us: int) -> WorkerSign:
         models={model: policy.stable for model, policy in snapshot.policies.items()},
         versions={version.pin.ref: version.pin.digest for version in snapshot.versions.values()},
         problems=snapshot.problems,
+        states=dict(snapshot.states),
     )

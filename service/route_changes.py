@@ -5,24 +5,31 @@ Laws
   pinned; what skips the wait is a rollback. A worker that starts later loads everything before it accepts.
 - A change is planned from the document that it replaces: where that has changed meanwhile it is planned again, or refused
   where the order names the generation. An order that has waited names it: what was rolled back meanwhile stays so.
+- What was ejected (service/ejection.py) is let in again by a person's change that gives it a share or sets it, and by no other.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from models.lock_file import LockFile
+from service.ejected import EjectedFile
 from service.presence import WorkerSign, worker_signs
-from service.routes_audit import Author
-from service.routes_change import Order, ReplaceRoutes, behind, changed, reasons, replaced, skips_the_wait
+from service.routes_audit import Author, Via
+from service.routes_change import Order, ReplaceRoutes, behind, changed, named, reasons, replaced, skips_the_wait
 from service.routes_document import Routes
-from service.routes_errors import RoutesOutdated
+from service.routes_errors import RoutesOutdated, RoutesUnchanged
 from service.routes_file import RoutesFile
 from service.routes_moves import Flow, Share, flows, rising, shares
+from service.wanted import WantedFile
 
 T = TypeVar("T", bound=Order | ReplaceRoutes)
 PLANS_MAX = 20  # times that somebody else may be first before a change is given up
+_PEOPLE = frozenset({Via.API, Via.COMMAND})
+_log = structlog.get_logger()
 
 
 class RoutesPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,8 +51,18 @@ class RoutesPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class RouteChanges:
     """The routes of one home."""
 
-    def __init__(self, *, routes: RoutesFile, lock_file: LockFile, workers_root: Path) -> None:
-        self._routes, self._lock_file, self._workers_root = routes, lock_file, workers_root
+    def __init__(
+        self,
+        *,
+        routes: RoutesFile,
+        lock_file: LockFile,
+        workers_root: Path,
+        ejected: EjectedFile,
+        wanted: WantedFile | None = None,
+    ) -> None:
+        """`wanted`: where workers are told what to load though no route needs it yet; None: they load all that is pinned."""
+        self._routes, self._lock_file, self._workers_root, self._ejected = routes, lock_file, workers_root, ejected
+        self._wanted = wanted
 
     def attempt(self, model: str | None, order: Order | ReplaceRoutes, author: Author) -> RoutesPlan:
         """Makes the change, unless it is a dry run or a worker is behind; blocks for as long as the disk takes.
@@ -54,7 +71,7 @@ class RouteChanges:
         """
         for plans_left in reversed(range(PLANS_MAX)):
             present = self._routes.in_use()
-            plan, after = self._plan(present, model, order)
+            plan, after = self._plan(present, model, order, author)
             if order.dry_run or (plan.behind and not skips_the_wait(order)):
                 break
             try:
@@ -77,7 +94,9 @@ class RouteChanges:
         """Every worker that is alive and ready."""
         return worker_signs(self._workers_root)
 
-    def _plan(self, present: Routes, model: str | None, order: Order | ReplaceRoutes) -> tuple[RoutesPlan, Routes]:
+    def _plan(
+        self, present: Routes, model: str | None, order: Order | ReplaceRoutes, author: Author
+    ) -> tuple[RoutesPlan, Routes]:
         if order.generation is not None and order.generation != present.generation:
             raise RoutesOutdated(present.generation, order.generation)
         pins = {(pin.name, pin.version): pin for pin in self._lock_file.read().pins}
@@ -88,10 +107,21 @@ class RouteChanges:
             after = replaced(present, order, pinned)
         else:
             assert model is not None
-            after = changed(present, model, order, pinned)
+            wanted = {pins[model, version].digest for version in named(order) if (model, version) in pins}
+            try:
+                after = changed(present, model, order, pinned)
+            except RoutesUnchanged:
+                if not self._readmit(wanted, order, author):
+                    raise
+                after = Routes(
+                    present.generation + 1, present.models, present.entry
+                )  # an entry that says who let it in
         needed = {pins[key].ref: pins[key].digest for key in sorted(rising(present, after)) if key in pins}
+        self._readmit(needed.values(), order, author)
         signs = self.workers()
         late = behind(needed, {name_of(sign): sign.versions for sign in signs})
+        if late and self._wanted is not None and not order.dry_run:
+            self._wanted.say(set(needed.values()))
         told = [problem for sign in signs for problem in sign.problems]
         plan = RoutesPlan(
             made=False,
@@ -102,6 +132,17 @@ class RouteChanges:
             reasons=reasons({ref for refs in late.values() for ref in refs}, told),
         )
         return plan, after
+
+    def _readmit(self, digests: Collection[str], order: Order | ReplaceRoutes, author: Author) -> bool:
+        """Whether one of them was ejected and may be loaded again; a dry run only says so."""
+        if author.via not in _PEOPLE:
+            return False
+        if order.dry_run:
+            return bool(self._ejected.by_digest().keys() & set(digests))
+        back = self._ejected.readmit(digests)
+        if back:
+            _log.warning("version.readmitted", versions=[one.ref for one in back], via=author.via, by=author.by)
+        return bool(back)
 
 
 def held(order: T, plan: RoutesPlan) -> T:

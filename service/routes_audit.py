@@ -21,6 +21,9 @@ import msgspec
 
 from service.routes_document import ModelRoutes, Routes
 
+HISTORY_MAX = (
+    100  # changes of one model that the admin API tells, the newest; `plumbline routes history` reads them all
+)
 _HASH = re.compile(rb',"hash":"([0-9a-f]{64})"}')
 _HASH_BYTES = len(',"hash":""}') + 64
 
@@ -31,6 +34,7 @@ class Via(StrEnum):
     API = "api"
     COMMAND = "command"
     HAND = "hand"  # the document was changed without us
+    EJECTED = "ejected"  # a version ended its workers (ejection.py)
     START = "start"  # a model's first route, given when it was pinned
     GIVEN_UP = "given_up"  # the entry before was never followed by its document
 

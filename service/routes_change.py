@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from service.errors import RoutesInvalid
 from service.routes_document import CanaryEntry, ModelRoutes, Routes, ShadowEntry
+from service.routes_errors import RoutesUnchanged
 
 BY_CHARS_MAX = 64
 WHY_CHARS_MAX = 1000  # the evidence of a rollout in one sentence
@@ -103,7 +104,7 @@ def changed(present: Routes, model: str, order: Order, pinned: Pinned) -> Routes
     entry = present.models.get(model)
     after = _first(model, order) if entry is None else _next(model, entry, order)
     if after == entry:
-        raise RoutesInvalid(model, "routes that are so already", "a change")
+        raise RoutesUnchanged(model, "routes that are so already", "a change")
     _all_pinned(model, entry, after, pinned)
     return present.with_model(model, after)
 
@@ -123,6 +124,16 @@ def replaced(present: Routes, document: ReplaceRoutes, pinned: Pinned) -> Routes
     for model, entry in models.items():
         _all_pinned(model, present.models.get(model), entry, pinned)
     return after
+
+
+def named(order: Order | ReplaceRoutes) -> frozenset[str]:
+    """Versions that an order sets by name, also where they are set already: whoever names one wants it served."""
+    if not isinstance(order, SetRoutes):
+        return frozenset()
+    stable = () if isinstance(order.stable, UnsetType) else (order.stable,)
+    canary = (order.canary.version,) if isinstance(order.canary, CanaryChange) else ()
+    shadows = () if isinstance(order.shadows, UnsetType) else [shadow.version for shadow in order.shadows]
+    return frozenset(version for version in (*stable, *canary, *shadows) if version is not None)
 
 
 def skips_the_wait(order: Order | ReplaceRoutes) -> bool:

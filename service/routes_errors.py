@@ -15,6 +15,10 @@ class RoutesOutdated(RoutesInvalid):
         self.present, self.from_generation = present, expected
 
 
+class RoutesUnchanged(RoutesInvalid):
+    """The routes are already what they are asked to be."""
+
+
 class RoutesUnreadable(RoutesInvalid):
     """The document on disk cannot be read whole."""
 

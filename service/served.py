@@ -10,6 +10,7 @@ from models.session import Session
 from models.tensors import Array
 from service.featurelog.privacy import PrivateBlocks, private_features, private_tensors
 from service.featurelog.record import Schema
+from service.in_flight import mark_of
 from service.rows import BlockPlan, InputPlan, Inputs, Matrix, OutputPlan, PlainTensors, Table, whole_tensor
 
 
@@ -26,11 +27,13 @@ class ServedVersion:
         "floats",
         "header",
         "hidden",
+        "mark",
         "numbers",
         "outputs",
         "pin",
         "schema",
         "session",
+        "used_ns",
         "whole",
     )
 
@@ -57,7 +60,9 @@ class ServedVersion:
             0, self.pin.name, self.pin.version, self.pin.digest, self.blocks.schema(), self.outputs.schema, private
         )
         self.header = self.pin.version.encode()
+        self.mark = mark_of(self.pin.digest)
         self.codecs: Mapping[str, Any] = {}
+        self.used_ns = 0  # by a request that named it in its path; the only value that changes
 
     def tensors(self, inputs: Inputs) -> Mapping[str, Array]:
         """The graph's input tensors for a decoded request."""

@@ -174,6 +174,12 @@ class Settings(BaseSettings):
         description="Directory of what first runs said, by digest; absent: `<home>/trials`. Who can write there can vouch for "
         "a version.",
     )
+    versions_memory_max_mb: int = Field(
+        default=0,
+        ge=0,
+        description="Memory in MiB of the loaded versions of one worker; above it those that no route needs go, the least "
+        "recently used first, and are loaded again when asked for (503 version_loading until then). 0: no limit.",
+    )
     routes_poll_s: float = Field(
         default=0.2, gt=0, le=1, description="How often routes.toml and the lock are looked at."
     )
@@ -325,6 +331,14 @@ class Settings(BaseSettings):
     @property
     def keys_path(self) -> Path:
         return self.home / KEYS_FILE
+
+    @property
+    def ejected_path(self) -> Path:
+        return self.home / "ejected.json"
+
+    @property
+    def wanted_path(self) -> Path:
+        return self.home / "wanted.json"
 
     @property
     def trials_root(self) -> Path:

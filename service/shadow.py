@@ -17,8 +17,9 @@ from time import monotonic_ns
 
 from service.featurelog.record import Outcome
 from service.featurelog.writer import FeatureLog
+from service.in_flight import Cells, unshared
 from service.served import ServedVersion
-from service.shadow_lane import Done, Lane, Offer, run
+from service.shadow_lane import Done, Lane, Offer, Place, Places
 from service.telemetry import Telemetry
 from service.unexpected import tell
 
@@ -38,7 +39,10 @@ class Shadows:
         log: FeatureLog,
         telemetry: Telemetry,
         live_waits: Callable[[], bool],
+        cells: Cells | None = None,
     ) -> None:
+        """`cells`: where this worker tells what it runs (service/in_flight.py)."""
+        self._places = Places(unshared() if cells is None else cells)
         self._rows_max, self._bytes_max = queue_rows_max, queue_bytes_max
         self._featurelog, self._telemetry = log, telemetry
         self._live_waits, self._live_shed = live_waits, 0
@@ -51,8 +55,9 @@ class Shadows:
         """Takes the request, or drops and counts it."""
         lane = self._lanes.get(offer.version)
         if lane is None:
-            lane = self._lanes[offer.version] = Lane(rows_max=self._rows_max, bytes_max=self._bytes_max)
-            weakref.finalize(offer.version, lane.thread.close)
+            place = self._places.take()
+            lane = self._lanes[offer.version] = Lane(place, rows_max=self._rows_max, bytes_max=self._bytes_max)
+            weakref.finalize(offer.version, self._forget, lane.thread.close, place)
         if not lane.admit(offer):
             self._count(offer.version, "dropped")
         elif not self._woken.is_set():
@@ -96,7 +101,7 @@ class Shadows:
             self._count(version, "stale", stale)
         if offers:
             schema_id = self._featurelog.schema_id(version.schema)
-            lane.running = lane.thread.submit(partial(run, offers, schema_id), partial(self._ended, lane))
+            lane.running = lane.thread.submit(partial(lane.run, offers, schema_id), partial(self._ended, lane))
 
     def _ended(self, lane: Lane, done: list[Done] | None, defect: BaseException | None) -> None:
         """A run came back."""
@@ -122,6 +127,11 @@ class Shadows:
         for version, lane in list(self._lanes.items()):
             if n := lane.clear():
                 self._count(version, result, n)
+
+    def _forget(self, close: Callable[[], None], place: Place) -> None:
+        """Of a version that is gone, and so is what it ran."""
+        close()
+        self._places.give_back(place)
 
     def close(self) -> None:
         """Drops what waits, and leaves what runs."""

@@ -21,6 +21,7 @@ from models.tensors import Array
 from service.batch import size_bytes
 from service.featurelog.record import Outcome
 from service.featurelog.record import Shadow as ShadowRecord
+from service.in_flight import SHADOW, SHADOWS, Cells, begin, end, unshared
 from service.rows import Inputs, Matrix, PlainTensors, Table
 from service.run_thread import RunThread
 from service.served import ServedVersion
@@ -52,6 +53,29 @@ class Done(NamedTuple):
     defect: Exception | None
 
 
+class Place(NamedTuple):
+    """Where a lane's thread tells what it runs."""
+
+    cells: Cells
+    slot: int
+
+
+class Places:
+    """The places of a worker's row that are free for shadows; used from its event loop."""
+
+    def __init__(self, cells: Cells) -> None:
+        self._cells, self._free = cells, list(reversed(SHADOWS))
+
+    def take(self) -> Place:
+        """One that nobody has; where there is none, one that nobody reads."""
+        return Place(self._cells, self._free.pop()) if self._free else Place(unshared(), SHADOW)
+
+    def give_back(self, place: Place) -> None:
+        """Its lane is gone."""
+        if place.cells is self._cells:
+            self._free.append(place.slot)
+
+
 class _Waiting(NamedTuple):
     offer: Offer
     size: int
@@ -59,9 +83,10 @@ class _Waiting(NamedTuple):
 
 
 class Lane:
-    """One shadow version; used from the event loop, but for what `run` does."""
+    """One shadow version; used from the event loop, but for `run`."""
 
-    def __init__(self, *, rows_max: int, bytes_max: int) -> None:
+    def __init__(self, place: Place, *, rows_max: int, bytes_max: int) -> None:
+        self._place = place
         self._rows_max, self._bytes_max = rows_max, bytes_max
         self._waiting: deque[_Waiting] = deque()
         self._rows = self._bytes = 0
@@ -102,6 +127,15 @@ class Lane:
                 rows += offer.inputs.n
         return taken, stale
 
+    def run(self, offers: list[Offer], schema_id: int) -> list[Done]:
+        """Blocking, in the thread: every offer by itself, as it would have been answered alone."""
+        cells, slot = self._place
+        begin(cells, slot, offers[0].version.mark)
+        try:
+            return [_answer(offer, schema_id) for offer in offers]
+        finally:
+            end(cells, slot)
+
     def clear(self) -> int:
         """Lets go of everything that waits; how many offers that was."""
         n = len(self._waiting)
@@ -120,11 +154,6 @@ def step_back() -> None:
         with suppress(OSError):
             here = os.getpriority(os.PRIO_PROCESS, 0)
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(19, here + STEPS_BACK))
-
-
-def run(offers: list[Offer], schema_id: int) -> list[Done]:
-    """Blocking, in a thread: every offer by itself, as it would have been answered alone."""
-    return [_answer(offer, schema_id) for offer in offers]
 
 
 def _answer(offer: Offer, schema_id: int) -> Done:

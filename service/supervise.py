@@ -20,6 +20,8 @@ from models.looking import look_until
 from service.app import Plumbline
 from service.crew import Crew, SupervisorGone
 from service.drain import FLUSH_S, NEW_CONNECTION_S
+from service.in_flight import BOARD, Board
+from service.inquest import Inquest
 from service.presence import Presence, Reload, ServiceSign, worker_signs
 from service.rolling import ReloadFailed, Rolling
 from service.settings import Settings, read_settings
@@ -42,10 +44,12 @@ def main() -> int:
     if (reason := _unbindable(settings)) is not None:
         sys.stderr.write(f"plumbline: {settings.host}:{settings.port}: {reason}; take another with --host or --port\n")
         return CANNOT
+    board = Board()
+    os.environ[BOARD] = board.place  # the workers have this process's environment
     service: Any = Plumbline  # BentoML ships no types: the decorator made it a LaneService
     server = service.serve_http(host=settings.host, port=settings.port, threaded=True)
     crew = Crew(server, size=settings.workers, kill_after_s=_leave_s_max(settings))
-    supervisor = Supervisor(crew, settings)
+    supervisor = Supervisor(crew, settings, board)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # set after BentoML's own handler, which would stop it in the middle of a look
         signal.signal(number, lambda number, _: supervisor.told(number))
@@ -65,7 +69,7 @@ class Supervisor:
     - A reload takes no time to leave from the workers that it replaces: the longer of the old and the new settings holds.
     """
 
-    def __init__(self, crew: Crew, settings: Settings) -> None:
+    def __init__(self, crew: Crew, settings: Settings, board: Board) -> None:
         self._crew = crew
         self._stop, self._reload, self._hurried = threading.Event(), threading.Event(), threading.Event()
         self._leaving = False
@@ -76,6 +80,7 @@ class Supervisor:
         self._sign = ServiceSign(os.getpid(), time.time_ns() // 1000, settings.workers, url=url)
         self._told: ServiceSign | None = None
         self.presence = Presence(settings.service_path)
+        self._inquest = Inquest(settings, board)
 
     def told(self, number: int) -> None:
         """SIGHUP replaces the workers (but a terminal that was closed sends it and means stop); others stop, twice: now."""
@@ -92,11 +97,11 @@ class Supervisor:
     def run(self) -> int:
         """Until told to stop. The exit code."""
         try:
-            if not look_until(lambda: self._crew.look() or None, START_WITHIN_S):  # it cannot be stopped in the middle
+            if not look_until(lambda: self._look() or None, START_WITHIN_S):  # it cannot be stopped in the middle
                 raise SupervisorGone
             while not self._stop.wait(LOOK_EVERY_S):
                 self._announce()
-                self._crew.look()
+                self._look()
                 if self._reload.is_set():
                     self._replace_workers()
                     self._announce()
@@ -106,6 +111,12 @@ class Supervisor:
             _log.error("supervisor.gone", reason=str(error))
             return CANNOT
         return 0
+
+    def _look(self) -> bool:
+        """Workers for those that died, and what they died of."""
+        started = self._crew.look()
+        self._inquest.look(self._crew.dead())
+        return started
 
     def _announce(self) -> None:
         """So that `plumbline reload` finds this process, and the result of what it asked for."""
@@ -144,7 +155,7 @@ class Supervisor:
         """Looks after the workers while a reload waits; False at the deadline, or when the service is told to stop."""
         end_s = time.monotonic() + within_s
         while not (held := condition()) and time.monotonic() < end_s and not self._stop.wait(LOOK_EVERY_S / 5):
-            self._crew.look()
+            self._look()
         return held
 
 

@@ -148,12 +148,35 @@ class Telemetry:
         )
         self._feedback = Counter("plumbline_feedback", "Labels received.", registry=own)
         self._route_errors = Counter("plumbline_routes_errors", "Routes documents or pins not applied.", registry=own)
+        self._route_changes = Counter(
+            "plumbline_route_changes",
+            "Changes of the routes asked of the admin API: made, dry_run, or the code of the error that refused them.",
+            ("result",),
+            registry=own,
+        )
         self._refused = Counter(
             "plumbline_versions_refused",
             "Versions that a worker did not load, each time it tried: inspection, load, run, rows, nan, memory, time, crash "
             "(what its trial found), mismatch, missing, signature, unreadable (what the registry has).",
             ("reason",),
             registry=own,
+        )
+        self._ejected = Gauge(
+            "plumbline_versions_ejected",
+            "Pinned versions that ended their workers and are not loaded until they are set or pinned again.",
+            registry=own,
+            multiprocess_mode="livemax",
+        )
+        self._evicted = Counter(
+            "plumbline_versions_evicted",
+            "Versions that a worker let go because of versions_memory_max_mb.",
+            registry=own,
+        )
+        self._memory = Gauge(
+            "plumbline_versions_memory_bytes",
+            "Memory of the loaded versions of all workers, as measured when they were loaded.",
+            registry=own,
+            multiprocess_mode="livesum",
         )
         self._generation = Gauge(
             "plumbline_routes_generation", "Routes generation in use.", registry=own, multiprocess_mode="livemin"
@@ -255,9 +278,22 @@ class Telemetry:
         """A routes document is in use."""
         self._generation.set(generation)
 
+    def route_change(self, result: str) -> None:
+        """What became of a change: `made`, `dry_run` or the error's code."""
+        self._route_changes.labels(result).inc()
+
     def version_refused(self, reason: str) -> None:
         """A pinned version was not loaded."""
         self._refused.labels(reason).inc()
+
+    def versions_ejected(self, n: int) -> None:
+        """So many pinned versions are kept out."""
+        self._ejected.set(n)
+
+    def versions_kept(self, memory_bytes: int, evicted: int) -> None:
+        """What the loaded versions take, and how many went just now because of the cap."""
+        self._memory.set(memory_bytes)
+        self._evicted.inc(evicted)
 
     def routes_error(self) -> None:
         """A routes document or a pin was not applied."""

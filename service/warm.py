@@ -14,20 +14,24 @@ from models.tensors import DTYPES
 from service.catalogue import Snapshot
 from service.errors import RequestError
 from service.http.wire import Decoded, Wire
+from service.in_flight import LOOP, Cells, begin, end
 from service.rows import Inputs, PlainTensors, Table
 from service.served import ServedVersion
 
 RUNS = 50
 
 
-def warm_up(snapshot: Snapshot, wire: Wire) -> None:
-    """Every loaded version RUNS times; nothing is logged and nothing is counted."""
+def warm_up(snapshot: Snapshot, wire: Wire, cells: Cells) -> None:
+    """Every loaded version RUNS times; nothing is logged and nothing is counted. `cells`: where it is told what runs."""
     for version in snapshot.versions.values():
+        begin(cells, LOOP, version.mark)
         try:
             for _ in range(RUNS):
                 _warm_version(version, wire)
         except (ModelError, RequestError):
             continue  # a graph may refuse invented values; its first real request then warms it
+        finally:
+            end(cells, LOOP)
 
 
 def _warm_version(version: ServedVersion, wire: Wire) -> None:

@@ -24,6 +24,7 @@ from service.bound import bound_host
 from service.catalogue import Catalogue
 from service.clock import Clock
 from service.drain import Drain
+from service.ejected import EjectedFile
 from service.featurelog.key import deployment_key
 from service.featurelog.segments import Rotation
 from service.featurelog.writer import FeatureLog
@@ -45,11 +46,13 @@ from service.http.patience import Patience
 from service.http.v1 import V1, Native
 from service.http.v2 import V2
 from service.http.wire import Wire
+from service.in_flight import BOARD, Cells, joined
 from service.memory import give_back_large_blocks
 from service.pace import Pressure
 from service.predict import Ask, Limits, Predictor
 from service.presence import Presence
 from service.release import RELEASE
+from service.residence import Residence
 from service.roll_call import answer_roll_call
 from service.route_changes import RouteChanges
 from service.routes_file import RoutesFile
@@ -58,6 +61,7 @@ from service.shadow import Shadows
 from service.sources import registry_of
 from service.telemetry import Telemetry
 from service.trying import trials_of
+from service.wanted import WantedFile
 from service.warm import warm_up
 
 # Requests end without cycles, so a collection finds next to nothing; but by default one begins whenever 700 more objects live
@@ -112,6 +116,8 @@ class _Shared:
     routes: RoutesFile
     catalogue: Catalogue
     pressure: Pressure
+    cells: Cells
+    ejected: EjectedFile
     gate: Gate | None  # None: nobody is asked for a key
 
 
@@ -125,7 +131,7 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
     native = Native(settings.max_rows)
     languages = _languages(settings, native)
     shared = _shared(settings, languages, log_class)
-    batcher = Batcher(rules=_batch_rules(settings), telemetry=shared.telemetry)
+    batcher = Batcher(rules=_batch_rules(settings), telemetry=shared.telemetry, cells=shared.cells)
     shadows = _shadows(shared, batcher)
     predictor = _predictor(shared, batcher, shadows)
 
@@ -145,7 +151,7 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
     guard = _guard(settings, shared.telemetry)
     presence = Presence(settings.workers_root / f"{os.getpid()}.json")
     await shared.catalogue.refresh()
-    warm_up(shared.catalogue.current, native)
+    warm_up(shared.catalogue.current, native, shared.cells)
     drain.listen()
     tasks = _tasks(shared, shadows, drain, guard, presence)
     gc.collect()
@@ -177,6 +183,7 @@ def _languages(settings: Settings, native: Native) -> Languages:
 
 def _shared(settings: Settings, languages: Languages, log_class: type[FeatureLog]) -> _Shared:
     telemetry, clock = Telemetry(), Clock(settings.event_time_header)
+    cells, ejected = joined(os.environ.get(BOARD)), EjectedFile(settings.ejected_path)
     log = log_class(
         settings.log_root,
         rotation=Rotation(settings.log_segment_bytes_max, settings.log_segment_age_s_max),
@@ -187,15 +194,22 @@ def _shared(settings: Settings, languages: Languages, log_class: type[FeatureLog
         reserve_bytes=settings.log_reserve_bytes,
     )
     routes = RoutesFile(settings.routes_path)
+    pool = Pool(registry_of(settings), threads=settings.model_threads, trials=trials_of(settings))
+    wanted, cap_bytes = WantedFile(settings.wanted_path), settings.versions_memory_max_mb << 20
     catalogue = Catalogue(
         routes=routes,
         lock_file=LockFile(settings.lock_path),
-        pool=Pool(registry_of(settings), threads=settings.model_threads, trials=trials_of(settings)),
+        pool=pool,
         wires=languages.wires,
         telemetry=telemetry,
         privacy_key=deployment_key(settings.privacy_key_path, make=settings.privacy_key_file is None),
+        ejected=ejected,
+        cells=cells,
+        residence=Residence(pool, cap_bytes=cap_bytes, wanted=wanted),
+        log_root=settings.log_root,
     )
-    return _Shared(settings, telemetry, clock, log, routes, catalogue, Pressure(), _gate(settings, telemetry))
+    gate = _gate(settings, telemetry)
+    return _Shared(settings, telemetry, clock, log, routes, catalogue, Pressure(), cells, ejected, gate)
 
 
 def _gate(settings: Settings, telemetry: Telemetry) -> Gate | None:
@@ -252,6 +266,7 @@ def _shadows(shared: _Shared, batcher: Batcher) -> Shadows:
         log=shared.log,
         telemetry=shared.telemetry,
         live_waits=lambda: batcher.busy,
+        cells=shared.cells,
     )
 
 
@@ -277,9 +292,18 @@ def _handlers(shared: _Shared, predictor: Predictor, drain: Drain) -> dict[Verb,
         routes=shared.routes,
         lock_file=LockFile(shared.settings.lock_path),
         workers_root=shared.settings.workers_root,
+        ejected=shared.ejected,
+        wanted=WantedFile(shared.settings.wanted_path),
     )
     token = shared.settings.admin_token
-    admin = Admin(catalogue=shared.catalogue, routes=shared.routes, changes=changes, token=token, gate=shared.gate)
+    admin = Admin(
+        catalogue=shared.catalogue,
+        routes=shared.routes,
+        changes=changes,
+        telemetry=shared.telemetry,
+        token=token,
+        gate=shared.gate,
+    )
     documents = Documents(RELEASE, keyed=shared.gate is not None)
     return {**control.handlers(), **feedback.handlers(), **admin.handlers(), **documents.handlers()}
 

@@ -168,6 +168,35 @@ def turning_contract() -> Contract:
     )
 
 
+def dividing() -> bytes:
+    """Passes every trial with numbers from 0 on and ends its process with SIGFPE for -8: −2⁶³ ÷ (7 - 8), on x86."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["whole"], to=TensorProto.INT64),
+        helper.make_node("Add", ["whole", "seven"], ["divisor"]),
+        helper.make_node("Div", ["lowest", "divisor"], ["divided"]),
+        helper.make_node("Cast", ["divided"], ["score"], to=TensorProto.FLOAT),
+    ]
+    numbers = {"lowest": -(2**63), "seven": 7}
+    constants = [helper.make_tensor(name, TensorProto.INT64, [1], [number]) for name, number in numbers.items()]
+    return proto(nodes, {"x": ("FP32", ["N", 1])}, {"score": ("FP32", ["N", 1])}, constants).SerializeToString()
+
+
+def keeping() -> bytes:
+    """score = x; as `dividing` is asked."""
+    node = helper.make_node("Identity", ["x"], ["score"])
+    return proto([node], {"x": ("FP32", ["N", 1])}, {"score": ("FP32", ["N", 1])}).SerializeToString()
+
+
+def dividing_contract() -> Contract:
+    """Of `dividing` and `keeping`: one feature that the baseline knows from 1 on."""
+    return Contract(
+        features=(Column(name="x", kind=Kind.FLOAT, low=1, high=100),),
+        inputs=(Tensor(name="x", datatype="FP32", shape=(-1, 1), columns=("x",)),),
+        outputs=(Tensor(name="score", datatype="FP32", shape=(-1, 1), columns=("score",)),),
+        output_columns=(Column(name="score", kind=Kind.FLOAT),),
+    )
+
+
 def wide(width: int = 2048, layers: int = 30, features: int = 20) -> bytes:
     """score of some numbers by a wide network whose layers share one matrix: long runs (about 10 ms a row) from 16 MiB."""
     rng = np.random.default_rng(0)

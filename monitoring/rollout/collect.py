@@ -11,7 +11,6 @@ Laws
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +19,12 @@ from models.baseline import ColumnBaseline
 from models.contract import Kind
 from monitoring.reference import Reference
 from monitoring.rollout.evidence import Counts, Cuts, Minute, Part
+from monitoring.rollout.labels import Answer, Labels, witness
 from monitoring.sketch import sketch
 from monitoring.tally import count_blocks
 from monitoring.window import MINUTE_US
 from service.featurelog.chunk import Chunk, Run
-from service.featurelog.record import Block, Outcome, Request, Schema, SchemaColumn
+from service.featurelog.record import Block, Feedback, Outcome, Request, Schema, SchemaColumn
 
 ARM_CANARY, ARM_STABLE = "canary", "stable"
 BUCKETS = 10_000  # of the routing; the share in effect lies between the canary's highest and stable's lowest
@@ -47,8 +47,20 @@ class _Open:
     canary: _Arm = field(default_factory=_Arm)
     even: _Arm = field(default_factory=_Arm)
     odd: _Arm = field(default_factory=_Arm)  # stable, by bucket
+    answers: list[Answer] = field(default_factory=list)
+    labels: list[Feedback] = field(default_factory=list)
     low_bp: int = 0
     high_bp: int = BUCKETS
+
+    @property
+    def arms(self) -> tuple[_Arm, _Arm, _Arm]:
+        """In the order of `labels.ARMS`."""
+        return self.canary, self.even, self.odd
+
+    @property
+    def asked(self) -> bool:
+        """Was there a request? Labels alone are no minute of a rollout."""
+        return any(arm.digests for arm in self.arms)
 
 
 @dataclass(slots=True)
@@ -61,6 +73,7 @@ class Collector:
     from_minute: int = 0
     columns: tuple[ColumnBaseline, ...] | None = None  # stable's outputs, from its first closed minute on
     late: int = 0
+    labels: Labels | None = None  # where the document asks for them
     _schemas: dict[str, Schema] = field(default_factory=dict)
     _open: dict[int, _Open] = field(default_factory=dict)
     _closed: int = -1
@@ -82,6 +95,8 @@ class Collector:
         schemas = {schema.id: schema for schema in run.schemas.values() if schema.model == self.model}
         for _, record in run.records:
             self._newest_us = max(self._newest_us, record.at_us)
+            if isinstance(record, Feedback):
+                self._take_label(record)
             if not isinstance(record, Request) or (schema := schemas.get(record.schema)) is None:
                 continue
             if (schema.version == self.version) != (record.arm == ARM_CANARY):
@@ -89,13 +104,23 @@ class Collector:
             if record.arm == ARM_CANARY or record.arm == ARM_STABLE:
                 self._take_request(record, schema)
 
-    def _take_request(self, request: Request, schema: Schema) -> None:
-        number = request.at_us // MINUTE_US
+    def _minute(self, at_us: int) -> _Open | None:
+        """The open minute of this time; None where it is closed, or before the first."""
+        number = at_us // MINUTE_US
         if number <= self._closed:
             self.late += 1
         if number <= self._closed or number < self.from_minute:
+            return None
+        return self._open.setdefault(number, _Open())
+
+    def _take_label(self, label: Feedback) -> None:
+        if self.labels is not None and (minute := self._minute(label.at_us)) is not None:
+            minute.labels.append(label)
+
+    def _take_request(self, request: Request, schema: Schema) -> None:
+        minute = self._minute(request.at_us)
+        if minute is None:
             return
-        minute = self._open.setdefault(number, _Open())
         if request.arm == ARM_CANARY:
             arm, minute.low_bp = minute.canary, max(minute.low_bp, request.bucket + 1)
         else:
@@ -110,11 +135,19 @@ class Collector:
         if request.outputs is not None and request.outputs.n:
             self._schemas[schema.digest] = schema
             arm.rows.setdefault(schema.digest, []).append(_one_row(request.outputs, request.request_id, schema))
+            if self.labels is not None:
+                place = next(place for place, one in enumerate(minute.arms) if one is arm)
+                if (answer := self.labels.answer(request, schema.outputs, place)) is not None:
+                    minute.answers.append(answer)
 
     def _close(self, until: int, references: Mapping[str, Reference]) -> list[Minute]:
         closed = []
         for number in sorted(number for number in self._open if number <= until):
             minute = self._open.pop(number)
+            if self.labels is not None:
+                self._label(self.labels, minute)
+            if not minute.asked:
+                continue
             if self.columns is None and (
                 known := sorted((minute.even.digests | minute.odd.digests) & references.keys())
             ):
@@ -124,6 +157,13 @@ class Collector:
             closed.append(Minute(number, canary, even + odd, odd, minute.low_bp, minute.high_bp))
         self._closed = max(self._closed, until)
         return closed
+
+    def _label(self, labels: Labels, minute: _Open) -> None:
+        labels.close(minute.answers, minute.labels)
+        both = minute.canary.digests and (minute.even.digests or minute.odd.digests)
+        if both and minute.low_bp <= minute.high_bp:
+            for arm, pair in zip(minute.arms, labels.take(), strict=True):
+                arm.heads[[Part.LABELLED, Part.WRONG]] += pair
 
     def _vector(self, arm: _Arm) -> Counts:
         reference = Reference.laid_out((), self.columns or ())
@@ -142,6 +182,6 @@ def _declared(columns: Sequence[SchemaColumn | ColumnBaseline]) -> list[tuple[st
 def _one_row(block: Block, request_id: str, schema: Schema) -> Block:
     """One row of the request, the same whenever it is read."""
     k = len(schema.outputs)
-    row, width = crc32(request_id.encode()) % block.n, len(block.cells) // block.n
+    row, width = witness(request_id, block.n), len(block.cells) // block.n
     nulls = None if block.nulls is None else block.nulls[row * k : (row + 1) * k]
     return Block(1, block.cells[row * width : (row + 1) * width], nulls)

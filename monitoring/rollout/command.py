@@ -1,4 +1,4 @@
-"""`plumbline rollout …`: what the evidence says about a canary. Changes nothing, sends nothing.
+"""`plumbline rollout status|replay`: what the evidence says about a canary. Changes nothing, sends nothing.
 
 Exit codes: 0 done, 1 the canary is to be rolled back, 2 used wrongly (also: the document), 3 it could not do it.
 """
@@ -20,6 +20,7 @@ from monitoring.rollout.decide import findings
 from monitoring.rollout.document import Rollout
 from monitoring.rollout.outcome import Finding, Rollback
 from monitoring.rollout.reading import Said, document, said
+from monitoring.rollout.steering import abort, pause, promote, resume, start
 from monitoring.rollout.words import sentence
 from monitoring.settings import HOME, Settings, load
 from monitoring.window import MINUTE_S
@@ -43,7 +44,11 @@ _TO = click.option("--to", "end", type=Moment(), help="End of the last minute; b
 
 @click.group()
 def rollout() -> None:
-    """What the evidence says about a canary."""
+    """What the evidence says about a canary, and what a person says."""
+
+
+for _command in (start, pause, resume, promote, abort):
+    rollout.add_command(_command)
 
 
 @rollout.command()

@@ -12,7 +12,8 @@ Laws
 - Rollback comes before everything. Advance says: long enough, enough requests, enough labels where they are asked for, no
   guard without anything to compare, and none more than half way (in logarithms) to a rollback. It does not say that the canary
   is as good as stable, which no number of requests shows; docs/rollouts.md has what slips through.
-- A step of 100 % has no stable beside it, so it is not judged: it is Done.
+- A step of 100 % has no stable beside it, so it is not judged: it is Done when a minute shows it. Until then, where nobody
+  applies it, the canary is judged as before.
 """
 
 from collections.abc import Iterable, Iterator
@@ -86,7 +87,7 @@ def decide(rollout: Rollout, watch: Watch, progress: Progress, minute: Minute) -
     if progress.ended is not None:
         return progress, progress.ended
     percent = rollout.steps[progress.step]
-    if percent == 100:
+    if percent == 100 and minute.canary[Part.REQUESTS] and not minute.stable[Part.REQUESTS]:
         return replace(progress, ended=Done()), Done()
     if not minute.concurrent:
         return progress, Hold(NoTraffic("stable" if minute.canary[Part.REQUESTS] else "canary"))
@@ -97,7 +98,7 @@ def decide(rollout: Rollout, watch: Watch, progress: Progress, minute: Minute) -
     if worst.log10_evidence >= worst.log10_needed:
         return replace(progress, ended=Rollback(worst)), Rollback(worst)
     if not minute.shows(percent):
-        return progress, Hold(NotApplied(percent))
+        return progress, Hold(Suspicion(worst) if _suspicious(worst) else NotApplied(percent))
     answered = int(minute.canary[Part.LATENCY : Part.OUTPUTS].sum())
     progress = replace(progress, minutes=progress.minutes + 1, answered=progress.answered + answered)
     if (reason := _not_yet(rollout, watch, progress, worst)) is not None:
@@ -163,7 +164,7 @@ def _take_in(rollout: Rollout, watch: Watch, progress: Progress, minute: Minute)
 
 def _not_yet(rollout: Rollout, watch: Watch, progress: Progress, worst: Finding) -> Reason | None:
     labels = rollout.guards.labels
-    if worst.log10_evidence > worst.log10_needed / 2:
+    if _suspicious(worst):
         return Suspicion(worst)
     if progress.minutes * MINUTE_S < rollout.bake_s:
         return Baking(progress.minutes * MINUTE_S, rollout.bake_s)
@@ -174,6 +175,10 @@ def _not_yet(rollout: Rollout, watch: Watch, progress: Progress, worst: Finding)
     seen = set(watch.owner[(progress.sums[1] > 0) & (progress.sums[3] > 0)].tolist())
     blind = next((name for guard, name in enumerate(watch.names) if guard not in seen), None)
     return None if blind is None else Unseen(blind)
+
+
+def _suspicious(worst: Finding) -> bool:
+    return worst.log10_evidence > worst.log10_needed / 2
 
 
 def _mean(logs: Floats) -> float:

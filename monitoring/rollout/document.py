@@ -36,9 +36,14 @@ class LatencyGuard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LabelGuard(ShareGuard, frozen=True, forbid_unknown_fields=True):
-    """The share of wrong answers, once labels are known; before `labels_min` of the canary's are, nothing advances."""
+    """The share of wrong answers, once labels are known; before `labels_min` of the canary's are, nothing advances.
+
+    `output`: the column of the answer that the label is held against; `off_by`: how far a number may be from its label.
+    """
 
     labels_min: Annotated[int, Meta(ge=1)] = 100
+    output: Annotated[str, Meta(min_length=1, max_length=128)] = "label"
+    off_by: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class Guards(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,7 +80,8 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `steps`: shares of the canary in percent, rising; `bake_s`: how long a step lasts at least, in minutes that had requests
     of both arms; `requests_min`: answers of the canary that a step needs at least; `together`: how many requests share one
     outcome at least (spread.py finds out what a sticky caller's retries make of it); `false_rollbacks`: see the module;
-    `since`: what was before is no evidence of this rollout (the version had been tried before).
+    `since`: what was before is no evidence of this rollout (the version had been tried before). `promote`: whether a canary
+    that has passed a last step of 100 % becomes stable by itself.
     """
 
     version: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -91,6 +97,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     together: Annotated[float, Meta(ge=1, le=1000)] = 1
     false_rollbacks: Annotated[float, Meta(gt=0, le=0.1)] = 0.01
     since: Annotated[datetime, Meta(tz=True)] | None = None
+    promote: bool = True
     guards: Guards = DEFAULT_GUARDS
 
     @classmethod
@@ -114,6 +121,11 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             )
         if len(names) != len(set(names)):
             raise RolloutInvalid(f"{where}, guards.latency", "a quantile twice", "each quantile once")
+
+    @property
+    def promotes(self) -> bool:
+        """The steps say all that is done by itself: a canary whose last step is less than 100 % stays at that share."""
+        return self.promote and self.steps[-1] == 100
 
     @property
     def alpha(self) -> float:

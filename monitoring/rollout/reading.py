@@ -1,6 +1,6 @@
 """What does the log say of a rollout? Reads document and log, and hands each closed minute to the core."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -17,6 +17,7 @@ from monitoring.rollout.decide import Progress, begin, decide
 from monitoring.rollout.document import Rollout
 from monitoring.rollout.evidence import Minute
 from monitoring.rollout.guards import Watch
+from monitoring.rollout.labels import Labels
 from monitoring.rollout.outcome import Hold, NoTraffic, Outcome
 from monitoring.settings import Settings
 from monitoring.window import MINUTE_S
@@ -55,50 +56,66 @@ def said(
     Raises RecordsLetGo where retention took some of what was asked for, also meanwhile; without a beginning it begins where the
     raw records do.
     """
-    if from_minute is None and rollout.since is not None:
-        from_minute = ceil(rollout.since.timestamp() / MINUTE_S)
-    if from_minute is None:
-        from_minute = _whole_from(settings)
-    _all_there(settings, from_minute)
-    collector = Collector(model, rollout.version, settings.rules().lateness_s, from_minute)
-    yield from _judged(rollout, collector, _minutes(settings, collector), to_minute)
-    _all_there(settings, from_minute)
+    follower = Follower(settings, model, rollout, from_minute)
+    yield from follower.read(to_minute)
+    follower.check()
 
 
-def _judged(rollout: Rollout, collector: Collector, minutes: Iterable[Minute], to_minute: int | None) -> Iterator[Said]:
-    watched: tuple[Watch, Progress] | None = None
-    for minute in minutes:
-        if to_minute is not None and minute.number >= to_minute:
-            return
-        if watched is None and minute.concurrent:
-            watch = Watch.of(rollout.guards, collector.cuts)
-            watched = watch, begin(watch)
-        if watched is None:
-            yield Said(minute.number, Hold(NoTraffic("stable" if minute.canary.any() else "canary")))
-            continue
-        watch, progress = watched
-        progress, outcome = decide(rollout, watch, progress, minute)
-        watched = watch, progress
-        yield Said(minute.number, outcome, watched)
-        if progress.ended is not None:
-            return
+class Follower:
+    """Reads the log of one rollout on and on, so that a monitor sees what a replay of the same log will.
 
+    Raises RecordsLetGo where retention took some of what is to be read first; what it takes later has been read.
+    """
 
-def _minutes(settings: Settings, collector: Collector) -> Iterator[Minute]:
-    references = References(Registry(settings.home / "registry"))
-    intake = Intake(settings.home / "log", {}, settings.records_max)
-    while True:
-        chunk, settled = intake.read()
-        known = references.learn(schemas_named(chunk.runs))
-        yield from collector.take(chunk, settled=settled, references=known)
-        if chunk.caught_up:
-            return
+    def __init__(self, settings: Settings, model: str, rollout: Rollout, from_minute: int | None = None) -> None:
+        if from_minute is None and rollout.since is not None:
+            from_minute = ceil(rollout.since.timestamp() / MINUTE_S)
+        self._settings, self._rollout = settings, rollout
+        self._from_minute = _whole_from(settings) if from_minute is None else from_minute
+        self.check()
+        self._references = References(Registry(settings.home / "registry"))
+        self._intake = Intake(settings.home / "log", {}, settings.records_max)
+        guard, lateness_s = rollout.guards.labels, settings.rules().lateness_s
+        labels = None if guard is None else Labels(guard)
+        self._collector = Collector(model, rollout.version, lateness_s, self._from_minute, labels=labels)
+        self._watched: tuple[Watch, Progress] | None = None
+
+    def read(self, to_minute: int | None = None, stop: Callable[[], bool] = lambda: False) -> Iterator[Said]:
+        """The outcomes of the minutes that were closed since, up to this one; nothing more after a Rollback or Done.
+
+        `stop`: asked before each chunk, so that who reads a long log can be ended.
+        """
+        while not self._over() and not stop():
+            chunk, settled = self._intake.read()
+            known = self._references.learn(schemas_named(chunk.runs))
+            for minute in self._collector.take(chunk, settled=settled, references=known):
+                if to_minute is not None and minute.number >= to_minute:
+                    return
+                yield self._judged(minute)
+                if self._over():
+                    return
+            if chunk.caught_up:
+                return
+
+    def check(self) -> None:
+        """Raises RecordsLetGo where the raw records from the beginning on are not all there."""
+        if (whole := _whole_from(self._settings)) > self._from_minute:
+            raise RecordsLetGo(stamp(whole), f"{stamp(self._from_minute)} and later", "nothing was judged")
+
+    def _over(self) -> bool:
+        return self._watched is not None and self._watched[1].ended is not None
+
+    def _judged(self, minute: Minute) -> Said:
+        if self._watched is None and minute.concurrent:
+            watch = Watch.of(self._rollout.guards, self._collector.cuts)
+            self._watched = watch, begin(watch)
+        if self._watched is None:
+            return Said(minute.number, Hold(NoTraffic("stable" if minute.canary.any() else "canary")))
+        watch, progress = self._watched
+        progress, outcome = decide(self._rollout, watch, progress, minute)
+        self._watched = watch, progress
+        return Said(minute.number, outcome, self._watched)
 
 
 def _whole_from(settings: Settings) -> int:
     return whole_from(raw.max_at_us for raw in floors(settings.home / "log").values())
-
-
-def _all_there(settings: Settings, from_minute: int) -> None:
-    if (whole := _whole_from(settings)) > from_minute:
-        raise RecordsLetGo(stamp(whole), f"{stamp(from_minute)} and later", "nothing was judged")

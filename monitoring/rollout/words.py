@@ -1,5 +1,6 @@
 """An outcome as a sentence for people."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from monitoring.rollout.document import Rollout
@@ -35,6 +36,13 @@ def sentence(outcome: Outcome, rollout: Rollout) -> str:
             return "done: all steps are over, the canary may become stable"
         case _:
             assert_never(outcome)
+
+
+def raised(step: int, rollout: Rollout, seen: Sequence[Finding]) -> str:
+    """Why a share is raised to this step's: what follows, and the guard that is nearest to a rollback."""
+    said = sentence(Advance(step, rollout.steps[step]), rollout)
+    worst = max(seen, key=lambda finding: finding.log10_evidence / finding.log10_needed, default=None)
+    return said if worst is None else f"{said}; nearest to a rollback: {_finding(worst)}"
 
 
 def _reason(reason: Reason) -> str:

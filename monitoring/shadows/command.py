@@ -3,6 +3,7 @@
 Exit codes: 0 done, 2 used wrongly, 3 it could not do it: no monitor answers.
 """
 
+import os
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from monitoring.settings import HOME, load
 from monitoring.shadows.said import ShadowSaid, ShadowsSaid
 
 TIMEOUT_S = 5.0
+API_KEY = "PLUMBLINE_API_KEY"  # no setting: the key, of the scope `read`, for a monitor that lets nobody in without one
 WORST_SHOWN = 5
 _SAID = {
     "no_answer": "its answer was not in the log any more, or too long ago",
@@ -44,6 +46,8 @@ def shadows() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def status(model: str | None, home: Path, url: str | None, as_json: bool) -> None:
     """Agreement, differences, latency and drift of every shadow, or of those of one MODEL, over the shadow window.
+
+    A monitor that asks for API keys is given that of PLUMBLINE_API_KEY.
 
     \b
     plumbline shadows status payments
@@ -75,7 +79,8 @@ def _address(home: Path) -> str:
 def _asked(url: str, model: str | None) -> ShadowsSaid:
     try:
         params = {} if model is None else {"model": model}
-        answer = httpx.get(f"{url}/api/shadows", params=params, timeout=TIMEOUT_S, trust_env=False)
+        headers = {"x-api-key": key} if (key := os.environ.get(API_KEY)) else {}
+        answer = httpx.get(f"{url}/api/shadows", params=params, headers=headers, timeout=TIMEOUT_S, trust_env=False)
         answer.raise_for_status()
         return msgspec.json.decode(answer.content, type=ShadowsSaid)
     except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError) as error:

@@ -24,6 +24,7 @@ from service.commands.output import (
     settings_of,
     speaks_plainly,
 )
+from service.ejected import EjectedFile
 from service.routes_file import RoutesFile
 from service.seeding import route_first
 from service.sources import fetcher_of, registry_of
@@ -109,6 +110,7 @@ def add(
     routed, unsigned = False, not registry_of(settings).intact(added.digest)
     if not (no_pin := no_pin or unsigned):
         lock_file.pin(pin)
+        EjectedFile(settings.ejected_path).readmit([pin.digest])
         routed = route_first(RoutesFile(settings.routes_path), pin)
     features = [column.name for column in added.contract.features]
     result = {
@@ -163,6 +165,7 @@ def pin(name: str, version: str, source: str, home: Path | None, as_json: bool) 
         taken = fetcher_of(settings).take(source, ref=f"{name}:{version}")
     chosen = Pin(name=name, version=version, digest=taken.digest, source=taken.source)
     LockFile(settings.lock_path).pin(chosen)
+    EjectedFile(settings.ejected_path).readmit([chosen.digest])
     routed = route_first(RoutesFile(settings.routes_path), chosen)
     say(
         {"name": name, "version": version, "digest": taken.digest, "source": taken.source, "stable": routed},

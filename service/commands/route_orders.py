@@ -16,11 +16,13 @@ import msgspec
 from models.lock_file import LockFile
 from models.looking import look_until
 from service.commands.output import home_option, json_option, say, settings_of, speaks_plainly
+from service.ejected import EjectedFile
 from service.route_changes import RouteChanges, RoutesPlan, held
 from service.routes_audit import Author, Via
 from service.routes_change import BY_CHARS_MAX, WAIT_S_MAX, WHY_CHARS_MAX, Order, asked_by
 from service.routes_errors import VersionsNotLoaded
 from service.routes_file import RoutesFile
+from service.wanted import WantedFile
 
 CONFIRM_S = 2.0  # workers look at the routes each routes_poll_s, and say so as often
 _OPTIONS = (
@@ -76,6 +78,8 @@ def _made(model: str, order: Order, home: Path | None) -> RoutesPlan:
         routes=RoutesFile(settings.routes_path),
         lock_file=LockFile(settings.lock_path),
         workers_root=settings.workers_root,
+        ejected=EjectedFile(settings.ejected_path),
+        wanted=WantedFile(settings.wanted_path),
     )
     author = Author(Via.COMMAND, (order.by or getpass.getuser())[:BY_CHARS_MAX], order.why, asked_by(order))
     plan = route_changes.attempt(model, order, author)

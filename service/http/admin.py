@@ -1,4 +1,4 @@
-"""`/admin/*`: what is routed and loaded, and its changes; with the admin token, or with a key where keys are asked for."""
+"""`/admin/*`: what is routed and loaded, its changes and who made them; with the admin token, or a key where keys are asked for."""
 
 import asyncio
 import hmac
@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from models.errors import LockInvalid
 from service.catalogue import Catalogue
-from service.errors import AdminDisabled, MalformedBody, NotAuthorised, RoutesInvalid
+from service.errors import AdminDisabled, MalformedBody, NotAuthorised, RequestError, RoutesInvalid
 from service.http import unreadable
 from service.http.answer import Answer
 from service.http.edge import Handler, Headers
@@ -21,7 +21,7 @@ from service.http.gate import Gate
 from service.http.paths import Target, Verb
 from service.presence import WorkerSign
 from service.route_changes import RouteChanges, RoutesPlan, described, held
-from service.routes_audit import Author, Via
+from service.routes_audit import HISTORY_MAX, Author, Chained, Via
 from service.routes_change import Order, ReplaceRoutes, asked_by
 from service.routes_errors import (
     RoutesConflict,
@@ -32,6 +32,7 @@ from service.routes_errors import (
     VersionsNotLoaded,
 )
 from service.routes_file import RoutesFile
+from service.telemetry import Telemetry
 
 LOOK_EVERY_S = 0.05
 CONFIRM_S = 2.0  # workers look at the routes each routes_poll_s, and say so as often
@@ -51,10 +52,11 @@ class Admin:
         catalogue: Catalogue,
         routes: RoutesFile,
         changes: RouteChanges,
+        telemetry: Telemetry,
         token: SecretStr | None,
         gate: Gate | None = None,
     ) -> None:
-        self._catalogue, self._routes, self._changes = catalogue, routes, changes
+        self._catalogue, self._routes, self._changes, self._telemetry = catalogue, routes, changes, telemetry
         self._token, self._gate = token, gate
         self._turn = asyncio.Lock()  # a change waits for the disk in a thread: never in more than one
 
@@ -64,6 +66,7 @@ class Admin:
             Verb.ADMIN_ROUTES: self.routes,
             Verb.ADMIN_ROUTES_REPLACE: self.replace,
             Verb.ADMIN_ROUTES_CHANGE: self.change,
+            Verb.ADMIN_ROUTES_HISTORY: self.history,
             Verb.ADMIN_VERSIONS: self.versions,
         }
 
@@ -95,6 +98,16 @@ class Admin:
             raise unreadable.malformed(error, body, _ORDER) from error
         return await self._make(target.model, _with_generation(order, headers), headers)
 
+    async def history(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
+        """`GET /admin/routes/{model}/history`: who changed this model's routes, newest last; of none, an empty list."""
+        self._authorise(headers)
+        try:
+            entries = await asyncio.to_thread(self._routes.entries)
+        except OSError as error:
+            raise RoutesUnavailable(str(error)) from error
+        changes = [_change(chained, target.model) for chained in entries if target.model in chained.entry.after]
+        return Answer(200, msgspec.json.encode({"model": target.model, "changes": changes[-HISTORY_MAX:]}))
+
     async def versions(self, target: Target, headers: Headers, body: bytes, request_id: str) -> Answer:
         """What this worker has loaded and could not load, and what every worker says that it uses."""
         self._authorise(headers)
@@ -106,6 +119,16 @@ class Admin:
         return Answer(200, msgspec.json.encode(told))
 
     async def _make(self, model: str | None, order: Order | ReplaceRoutes, headers: Headers) -> Answer:
+        """Makes it and counts what became of it."""
+        try:
+            answer = await self._made(model, order, headers)
+        except RequestError as error:
+            self._telemetry.route_change(error.code)
+            raise
+        self._telemetry.route_change("dry_run" if order.dry_run else "made")
+        return answer
+
+    async def _made(self, model: str | None, order: Order | ReplaceRoutes, headers: Headers) -> Answer:
         author = Author(Via.API, self._signed(order.by, headers), order.why, asked_by(order))
         plan = await self._until(lambda: self._attempt(model, order, author), lambda plan: True, 0)
         if not plan.made and not order.dry_run:
@@ -178,10 +201,18 @@ def _etag(generation: int) -> tuple[bytes, bytes]:
     return b"etag", b'"%d"' % generation
 
 
+def _change(chained: Chained, model: str) -> dict[str, object]:
+    """One entry of the audit log as it concerns one model."""
+    entry = chained.entry
+    told = {name: getattr(entry, name) for name in ("n", "at", "via", "by", "why", "asked", "generation")}
+    return {**told, "before": entry.before.get(model), "after": entry.after.get(model), "hash": chained.hash}
+
+
 def _told(sign: WorkerSign) -> dict[str, object]:
     return {
         "pid": sign.pid,
         "generation": sign.generation,
         "versions": sign.versions,
         "problems": sign.problems,
+        "states": sign.states,
     }

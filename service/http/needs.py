@@ -35,6 +35,7 @@ NEEDS: Mapping[Verb, Need] = {
     Verb.METRICS: Need.READ,
     Verb.ADMIN_ROUTES: Need.READ,
     Verb.ADMIN_VERSIONS: Need.READ,
+    Verb.ADMIN_ROUTES_HISTORY: Need.READ,
     Verb.ADMIN_ROUTES_REPLACE: Need.ADMIN,
     Verb.ADMIN_ROUTES_CHANGE: Need.ADMIN,
     Verb.LIVEZ: Need.NOTHING,

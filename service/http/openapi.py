@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from models.lock import NAME
-from service.errors import VersionUnknown
+from service.errors import VersionEvicted, VersionLoading, VersionUnknown
 from service.http.errors import STATUS
 from service.http.needs import NEEDS, Need
 from service.http.operations import (
@@ -137,7 +137,7 @@ def errors_of(target: Target) -> Errors:
     operation, need = OPERATIONS[target.verb], NEEDS[target.verb]
     found = [*EVERYWHERE, *operation.errors, *(KEYED if need is not Need.NOTHING else ())]
     found += LIMITED if need is Need.PREDICT else ()
-    return found if target.version is None else [*found, VersionUnknown]
+    return found if target.version is None else [*found, VersionUnknown, VersionEvicted, VersionLoading]
 
 
 def _operation(path: str, target: Target, keyed: bool) -> Document:

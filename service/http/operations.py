@@ -11,6 +11,7 @@ from service.errors import RequestError
 from service.http import connection_errors, examples
 from service.http.examples import Examples
 from service.http.paths import Verb
+from service.routes_audit import HISTORY_MAX
 
 JSON, BINARY, TEXT, HTML = "application/json", "application/octet-stream", "text/plain", "text/html"
 ARROW = "application/vnd.apache.arrow.stream"
@@ -40,7 +41,7 @@ KEYED: Errors = (
     keys_errors.KeysUnavailable,
 )
 LIMITED: Errors = (keys_errors.RateLimited,)
-_MODEL: Errors = (errors.ModelUnknown, errors.ModelNotReady)
+_MODEL: Errors = (errors.ModelUnknown, errors.ModelNotReady, errors.VersionEjected)
 _READY: Errors = (errors.Draining,)
 _ADMIN: Errors = (errors.NotAuthorised, errors.AdminDisabled)
 _CHANGE: Errors = (
@@ -209,6 +210,15 @@ OPERATIONS: Mapping[Verb, Operation] = {
         errors=_CHANGE,
         secured=True,
         generation=True,
+    ),
+    Verb.ADMIN_ROUTES_HISTORY: Operation(
+        "admin",
+        "Who changed the routes of one model, newest last",
+        ("RoutesHistory",),
+        f"The newest {HISTORY_MAX} entries of the audit log that changed it. `via` says which way a change came; `by` and "
+        "`why` are what its author said.",
+        errors=(*_ADMIN, routes_errors.RoutesUnavailable),
+        secured=True,
     ),
     Verb.ADMIN_VERSIONS: Operation(
         "admin", "Loaded versions, and what each worker uses", ("AdminVersions",), errors=_ADMIN, secured=True

@@ -37,6 +37,7 @@ class Verb(StrEnum):
     ADMIN_ROUTES = "admin_routes"
     ADMIN_ROUTES_REPLACE = "admin_routes_replace"
     ADMIN_ROUTES_CHANGE = "admin_routes_change"
+    ADMIN_ROUTES_HISTORY = "admin_routes_history"
     ADMIN_VERSIONS = "admin_versions"
     OPENAPI = "openapi"
     DOCS = "docs"
@@ -95,7 +96,7 @@ _V2_VERBS = {
 }
 _V1_VERBS = {"predict": (Verb.V1_PREDICT, "POST"), "feedback": (Verb.FEEDBACK, "POST"), "": (Verb.V1_STATUS, "GET")}
 _MODELS = ("/v1/models/", "/v2/models/")
-_CHANGE = "/admin/routes/"
+_CHANGE, _HISTORY = "/admin/routes/", "/history"
 _UNVERSIONED = frozenset({Verb.FEEDBACK})  # a label belongs to a request, which had its version
 _VERSION = "/versions/{version}"
 _UNKNOWN = Target(Verb.UNKNOWN, "")
@@ -106,6 +107,7 @@ def templates() -> list[tuple[str, Target]]:
     found = [(path, target) for path, target in {**_FIXED, **BENTOML}.items() if path not in _ALIASES]
     found += [(path, target.other) for path, target in found if target.other is not None]
     found.append((f"{_CHANGE}{{model}}", Target(Verb.ADMIN_ROUTES_CHANGE, "POST", "{model}")))
+    found.append((f"{_CHANGE}{{model}}{_HISTORY}", Target(Verb.ADMIN_ROUTES_HISTORY, "GET", "{model}")))
     for verbs, protocol, separator in ((_V1_VERBS, "v1", ":"), (_V2_VERBS, "v2", "/")):
         for word, (verb, method) in verbs.items():
             for version in ("",) if verb in _UNVERSIONED else ("", _VERSION):
@@ -126,9 +128,16 @@ def _parse(path: str) -> Target | None:
     if path in BENTOML:
         return None
     if path.startswith(_CHANGE):
-        model = path.removeprefix(_CHANGE)
-        return Target(Verb.ADMIN_ROUTES_CHANGE, "POST", model) if NAME.fullmatch(model) else _UNKNOWN
+        return _change_path(path.removeprefix(_CHANGE))
     return (_model_path(path) if path.startswith(_MODELS) else None) or _UNKNOWN
+
+
+def _change_path(rest: str) -> Target:
+    model = rest.removesuffix(_HISTORY)
+    if not NAME.fullmatch(model):
+        return _UNKNOWN
+    verb, method = (Verb.ADMIN_ROUTES_CHANGE, "POST") if model == rest else (Verb.ADMIN_ROUTES_HISTORY, "GET")
+    return Target(verb, method, model)
 
 
 def _model_path(path: str) -> Target | None:

@@ -14,6 +14,7 @@ from service.featurelog.commit import Durability
 from service.http.feedback import Label
 from service.http.v2 import Body
 from service.route_changes import RoutesPlan
+from service.routes_audit import Via
 from service.routes_change import Abort, Promote, ReplaceRoutes, Rollback, SetCanary, SetRoutes
 from service.routes_document import ModelRoutes
 
@@ -234,13 +235,38 @@ class AdminRoutes(msgspec.Struct, forbid_unknown_fields=True):
     applied_generation: Count
 
 
+class RouteChange(msgspec.Struct, forbid_unknown_fields=True):
+    """An entry of the audit log as it concerns one model; `before` and `after` are null where it had no routes."""
+
+    n: Count
+    at: str
+    via: Via
+    by: str
+    why: str
+    asked: dict[str, Any]
+    generation: Count
+    before: ModelRoutes | None
+    after: ModelRoutes | None
+    hash: str
+
+
+class RoutesHistory(msgspec.Struct, forbid_unknown_fields=True):
+    """Who changed the routes of a model, newest last."""
+
+    model: str
+    changes: list[RouteChange]
+
+
 class WorkerVersions(msgspec.Struct, forbid_unknown_fields=True):
-    """What a worker says of itself: the generation that it uses, and name:version → digest of what it has loaded."""
+    """What a worker says of itself: the generation that it uses, name:version → digest of what it has loaded, and what became
+    of each pin: loaded, loading, evicted, or refused or ejected and why.
+    """
 
     pid: Count
     generation: Count
     versions: dict[str, str]
     problems: list[str]
+    states: dict[str, str]
 
 
 class AdminVersions(msgspec.Struct, forbid_unknown_fields=True):
@@ -270,7 +296,8 @@ class Error(msgspec.Struct, forbid_unknown_fields=True):
 _TYPES = (
     *(V1Rows, V1Columns, NativeRows, Predictions, Outputs, Body, InferAnswer, Label, Accepted),
     *(Live, Alive, Ready, ServerMetadata, ModelMetadata, ModelReady, ModelConfig, ModelStats, IndexEntry, ModelStatus),
-    *(AdminRoutes, AdminVersions, ReplaceRoutes, SetRoutes, SetCanary, Promote, Abort, Rollback, RoutesPlan, Error),
+    *(AdminRoutes, AdminVersions, RoutesHistory, ReplaceRoutes, SetRoutes, SetCanary, Promote, Abort, Rollback),
+    *(RoutesPlan, Error),
 )
 
 

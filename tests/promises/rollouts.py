@@ -2,6 +2,7 @@
 
     python -m tests.promises.rollouts --rollouts 500     # every scene, about 4 minutes of a core
     python -m tests.promises.rollouts --scene "day pattern" --rollouts 1000
+    python -m tests.promises.rollouts --live             # three faults in a real service with a real monitor, about 15 minutes
 
 Traffic is drawn request by request: arrivals with a day pattern, errors, latencies (lognormal, slower when it is busy),
 scores. Each rollout begins at another time of day. The core is the real one (`monitoring.rollout.decide`). Beside it, on the
@@ -28,6 +29,7 @@ from monitoring.rollout.guards import Watch
 from monitoring.rollout.outcome import Advance, Done, Rollback
 from monitoring.sketch import quantile, sketch
 from monitoring.tally import Counts
+from tests.promises import live_rollouts
 
 DAY_MINUTES = 1440
 MINUTES_MAX = 3 * DAY_MINUTES  # of one rollout; a document that needs longer is not simulated
@@ -249,8 +251,16 @@ def told(name: str, ends: list[End]) -> str:
 @click.option("--scene", "names", multiple=True, help="Only these, by name.")
 @click.option("--check", "checks", multiple=True, help="Only these.")
 @click.option("--seed", default=REPORTED_SEED, show_default=True, help="Of the first rollout.")
-def main(rollouts: int, names: tuple[str, ...], checks: tuple[str, ...], seed: int) -> None:
+@click.option("--live", is_flag=True, help="A real service and monitor instead.")
+@click.option("--requests", default=600, show_default=True, help="A minute, live.")
+def main(
+    rollouts: int, names: tuple[str, ...], checks: tuple[str, ...], seed: int, *, live: bool, requests: int
+) -> None:
     """Prints the table."""
+    if live:
+        for line in live_rollouts.lines(requests, seed):
+            click.echo(line)
+        return
     click.echo("| scene, check | rolled back (95 %) | minutes, median | requests, median | mean | failed, mean | by |")
     click.echo("|---|---|---|---|---|---|---|")
     for scene in (*GOOD, *BAD):

@@ -25,11 +25,11 @@ from loadtests.samples import quantiles_ms
 from service.routes_file import RoutesFile
 from tests.onnx_models import install, wide, wide_contract
 from tests.processes import READY_DEADLINE_S, Process, answers, environment, free_port, plumbline, wait_until
-from tests.promises.overload import DRIVER_CORE, SERVER_CORE, Case, closed_loop, row
+from tests.promises.overload import DRIVER_CORE, SERVER_CORE, Case, body, closed_loop
 from tests.unit.service.serving import route
 
 SHADOWS = {"off": [], "100 %": [{"version": "2"}], "100 %, 10 ms a row": [{"version": "3"}]}
-CASE = Case("small (one row of 20 features by name)", "/v1/models/small:predict", row(20), 1_000, 8_000)
+CASE = Case("small (one row of 20 features by name)", "/v1/models/small:predict", body(20, 1), 1_000, 8_000)
 SHARE = 0.5  # of the peak
 SKIP_S = 1.0
 SETTLED_WITHIN_S = 30.0  # offers wait for 10 s at most

@@ -63,6 +63,8 @@ def test_the_defaults_need_no_file(tmp_path: Path) -> None:
         ('[monitor]\nwebhook_url = "ftp://x"\n', "webhook_url"),
         ("[monitor]\ntolerance_floor_psi = 0\n", "tolerance_floor_psi"),
         ('[monitor]\nwebhook_secret = "whsec_x"\n', "expected webhook_secret_file"),
+        ('[monitor]\nadmin_token = "x"\n', "expected admin_token_file"),
+        ('[monitor]\nservice_url = "localhost:3000"\n', "service_url"),
         ("[monitor\n", "expected TOML"),
         ("monitor = 3\n", "expected a table"),
     ],

@@ -32,6 +32,8 @@ def plain(shape: tuple[int, ...]) -> Contract:
 class Gate:
     """Answers 2 x + 1 by row; its runs wait until they are let through. A row of POISON fails the run that it is in."""
 
+    mark = 1
+
     def __init__(self, shape: tuple[int, ...] = (-1,)) -> None:
         self.contract = plain(shape)
         self.pin = Pin(name="gate", version="1", digest="sha256:" + "0" * 64, source="file:gate")

@@ -11,7 +11,8 @@ from models.lock_file import LockFile
 from models.pool import Pool
 from models.registry import Registry
 from service.catalogue import Catalogue
-from service.errors import ModelNotReady, ModelUnknown, VersionUnknown
+from service.ejected import Ejected, EjectedFile
+from service.errors import ModelNotReady, ModelUnknown, VersionEjected, VersionUnknown
 from service.http.v1 import V1
 from service.routes_audit import Via
 from service.routes_file import RoutesFile
@@ -30,6 +31,7 @@ def run(home: Path, test: Test) -> None:
             pool=Pool(Registry(home / "registry"), threads=1),
             wires=[V1()],
             telemetry=Telemetry(),
+            ejected=EjectedFile(home / "ejected.json"),
         )
         await catalogue.refresh()
         await test(catalogue)
@@ -285,5 +287,57 @@ def test_an_edit_that_cannot_be_entered_is_followed_and_is_a_problem(home: Path)
         await catalogue.refresh()
         assert stable(catalogue) == "2"
         assert any("followed unentered" in problem for problem in catalogue.current.problems)
+
+    run(home, test)
+
+
+# --- what was ejected ---------------------------------------------------------------------------------------------
+
+
+def eject(home: Path, version: str) -> EjectedFile:
+    pin = LockFile(home / "models.lock.toml").read().find("mixed", version)
+    assert pin is not None
+    out = EjectedFile(home / "ejected.json")
+    out.add(Ejected(digest=pin.digest, name="mixed", version=version, at="2026-11-21T22:00:00Z", why="it crashed"))
+    return out
+
+
+def test_an_ejected_version_is_in_no_route_and_comes_back_when_it_is_let_in(home: Path) -> None:
+    async def test(catalogue: Catalogue) -> None:
+        route(home, "mixed", stable="1", canary={"version": "2", "percent": 50.0}, shadows=[{"version": "2"}])
+        await catalogue.refresh()
+        assert catalogue.current.policy("mixed").versions() == {"1", "2"}
+        out = eject(home, "2")
+        await catalogue.refresh()
+        now = catalogue.current
+        assert (now.policy("mixed").versions(), ("mixed", "2") in now.versions) == ({"1"}, False)
+        with pytest.raises(VersionEjected, match="mixed:2: ejected: it crashed; not loading it until"):
+            now.version("mixed", "2")
+        assert now.problems[0].startswith("mixed:2: ejected")
+        assert now.failed[0][:2] == ("mixed", "2")
+        out.readmit([one.digest for one in out.read()[0]])
+        await catalogue.refresh()
+        assert catalogue.current.policy("mixed").versions() == {"1", "2"}
+
+    run(home, test)
+
+
+def test_a_model_whose_stable_version_is_ejected_says_so_and_the_others_answer(home: Path) -> None:
+    async def test(catalogue: Catalogue) -> None:
+        eject(home, "1")
+        await catalogue.refresh()
+        with pytest.raises(VersionEjected):
+            catalogue.current.policy("mixed")
+        assert stable(catalogue, "image") == "1"
+
+    run(home, test)
+
+
+def test_a_list_of_the_ejected_that_cannot_be_read_is_a_problem_and_ejects_nobody(home: Path) -> None:
+    async def test(catalogue: Catalogue) -> None:
+        (home / "ejected.json").write_text("[{")
+        await catalogue.refresh()
+        assert stable(catalogue) == "1"
+        assert "ejected.json: cannot be read" in catalogue.current.problems[0]
 
     run(home, test)

@@ -16,6 +16,7 @@ from models.pool import Pool
 from models.registry import Registry
 from models.trials import Trials
 from service.catalogue import Catalogue
+from service.ejected import EjectedFile
 from service.http.v1 import V1
 from service.loading import Loading
 from service.routes_file import RoutesFile
@@ -141,6 +142,7 @@ def test_a_rollback_does_not_wait_for_a_trial(tmp_path: Path) -> None:
             pool=Pool(Registry(tmp_path / "registry"), threads=1, trials=trials(tmp_path / "trials", within)),
             wires=[V1()],
             telemetry=Telemetry(),
+            ejected=EjectedFile(tmp_path / "ejected.json"),
         )
         await catalogue.refresh()
         following = asyncio.create_task(catalogue.follow(0.01))

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from models.lock_file import LockFile
+from service.ejected import Ejected, EjectedFile
 from service.presence import Presence, WorkerSign
 from service.route_changes import RouteChanges
 from service.routes_audit import Author, Via, breaks
 from service.routes_change import Abort, ReplaceRoutes, Rollback, SetCanary, SetRoutes
 from service.routes_document import CanaryEntry, ModelRoutes
-from service.routes_errors import RoutesOutdated
+from service.routes_errors import RoutesOutdated, RoutesUnchanged
 from service.routes_file import RoutesFile
 from tests.unit.service.serving import furnish, route
 
@@ -33,6 +35,7 @@ def changes_of(home: Path) -> RouteChanges:
         routes=RoutesFile(home / "routes.toml"),
         lock_file=LockFile(home / "models.lock.toml"),
         workers_root=home / "workers",
+        ejected=EjectedFile(home / "ejected.json"),
     )
 
 
@@ -150,3 +153,30 @@ def test_no_change_of_many_at_once_is_lost(home: Path) -> None:
     made = [chained.entry.after["mixed"] for chained in file.entries()[3:]]
     assert {entry.canary.percent for entry in made if entry and entry.canary} == set(range(1, 1 + RACERS * EACH))
     assert list(breaks(file.audit.lines(), file.read())) == []
+
+
+# --- what was ejected ---------------------------------------------------------------------------------------------
+
+
+def eject(home: Path, version: str) -> EjectedFile:
+    out = EjectedFile(home / "ejected.json")
+    out.add(Ejected(digest=digests(home)[f"mixed:{version}"], name="mixed", version=version, at="", why="it crashed"))
+    return out
+
+
+def test_a_person_who_gives_it_a_share_lets_in_what_was_ejected_and_nobody_else_does(home: Path) -> None:
+    out, order = eject(home, "2"), SetCanary(version="2", percent=5)
+    changes_of(home).attempt("mixed", msgspec.structs.replace(order, dry_run=True), ADA)
+    changes_of(home).attempt("mixed", order, Author(Via.HAND))
+    assert len(out.by_digest()) == 1
+    plan = changes_of(home).attempt("mixed", SetCanary(version="2", percent=10), ADA)
+    assert plan.made and out.by_digest() == {}
+
+
+def test_setting_what_is_set_already_lets_it_in_again_with_an_entry_of_its_own(home: Path) -> None:
+    with pytest.raises(RoutesUnchanged):
+        changes_of(home).attempt("mixed", SetRoutes(stable="1"), ADA)
+    out = eject(home, "1")
+    assert changes_of(home).attempt("mixed", SetRoutes(stable="1"), ADA).made
+    newest = RoutesFile(home / "routes.toml").entries()[-1].entry
+    assert (out.by_digest(), newest.by, newest.before, newest.after) == ({}, "ada", {}, {})

@@ -14,10 +14,11 @@ from models.tensors import Array
 from service.featurelog.record import Outcome
 from service.featurelog.record import Shadow as ShadowRecord
 from service.featurelog.writer import FeatureLog
+from service.in_flight import SHADOWS, unshared
 from service.rows import PlainTensors, Table
 from service.served import ServedVersion
 from service.shadow import Shadows
-from service.shadow_lane import OFFERS_A_RUN, ROWS_A_RUN, STEPS_BACK, WAIT_MAX_NS, Lane, Offer, step_back
+from service.shadow_lane import OFFERS_A_RUN, ROWS_A_RUN, STEPS_BACK, WAIT_MAX_NS, Lane, Offer, Places, step_back
 from service.telemetry import Telemetry
 from tests.unit.service.featurelog.writing import read, request, writer
 from tests.unit.service.serving import ROW as BY_NAME
@@ -46,6 +47,7 @@ class Stage:
 
     def __init__(self, log: FeatureLog, home: Path, rows_max: int, bytes_max: int) -> None:
         self.log, self.home = log, home
+        self.cells = unshared()
         self.counts, self.busy = Counts(), False
         self.shadows = Shadows(
             queue_rows_max=rows_max,
@@ -53,6 +55,7 @@ class Stage:
             log=log,
             telemetry=self.counts,
             live_waits=lambda: self.busy,
+            cells=self.cells,
         )
 
 
@@ -151,7 +154,7 @@ def test_closing_drops_what_waits_counts_it_and_returns(tmp_path: Path) -> None:
 
 def test_a_run_takes_the_oldest_and_no_more_than_its_size_and_what_waited_too_long_is_left_out(tmp_path: Path) -> None:
     furnish(tmp_path)
-    version, lane = served(tmp_path), Lane(rows_max=1_000, bytes_max=1 << 30)
+    version, lane = served(tmp_path), Lane(Places(unshared()).take(), rows_max=1_000, bytes_max=1 << 30)
     for number in range(OFFERS_A_RUN + 1):
         assert lane.admit(offer(version, number=number))
     first, stale = lane.take(0)
@@ -227,6 +230,29 @@ def test_the_thread_of_a_shadow_stands_behind_all_others() -> None:
     thread.join()
     assert found == [min(19, here + STEPS_BACK)]
     assert os.getpriority(os.PRIO_PROCESS, 0) == here
+
+
+def test_each_shadow_tells_in_its_own_place_what_it_runs_and_a_place_is_used_again() -> None:
+    cells = unshared()
+    places = Places(cells)
+    taken = [places.take() for _ in SHADOWS]
+    assert sorted(place.slot for place in taken) == sorted(SHADOWS)
+    beyond = places.take()
+    assert beyond.cells is not cells
+    places.give_back(beyond)
+    places.give_back(taken[3])
+    assert places.take() == taken[3]
+
+
+def test_while_a_shadow_runs_its_mark_is_told_and_not_after(tmp_path: Path) -> None:
+    async def test(stage: Stage, version: ServedVersion) -> None:
+        gate = held(version)
+        stage.shadows.offer(offer(version))
+        await until(lambda: stage.cells[SHADOWS[0]] == version.mark, "its mark")
+        gate.set()
+        await until(lambda: stage.cells[SHADOWS[0]] == 0, "no mark")
+
+    run(tmp_path, test)
 
 
 # --- faults -------------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from service.crew import SupervisorGone
+from service.in_flight import Board
+from service.inquest import Dead
 from service.presence import Presence, WorkerSign
 from service.settings import Settings
 from service.supervise import CANNOT, HURRY_S, Supervisor, _leave_s_max
@@ -28,6 +30,9 @@ class Workers:
     def look(self) -> bool:
         self._looks += 1
         return self._on_look(self._looks)
+
+    def dead(self) -> list[Dead]:
+        return []
 
     def pids(self) -> list[int]:
         return list(self.alive)
@@ -55,7 +60,7 @@ def supervised(tmp_path: Path, on_look: Callable[[Supervisor, int], bool], **giv
     """What was done with the workers, and the exit code."""
     settings = Settings(home=tmp_path, **given)
     workers = Workers(settings, lambda n: on_look(supervisor, n))
-    supervisor = Supervisor(workers, settings)  # type: ignore[arg-type]
+    supervisor = Supervisor(workers, settings, Board())  # type: ignore[arg-type]
     try:
         return workers, supervisor.run()
     finally:
@@ -96,7 +101,7 @@ def test_a_second_signal_while_the_workers_leave_hurries_them(tmp_path: Path) ->
         return True
 
     workers = Leaving(settings, look)
-    supervisor = Supervisor(workers, settings)  # type: ignore[arg-type]
+    supervisor = Supervisor(workers, settings, Board())  # type: ignore[arg-type]
     assert supervisor.run() == 0
     assert workers.done == [("stop", "SIGTERM"), ("hurry", HURRY_S)]
     supervisor.presence.close()

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,7 @@ from click.testing import CliRunner, Result
 from monitoring.events import stamp
 from monitoring.rollout.command import rollout
 from service.featurelog.framing import frame
-from service.featurelog.record import Head, Outcome, Payload, Record, Request, Schema, Seal, encode
+from service.featurelog.record import Feedback, Head, Outcome, Payload, Record, Request, Schema, Seal, encode
 from service.featurelog.segments import segment_name
 from tests.unit.monitoring.made import (
     MINUTE_US,
@@ -54,13 +55,15 @@ def write_log(home: Path, *versions: Model, failing: bool = False) -> None:
     _write_segment(home, 1, schemas, records[half:], half)
 
 
-def _write_segment(home: Path, number: int, schemas: list[Schema], records: list[Record], first_seq: int) -> None:
-    head: list[Payload] = [Head(1, "w0", 1, number, START_US), *schemas]
+def _write_segment(
+    home: Path, number: int, schemas: list[Schema], records: Sequence[Record], first_seq: int, *, writer: str = "w0"
+) -> None:
+    head: list[Payload] = [Head(1, writer, 1, number, START_US), *schemas]
     data = [frame(encode(payload), first_seq) for payload in head]
     data += [frame(encode(record), first_seq + place) for place, record in enumerate(records)]
     end = first_seq + len(records)
     data.append(frame(encode(Seal(len(records), end - 1)), end))
-    directory = home / "log" / "w0"
+    directory = home / "log" / writer
     directory.mkdir(parents=True, exist_ok=True)
     (directory / segment_name(1, number)).write_bytes(b"".join(data))
 
@@ -95,6 +98,21 @@ def test_a_canary_that_fails_is_to_be_rolled_back_and_the_exit_code_says_so(tmp_
     done = run("status", "payments", home=home_of(tmp_path, failing=True))
     assert done.exit_code == 1
     assert "roll back: errors" in done.output
+
+
+def test_labels_are_joined_where_the_document_asks_for_them(tmp_path: Path) -> None:
+    plan = PLAN + '[guards.labels]\ntolerance = 0.1\nlabels_min = 5\noutput = "score"\noff_by = 2\n'
+    home = home_of(tmp_path, plan)
+    minutes = (3 + place // 50 for place in range(100))  # the first of them only says what stable is like
+    said = [Feedback(START_US + minute * MINUTE_US, f"r{n}", 0, 0.5, START_US) for n, minute in enumerate(minutes)]
+    _write_segment(home, 0, [], said, 0, writer="w1")
+    done = run("status", "payments", "--json", home=home)
+    assert done.exit_code == 0, done.output
+    guards = {guard["guard"]: guard for guard in json.loads(done.output)["guards"]}
+    assert (guards["labels"]["canary_n"], guards["labels"]["stable_n"]) == (10, 40)
+    assert guards["labels"]["canary"] == 0.0
+    first, again = (run("replay", "payments", "--json", home=home) for _ in range(2))
+    assert first.stdout_bytes == again.stdout_bytes
 
 
 def test_a_replay_gives_the_same_bytes_and_ends_as_status_does(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def followed(rollout: Rollout, canary: Counts, stable: Counts, minutes: int = 30
     watch, percent = Watch.of(rollout.guards, CUTS), rollout.steps[0]
     progress, said = begin(watch), list[Outcome]()
     for number in numbers(minutes):
-        progress, outcome = decide(rollout, watch, progress, minute(number, canary, stable, percent))
+        beside = arm(0) if percent == 100 else stable
+        progress, outcome = decide(rollout, watch, progress, minute(number, canary, beside, percent))
         said.append(outcome)
         if isinstance(outcome, Advance):
             percent = outcome.percent
@@ -126,6 +127,22 @@ def test_each_guard_rolls_back_what_it_is_there_for(guard: str, bad: dict[str, i
     assert last.finding.guard == guard
     assert last.finding.canary > last.finding.stable + last.finding.margin
     assert last.finding.log10_evidence >= last.finding.log10_needed
+
+
+def test_a_canary_that_turns_bad_before_it_has_its_last_100_percent_is_rolled_back() -> None:
+    """Nobody applies the Advance: a pause, or a service that cannot be reached."""
+    rollout = Rollout(version="2", steps=(50, 100), bake_s=60, requests_min=60)
+    good = [alike(number, 200, 200, 50) for number in numbers(3)]
+    bad = [minute(START + 10 + n, arm(200, failed=40), arm(200), 50) for n in range(20)]
+    said = outcomes([*good, *bad], rollout)
+    assert said[1:3] == [Advance(1, 100), Hold(NotApplied(100))]  # the first minute only says what stable is like
+    assert isinstance(said[-1], Rollback)
+
+
+def test_a_minute_without_any_request_is_not_the_end() -> None:
+    rollout = Rollout(version="2", steps=(100,))
+    said = outcomes([minute(START + 1, arm(0), arm(0), 100), minute(START + 2, arm(9), arm(0), 100)], rollout)
+    assert said == [Hold(NoTraffic("canary")), Done()]
 
 
 def test_a_rollback_outlives_what_comes_after_it() -> None:

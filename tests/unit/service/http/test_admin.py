@@ -118,6 +118,40 @@ def test_a_canary_is_given_a_share_promoted_and_rolled_back_with_an_entry_each(t
     run(tmp_path, test, admin_token=TOKEN, routes_poll_s=0.01)
 
 
+def test_who_changed_a_model_is_told_newest_last_and_of_no_other_model(tmp_path: Path) -> None:
+    async def test(service: Service) -> None:
+        await stands(service)
+        await change(service, do="canary", version="2", percent=5, by="ada", why="release 42")
+        route(tmp_path, "image", stable="1", key="header:x")
+        await change(service, do="abort", by="plumbline-rollout", why="errors")
+        told = (await service.ask("GET", "/admin/routes/mixed/history", headers=BEARER)).json
+        assert told["model"] == "mixed"
+        before = [one["before"] for one in told["changes"]]
+        assert before == [None, {"stable": "1"}, {"stable": "1", "canary": {"version": "2", "percent": 5.0}}]
+        newest = told["changes"][-1]
+        assert (newest["via"], newest["by"], newest["why"]) == ("api", "plumbline-rollout", "errors")
+        assert (newest["asked"], newest["after"], newest["generation"]) == ({"do": "abort"}, {"stable": "1"}, 5)
+        nobody = (await service.ask("GET", "/admin/routes/nobody/history", headers=BEARER)).json
+        assert nobody == {"model": "nobody", "changes": []}
+        assert (await service.ask("GET", "/admin/routes/mixed/history")).status == 401
+
+    run(tmp_path, test, admin_token=TOKEN, routes_poll_s=0.01)
+
+
+def test_every_change_asked_for_is_counted_once_by_what_became_of_it(tmp_path: Path) -> None:
+    async def test(service: Service) -> None:
+        await stands(service)
+        await change(service, do="canary", version="2", percent=5)
+        await change(service, do="canary", version="2", percent=9, dry_run=True)
+        await change(service, do="canary", version="9", percent=5)
+        await change(service, do="abort", generation=1)
+        (family,) = service.worker.predictor._telemetry._route_changes.collect()
+        counted = {one.labels["result"]: one.value for one in family.samples if one.name.endswith("_total")}
+        assert counted == {"made": 1, "dry_run": 1, "routes_refused": 1, "routes_conflict": 1}
+
+    run(tmp_path, test, admin_token=TOKEN, routes_poll_s=0.01)
+
+
 def test_what_was_read_can_be_changed_and_written_back_once(tmp_path: Path) -> None:
     async def test(service: Service) -> None:
         found = await service.ask("GET", "/admin/routes", headers=BEARER)

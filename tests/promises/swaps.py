@@ -1,0 +1,221 @@
+"""Versions that come and go under load: pinned, tried, loaded, rehearsed, routed to; the one before the last is freed.
+
+    python -m tests.promises.swaps --swaps 50
+
+Two workers, an open loop at 70 % of what a closed one reached, one swap a round to bytes that were never seen before. Prints
+failed requests, p99 of the requests that were due during swaps and between them, and the memory of the workers. Exit code 1
+where a request failed, the ratio is above 1.5 or a worker grew by more than GROWN_MIB_MAX. The driver, the trial of each
+version and the workers share the machine.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import click
+import httpx
+import numpy as np
+import onnx
+import psutil
+
+from loadtests.drive import Target, drive
+from loadtests.open_loop import arrivals
+from loadtests.samples import Samples, quantiles_ms
+from models.durable import exclusively, replace_durably
+from models.lock import Lock, Pin
+from models.lock_file import LockFile
+from models.manifest import MODEL
+from models.registry import Registry
+from tests.processes import ROOT, Process, environment, home, served, wait_until
+from tests.requests import payments_body
+from tests.workers import workers_of
+
+WORKERS, CONNECTIONS, SHARE = 2, 16, 0.7
+ROUND_S, QUIET_S = 3.0, 1.2  # of a round; its swap begins after the quiet part
+WARM_ROUNDS = 2
+RATIO_MAX, GROWN_MIB_MAX = 1.5, 32.0
+KEPT_PINS = 2  # the version that answers, and where a rollback goes back to
+SWAP_WITHIN_S = 60.0
+TOKEN = "secret"
+PATH = "/v1/models/payments:predict"
+_ARTEFACTS = ROOT / "models" / "demo" / "artefacts" / "payments" / "1"
+MIB = 1 << 20
+
+
+@dataclass
+class Found:
+    """What was seen; times in ms, memory in MiB."""
+
+    swaps: int = 0
+    answered: int = 0
+    failed: int = 0
+    rate_per_s: float = 0.0
+    during: list[np.ndarray] = field(default_factory=list)
+    between: list[np.ndarray] = field(default_factory=list)
+    took_s: list[float] = field(default_factory=list)
+    memory_mib: list[float] = field(default_factory=list)
+
+    @property
+    def p99_ms(self) -> tuple[float, float]:
+        """Between swaps, and during them."""
+        steady, swapping = (quantiles_ms(np.concatenate(part))["p99"] for part in (self.between, self.during))
+        return steady, swapping
+
+    @property
+    def grown_mib(self) -> float:
+        return self.memory_mib[-1] - self.memory_mib[0]
+
+    def lines(self) -> Iterator[str]:
+        steady, swapping = self.p99_ms
+        yield f"{self.swaps} swaps at {self.rate_per_s:.0f} requests/s, {np.median(self.took_s):.2f} s each (median)"
+        yield _line("failed", f"{self.failed} of {self.answered + self.failed}", not self.failed, "none")
+        told = f"{swapping:.2f} ms during, {steady:.2f} ms between: {swapping / steady:.2f} x"
+        yield _line("p99", told, swapping <= RATIO_MAX * steady, f"<= {RATIO_MAX} x")
+        memory = " ".join(f"{mib:.0f}" for mib in self.memory_mib)
+        yield _line("memory of all workers, MiB", memory, self.grown_mib <= GROWN_MIB_MAX, f"+ {GROWN_MIB_MAX:g}")
+
+
+def _line(what: str, found: str, held: bool, bar: str) -> str:
+    return f"  {'held  ' if held else 'MISSED'} {what}: {found}   ({bar})"
+
+
+# --- one swap -----------------------------------------------------------------------------------------------------
+
+
+def install(place: Path, number: int) -> Pin:
+    """The demo model with other bytes: nobody has seen its digest."""
+    graph = onnx.load_model(_ARTEFACTS / MODEL)
+    graph.metadata_props.add(key="swap", value=str(number))
+    files = {path.name: path.read_bytes() for path in _ARTEFACTS.iterdir()}
+    digest = Registry(place / "registry").install({**files, MODEL: graph.SerializeToString()})
+    return Pin(name="payments", version=f"s{number}", digest=digest, source=f"file:{place / 'registry'}")
+
+
+def swap(place: Path, url: str, number: int) -> None:
+    """From bytes to answers, and what nobody needs any more out of the lock. Fails where it is refused."""
+    lock_file = LockFile(place / "models.lock.toml")
+    lock_file.pin(install(place, number))
+    order = {"do": "set", "stable": f"s{number}", "wait_s": SWAP_WITHIN_S}
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    made = httpx.post(
+        f"{url}/admin/routes/payments", json=order, headers=headers, timeout=2 * SWAP_WITHIN_S, trust_env=False
+    )
+    assert made.status_code == 200 and not made.json()["pending"], made.text
+    unpin(lock_file, {"1", "2", *(f"s{old}" for old in range(number - KEPT_PINS + 1))})
+
+
+def unpin(lock_file: LockFile, versions: set[str]) -> None:
+    """Takes versions of `payments` out of the lock."""
+    with exclusively(lock_file.path):
+        kept = tuple(pin for pin in lock_file.read().pins if pin.name != "payments" or pin.version not in versions)
+        replace_durably(lock_file.path, Lock(kept).encode().encode())
+
+
+def follow_orders(place: Path, url: str, orders: IO[str], told: IO[str]) -> None:
+    """A number a line; when its swap began and ended, on the clock that all processes share."""
+    for line in orders:
+        begun_s = time.perf_counter()
+        swap(place, url, int(line))
+        told.write(json.dumps([begun_s, time.perf_counter()]) + "\n")
+        told.flush()
+
+
+@contextmanager
+def swapper(place: Path, url: str) -> Iterator["subprocess.Popen[str]"]:
+    """Swaps in a process of its own: in the driver's they would make its requests late."""
+    argv = [sys.executable, "-m", "tests.promises.swaps", "--follow", str(place), url]
+    with subprocess.Popen(
+        argv, cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+# --- the measurement ----------------------------------------------------------------------------------------------
+
+
+def measure(place: Path, swaps: int) -> Found:
+    """All rounds over one empty home."""
+    with served(place, workers=WORKERS, PLUMBLINE_ADMIN_TOKEN=TOKEN) as (service, url):
+        wait_until(lambda: len(workers_of(service)) == WORKERS, 60, "all workers")
+        target = Target.of(f"{url}{PATH}", [payments_body()])
+        found = Found(rate_per_s=SHARE * _peak(target))
+        with swapper(place, url) as child:
+            for number in range(-WARM_ROUNDS, swaps):
+                samples, begun_s, ended_s = _round(target, found.rate_per_s, child, number + WARM_ROUNDS)
+                if number < 0:
+                    continue
+                if number % max(1, swaps // 5) == 0:
+                    found.memory_mib.append(_memory_mib(service))
+                _add(found, samples, begun_s, ended_s)
+        found.memory_mib.append(_memory_mib(service))
+    return found
+
+
+def _peak(target: Target, n: int = 6_000) -> float:
+    """Answers a second of clients that ask again at once; the second of two runs."""
+    for _ in range(2):
+        samples = drive(target, np.zeros(n), connections=CONNECTIONS, connections_max=CONNECTIONS, grace_s=60)
+    return samples.status.size / float(samples.ended_s.max())
+
+
+def _round(target: Target, rate: float, child: "subprocess.Popen[str]", number: int) -> tuple[Samples, float, float]:
+    """The requests of a round, and from when to when its swap was, in seconds of the round."""
+    assert child.stdin is not None and child.stdout is not None
+    due_s = arrivals(rate, ROUND_S, seed=number + 1)
+    stdin = child.stdin
+
+    def order() -> None:
+        stdin.write(f"{number}\n")
+        stdin.flush()
+
+    timer = threading.Timer(QUIET_S, order)
+    start_s = time.perf_counter()
+    timer.start()
+    samples = drive(target, due_s, connections=CONNECTIONS, grace_s=10)
+    timer.join()
+    begun_s, ended_s = json.loads(child.stdout.readline())
+    return samples, begun_s - start_s, ended_s - start_s
+
+
+def _add(found: Found, samples: Samples, begun_s: float, ended_s: float) -> None:
+    good = samples.status == 200
+    found.swaps += 1
+    found.answered += int(good.sum())
+    found.failed += int((~good).sum())
+    found.took_s.append(ended_s - begun_s)
+    found.between.append(samples.between(0.0, begun_s).latency_ms)
+    found.during.append(samples.between(begun_s, min(ended_s, ROUND_S)).latency_ms)
+
+
+def _memory_mib(service: Process) -> float:
+    return sum(psutil.Process(pid).memory_info().rss for pid in workers_of(service)) / MIB
+
+
+@click.command()
+@click.option("--swaps", default=50, show_default=True)
+@click.option("--follow", nargs=2, default=None, hidden=True, help="PLACE URL: this process swaps as it is told.")
+def main(swaps: int, follow: Sequence[str] | None) -> None:
+    """Measures and prints what held."""
+    if follow is not None:
+        follow_orders(Path(follow[0]), follow[1], sys.stdin, sys.stdout)
+        return
+    with tempfile.TemporaryDirectory(prefix="plumbline-swaps-") as folder:
+        found = measure(home(Path(folder)), swaps)
+    click.echo("\n".join(found.lines()))
+    steady, swapping = found.p99_ms
+    raise SystemExit(bool(found.failed or swapping > RATIO_MAX * steady or found.grown_mib > GROWN_MIB_MAX))
+
+
+if __name__ == "__main__":
+    main()

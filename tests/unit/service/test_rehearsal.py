@@ -1,0 +1,74 @@
+"""A new version is asked what the running one was asked, out of a real log; it changes nothing but what is said."""
+
+from pathlib import Path
+
+from onnx import helper
+
+from service.catalogue import Catalogue
+from service.rehearsal import REQUESTS_MAX, recent
+from tests.onnx_models import dividing_contract, install, keeping, mixed, mixed_contract, proto
+from tests.unit.service.serving import ROW, Service, furnish, route, run, until
+from tests.unit.service.test_predict import refusing
+
+
+def catalogue(service: Service) -> Catalogue:
+    return service.worker.predictor._catalogue
+
+
+async def state(service: Service, ref: str) -> str:
+    await until(lambda: catalogue(service).current.states.get(ref, "loading") != "loading", f"{ref} is loaded")
+    return catalogue(service).current.states[ref]
+
+
+def test_a_new_version_runs_the_newest_requests_as_they_came_and_is_routable_after_that(tmp_path: Path) -> None:
+    async def test(service: Service) -> None:
+        for number in range(REQUESTS_MAX + 6):
+            assert (await service.predict(*[ROW] * (1 + number % 3))).status == 200
+        before = len(service.requests())
+        stable = catalogue(service).current.version("mixed", "1")
+        found = recent(tmp_path / "log", stable.pin.digest)
+        assert len(found) == REQUESTS_MAX
+        assert {request.features.n for _, request in found if request.features} == {1, 2, 3}
+        install(tmp_path, "mixed", "3", mixed(bias=5), mixed_contract())
+        assert (
+            await state(service, "mixed:3") == f"loaded, warmed by {REQUESTS_MAX} of {REQUESTS_MAX} recorded requests"
+        )
+        assert len(service.requests()) == before
+        assert recent(tmp_path / "log", "sha256:" + "0" * 64) == []
+
+    run(tmp_path, test, routes_poll_s=0.01)
+
+
+def test_where_nothing_can_be_asked_the_sample_was_all(tmp_path: Path) -> None:
+    async def test(service: Service) -> None:
+        install(tmp_path, "mixed", "3", mixed(bias=5), mixed_contract())
+        assert await state(service, "mixed:3") == "loaded"
+        assert (await service.predict(ROW)).status == 200
+        install(tmp_path, "mixed", "4", keeping(), dividing_contract())  # takes a feature that was never sent
+        assert await state(service, "mixed:4") == "loaded"
+
+    run(tmp_path, test, routes_poll_s=0.01)
+
+
+def test_a_version_that_fails_on_most_of_them_is_served_when_it_is_routed_and_that_is_said(tmp_path: Path) -> None:
+    model, contract = refusing()
+    furnish(tmp_path)
+    install(tmp_path, "picky", "1", same(), contract)
+    route(tmp_path, "picky", stable="1")
+
+    async def test(service: Service) -> None:
+        for number in range(5):
+            assert (await service.predict({"x": number}, model="picky")).status == 200
+        install(tmp_path, "picky", "2", model, contract)
+        told = await state(service, "picky:2")
+        assert told.startswith("loaded, warm_failed: 4 of 5 recorded requests, the last: picky:2: the runtime failed:")
+        reply = await service.ask("POST", "/v1/models/picky/versions/2:predict", {"instances": [{"x": 0}]})
+        assert reply.status == 200
+
+    run(tmp_path, test, routes_poll_s=0.01)
+
+
+def same() -> bytes:
+    """y = x."""
+    node = helper.make_node("Identity", ["x"], ["y"])
+    return proto([node], {"x": ("FP32", ["N", 1])}, {"y": ("FP32", ["N", 1])}).SerializeToString()
