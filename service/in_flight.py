@@ -27,7 +27,7 @@ FAULT_BYTES_MAX = 1 << 16  # read of what a crash says; a dump of twenty threads
 LOOP, THREAD, SHADOW, LOADING = range(4)  # places in a row: who runs graphs in a worker
 SLOTS = range(32)
 SHADOWS = (SHADOW, *SLOTS[4:])  # each shadow has a thread of its own; what further ones run is not told
-_IDENTS, PID, CELLS = 32, 64, 72  # from 32 on the thread of each place, the worker, and the size of a row
+IDENTS, PID, CELLS = 32, 64, 72  # from 32 on the thread of each place, the worker, and the size of a row
 _CRASHED = re.compile(rb"^Current thread 0x([0-9a-f]+)", re.MULTILINE)
 _CRASHED_MAX = 64  # threads remembered until their worker's death is looked into
 
@@ -54,7 +54,7 @@ class Board:
         words = self._read_faults()
         for row in _rows(self._cells):
             if row[PID] == pid:
-                ran = {row[_IDENTS + slot]: row[slot] for slot in SLOTS if row[slot]}
+                ran = {row[IDENTS + slot]: row[slot] for slot in SLOTS if row[slot]}
                 row[:] = unshared()
                 return Left(ran, frozenset(self._crashed)), words
         return Left({}, frozenset()), words
@@ -107,7 +107,7 @@ def unshared() -> Cells:
 
 def begin(cells: Cells, slot: int, mark: int) -> None:
     """This thread runs a version from now on; the event loop's own runs store the mark by themselves (service/batching.py)."""
-    cells[_IDENTS + slot] = get_ident()
+    cells[IDENTS + slot] = get_ident()
     cells[slot] = mark
 
 
