@@ -88,6 +88,7 @@ def joined(place: str | None) -> Cells:
         if row is not None:
             row[:] = unshared()
             row[PID] = os.getpid()
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing would not do it: the mapping has a descriptor of its own
         os.close(descriptor)
         if row is not None:
             faulthandler.enable(os.open(faults, os.O_WRONLY | os.O_APPEND), all_threads=True)
