@@ -26,6 +26,7 @@ COMMANDS = {
     "monitor": ("monitoring.cli:monitor", "The monitor alone; replay of a piece of the log."),
     "models": ("service.commands.models:models", "Register, pin and verify model versions."),
     "routes": ("service.commands.routes:routes", "Show and change which versions answer."),
+    "shadows": ("monitoring.shadows.command:shadows", "How shadows compare with the answers that were given."),
     "rollout": (
         "monitoring.rollout.command:rollout",
         "What the evidence says about a canary; start, pause, promote, abort.",

@@ -24,6 +24,7 @@ from monitoring import gates
 from monitoring.alert import Phase
 from monitoring.pulse import Pulse
 from monitoring.rollout.metrics import rollout_metrics
+from monitoring.shadows.said import ShadowsSaid
 from monitoring.status import ArchiveStatus, ArmStatus, CheckStatus, Status, VersionStatus
 
 PREFIX = "plumbline_monitor"
@@ -32,6 +33,7 @@ JSON = "application/json"
 
 VERSION = ("model", "version")
 ARM = (*VERSION, "arm")
+RIVAL = (*VERSION, "shadow")
 CHECK = (*VERSION, "side", "column", "kind", "window")
 
 
@@ -50,11 +52,16 @@ def app(pulse: Pulse) -> Starlette:
     async def status(_: Request) -> Response:
         return Response(msgspec.json.encode(pulse.status()), media_type=JSON)
 
+    async def shadows(request: Request) -> Response:
+        said, model = pulse.status().shadows, request.query_params.get("model")
+        return Response(msgspec.json.encode(said if model is None else said.of(model)), media_type=JSON)
+
     return Starlette(
         routes=[
             Route("/metrics", metrics),
             Route("/healthz", healthz),
             Route("/api/status", status),
+            Route("/api/shadows", shadows),
             *gates.routes(pulse),
         ],
     )
@@ -75,6 +82,7 @@ class StatusCollector(Collector):
         yield from _outbox(status)
         yield from _log(status)
         yield from _archive(status.archive)
+        yield from _shadows(status.shadows)
         yield from rollout_metrics(status.rollouts)
 
 
@@ -217,6 +225,36 @@ def _archive(archive: ArchiveStatus) -> Iterator[Metric]:
     if archive.oldest_waiting_s is not None:
         oldest.add_metric([], archive.oldest_waiting_s)
     yield oldest
+
+
+def _shadows(said: ShadowsSaid) -> Iterator[Metric]:
+    """Of two digests of one name the later one in the list."""
+    requests = _gauge("shadow_requests", "Requests that both answered, over the shadow window.", RIVAL)
+    failed = _gauge("shadow_failed", "Requests that the shadow could not answer, over the shadow window.", RIVAL)
+    latency = _gauge(
+        "shadow_latency_difference_seconds", "Shadow's time in the runtime less the answer's.", (*RIVAL, "quantile")
+    )
+    agreement = _gauge("shadow_agreement_ratio", "Share of rows in which both agree.", (*RIVAL, "output"))
+    mean = _gauge("shadow_mean_difference", "Mean of shadow less answer.", (*RIVAL, "output"))
+    drift = _gauge("shadow_drift", "Total variation between both, on training's bins.", (*RIVAL, "output"))
+    for labels, one in {(one.model, one.version, one.shadow): one for one in said.compared}.items():
+        requests.add_metric(labels, one.requests)
+        failed.add_metric(labels, one.failed)
+        for q, name in (("0.5", "p50"), ("0.95", "p95"), ("0.99", "p99")):
+            if (ms := one.latency_ms[name]) is not None:
+                latency.add_metric([*labels, q], ms / 1000)
+        for output in one.outputs:
+            shown = ((agreement, output.agreement), (drift, output.drift))
+            for family, value in (*shown, (mean, output.difference.mean if output.difference else None)):
+                if value is not None:
+                    family.add_metric([*labels, output.output], value)
+    yield from (requests, failed, latency, agreement, mean, drift)
+    unpaired = _counter("shadow_unpaired", "Shadow answers compared with nothing.", ("model", "shadow", "reason"))
+    for found in said.unpaired:
+        unpaired.add_metric([found.model, found.shadow, found.reason], found.n)
+    yield unpaired
+    yield _single(_counter("shadow_refused", "Pairs beyond the limit of rivals.", ()), said.refused)
+    yield _single(_counter("shadow_forgotten", "Pairs that came after their window was over.", ()), said.forgotten)
 
 
 def _gauge(name: str, help_: str, labels: tuple[str, ...]) -> GaugeMetricFamily:

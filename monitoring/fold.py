@@ -53,6 +53,8 @@ def fold(state: State, chunk: Chunk, *, settled: bool, rules: Rules, references:
     if settled:
         state.watermark_us = max(state.watermark_us, state.max_at_us - rules.lateness_s * 1_000_000)
     closable = state.watermark_us // MINUTE_US - 1
+    runs = zip(chunk.runs, groups.shadowed, strict=True)
+    state.shadows.take(runs, rules.shadow_window_s, state.closed, references)
     events: list[Event] = []
     for number in sorted(groups.minutes):
         # Closing before the next minute is opened bounds the open ones, however much time a chunk spans.
@@ -134,7 +136,7 @@ def _next_change(state: State, rules: Rules, until: int) -> int:
     """The first minute after the closed one at which records, windows or holds change anything; `until + 1` when none
     does.
     """
-    changes = [until + 1, *state.open]
+    changes = [until + 1, *state.open, *state.shadows.changes()]
     for track in state.tracks.values():
         changes.append(track.last_minute + 2 * rules.longest_minutes)
         changes.extend(change for ring in track.rings() if (change := ring.next_change()) is not None)
@@ -152,6 +154,7 @@ def _close_minute(state: State, number: int, rules: Rules, references: Reference
         if at is not None and at <= number:
             touched.add(version)
     state.closed = number
+    state.shadows.advance(number)
     events: list[Event] = []
     if number >= state.judge_from:
         for version in sorted(touched):

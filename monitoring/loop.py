@@ -25,6 +25,7 @@ from monitoring.outbox import Outbox
 from monitoring.pulse import Pulse
 from monitoring.references import References
 from monitoring.rules import Rules
+from monitoring.shadows.said import said
 from monitoring.state import State
 from monitoring.status import (
     ArchiveStatus,
@@ -177,6 +178,7 @@ class Loop:
             ),
             rules=rules,
             archive=self._archive_status(),
+            shadows=said(state.shadows, state.closed or 0, self._references.known),
             rollouts=self._rollouts(),
         )
 

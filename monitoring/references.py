@@ -28,6 +28,11 @@ class References:
         self._known: dict[str, Reference] = {}
         self._retry_at_s: dict[str, float] = {}
 
+    @property
+    def known(self) -> Mapping[str, Reference]:
+        """What was learnt so far, by digest."""
+        return self._known
+
     def learn(self, schemas: Mapping[str, Schema]) -> Mapping[str, Reference]:
         """The references of these versions, by digest."""
         for digest, schema in schemas.items():

@@ -18,6 +18,7 @@ class Rules:
     """
 
     traffic_window_s: int = 300
+    shadow_window_s: int = 3600
     drift_windows_s: tuple[int, ...] = (3600, 86_400)
     budget_alarms_per_30_days: float = 1.0
     n_min: int = 100

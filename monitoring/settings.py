@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     webhook_retry_longest_s: float = Field(900.0, gt=0, description="longest wait between attempts")
 
     traffic_window: Window = Field(300, description='window of rates and latency, such as "5m"')
+    shadow_window: Window = Field(3600, description='window in which shadows are compared with answers, such as "1h"')
     drift_windows: Windows = Field((3600, 86_400), description='windows of drift and skew, such as ["1h", "24h"]')
     budget_alarms_per_30_days: float = Field(
         1.0, gt=0, description="false alarms a model may raise in 30 days, all checks together"
@@ -171,6 +172,7 @@ class Settings(BaseSettings):
         """The rules that these settings mean."""
         return Rules(
             traffic_window_s=self.traffic_window,
+            shadow_window_s=self.shadow_window,
             drift_windows_s=tuple(sorted(set(self.drift_windows))),
             budget_alarms_per_30_days=self.budget_alarms_per_30_days,
             n_min=self.n_min_rows,

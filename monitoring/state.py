@@ -20,6 +20,7 @@ from monitoring.judge import Judgement
 from monitoring.marks import LogRange, MarkRing
 from monitoring.reference import Reference
 from monitoring.rules import Rules
+from monitoring.shadows.book import Book
 from monitoring.tally import OUTCOMES, TRAFFIC_SIZE, Tally, Traffic
 from monitoring.window import Ring
 from service.featurelog.record import Schema
@@ -115,6 +116,7 @@ class State:
     judged: dict[Version, Judged] = field(default_factory=dict)
     schemas: dict[str, Schema] = field(default_factory=dict)  # by digest: what the tracks' references are laid out from
     counters: Counters = field(default_factory=Counters)
+    shadows: Book = field(default_factory=Book)
 
     def track(self, key: Key, minute: int, reference: Reference | None, rules: Rules) -> Track | None:
         """The track of a key, made at its first record; None where the limits refuse it."""

@@ -13,6 +13,7 @@ from monitoring.judge import Check, Finding
 from monitoring.rollout import outcome as rollout
 from monitoring.rollout.control import Reason
 from monitoring.rules import Rules
+from monitoring.shadows.said import ShadowsSaid
 from monitoring.sketch import quantile
 from monitoring.state import UNROUTED, Judged, Key, State, Track, Version
 from monitoring.tally import OUTCOMES, Traffic
@@ -190,6 +191,7 @@ class Status(msgspec.Struct, frozen=True):
     loop: LoopStatus
     rules: Rules
     archive: ArchiveStatus = ArchiveStatus()
+    shadows: ShadowsSaid = ShadowsSaid()
     rollouts: tuple[RolloutStatus, ...] = ()
 
 

@@ -5,45 +5,32 @@ Laws
 - What was last judged is not stored: it is found again when the next minute closes.
 - A window that the rules no longer name is dropped, a new one starts empty; alerts and totals stay.
 
-The bytes are MessagePack; vectors are stored in the narrowest unsigned type that holds them, because most counts are
-small.
+The bytes are MessagePack.
 """
 
 from collections import Counter
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from monitoring.alert import Alert, Phase
 from monitoring.errors import CheckpointInvalid
 from monitoring.marks import LogRange, MarkRing
 from monitoring.rules import Rules
+from monitoring.shadows import stored as shadows_stored
 from monitoring.state import Counters, Key, State, Track, Version
 from monitoring.tally import TRAFFIC_SIZE, Tally
+from monitoring.vectors import StoredRing, StoredVector, pack, pack_ring, unpack, unpack_ring
 from monitoring.window import Ring, Span
 from service.featurelog.record import Schema
 
 FORMAT = 1
-Counts = npt.NDArray[np.int64]
-_TYPES = ("u1", "<u2", "<u4", "<i8")
-
-
-class _Vector(msgspec.Struct, frozen=True, array_like=True):
-    dtype: str
-    data: bytes
-
-
-class _Ring(msgspec.Struct, frozen=True, array_like=True):
-    window_minutes: int
-    slice_minutes: int
-    slices: dict[int, _Vector]
 
 
 class _Track(msgspec.Struct, frozen=True, array_like=True):
     key: tuple[str, str, str, str]
-    traffic: _Ring
-    drift: dict[int, _Ring]
+    traffic: StoredRing
+    drift: dict[int, StoredRing]
     first_minute: int
     last_minute: int
     requests: list[int]
@@ -53,8 +40,8 @@ class _Track(msgspec.Struct, frozen=True, array_like=True):
 class _Tally(msgspec.Struct, frozen=True, array_like=True):
     minute: int
     key: tuple[str, str, str, str]
-    traffic: _Vector
-    columns: _Vector | None
+    traffic: StoredVector
+    columns: StoredVector | None
     malformed: int
 
 
@@ -91,6 +78,7 @@ class Stored(msgspec.Struct, frozen=True):
     counters: dict[str, int]
     lost: dict[str, int]
     lost_unknown: dict[str, int]
+    shadows: shadows_stored.StoredBook | None = None  # checkpoints of earlier versions have none
 
 
 def store(state: State) -> Stored:
@@ -115,6 +103,7 @@ def store(state: State) -> Stored:
         counters={name: getattr(state.counters, name) for name in _COUNTERS},
         lost=dict(state.counters.lost),
         lost_unknown=dict(state.counters.lost_unknown),
+        shadows=shadows_stored.store(state.shadows),
     )
 
 
@@ -133,8 +122,8 @@ def _restore(stored: Stored, rules: Rules) -> State:
     state.open_marks = {minute: dict(marks) for minute, marks in stored.open_marks.items()}
     state.open = {minute: {} for minute in state.open_marks}
     for held in stored.open:
-        columns = None if held.columns is None else _unpack(held.columns)
-        tally = Tally(_unpack(held.traffic, TRAFFIC_SIZE), columns, held.malformed)
+        columns = None if held.columns is None else unpack(held.columns)
+        tally = Tally(unpack(held.traffic, TRAFFIC_SIZE), columns, held.malformed)
         state.open.setdefault(held.minute, {})[_key(held.key)] = tally
     state.tracks = {_key(held.key): _unpack_track(held, rules) for held in stored.tracks}
     for marks in stored.marks:
@@ -147,6 +136,8 @@ def _restore(stored: Stored, rules: Rules) -> State:
         )
     known = {name: count for name, count in stored.counters.items() if name in _COUNTERS}
     state.counters = Counters(**known, lost=Counter(stored.lost), lost_unknown=Counter(stored.lost_unknown))
+    if stored.shadows is not None:
+        state.shadows = shadows_stored.restore(stored.shadows, rules.shadow_window_s)
     return state
 
 
@@ -156,8 +147,8 @@ _COUNTERS = ("records", "late", "forgotten", "refused", "malformed", "nameless",
 def _pack_track(key: Key, track: Track) -> _Track:
     return _Track(
         key=(*key.version, key.arm),
-        traffic=_pack_ring(track.traffic),
-        drift={window_s: _pack_ring(ring) for window_s, ring in track.drift.items()},
+        traffic=pack_ring(track.traffic),
+        drift={window_s: pack_ring(ring) for window_s, ring in track.drift.items()},
         first_minute=track.first_minute,
         last_minute=track.last_minute,
         requests=track.requests.tolist(),
@@ -167,9 +158,9 @@ def _pack_track(key: Key, track: Track) -> _Track:
 
 def _unpack_track(held: _Track, rules: Rules) -> Track:
     return Track(
-        traffic=_unpack_ring(held.traffic, rules.traffic_span),
+        traffic=unpack_ring(held.traffic, rules.traffic_span),
         drift={
-            window_s: _unpack_ring(held.drift[window_s], span) if window_s in held.drift else Ring(span)
+            window_s: unpack_ring(held.drift[window_s], span) if window_s in held.drift else Ring(span)
             for window_s, span in rules.drift_spans.items()
         },
         first_minute=held.first_minute,
@@ -180,38 +171,9 @@ def _unpack_track(held: _Track, rules: Rules) -> Track:
 
 
 def _pack_tally(minute: int, key: Key, tally: Tally) -> _Tally:
-    columns = None if tally.columns is None else _pack(tally.columns)
-    return _Tally(minute, (*key.version, key.arm), _pack(tally.traffic), columns, tally.malformed)
-
-
-def _pack_ring(ring: Ring) -> _Ring:
-    slices = {number: _pack(counts) for number, counts in ring.slices.items()}
-    return _Ring(ring.span.window_minutes, ring.span.slice_minutes, slices)
-
-
-def _unpack_ring(held: _Ring, span: Span) -> Ring:
-    ring = Ring(span)
-    if (held.window_minutes, held.slice_minutes) != (span.window_minutes, span.slice_minutes):
-        return ring
-    for number, vector in sorted(held.slices.items()):
-        ring.add(number * span.slice_minutes, _unpack(vector))
-    return ring
+    columns = None if tally.columns is None else pack(tally.columns)
+    return _Tally(minute, (*key.version, key.arm), pack(tally.traffic), columns, tally.malformed)
 
 
 def _key(key: tuple[str, str, str, str]) -> Key:
     return Key(Version(*key[:3]), key[3])
-
-
-def _pack(counts: Counts) -> _Vector:
-    largest, least = int(counts.max(initial=0)), int(counts.min(initial=0))
-    fits = [t for t in _TYPES if least >= np.iinfo(t).min and largest <= np.iinfo(t).max]
-    return _Vector(fits[0], counts.astype(fits[0]).tobytes())
-
-
-def _unpack(vector: _Vector, size: int | None = None) -> Counts:
-    if vector.dtype not in _TYPES:
-        raise ValueError(f"vector of {vector.dtype!r}")
-    counts = np.frombuffer(vector.data, dtype=vector.dtype).astype(np.int64)
-    if size is not None and counts.size != size:
-        raise ValueError(f"vector of {counts.size} counts instead of {size}")
-    return counts

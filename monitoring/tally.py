@@ -118,7 +118,7 @@ def count_blocks(blocks: list[Block], reference: Reference, columns: range, coun
         cells = np.frombuffer(b"".join([b.cells for b in sound]), dtype="<i8").reshape(n, k).T.copy()
         nulls = _nulls(sound, n, k)
         for place, column in enumerate(columns):
-            index = _bins(reference, column, cells[place], None if nulls is None else nulls[place])
+            index = bins_of(reference, column, cells[place], None if nulls is None else nulls[place])
             start, end = reference.starts[column], reference.starts[column + 1]
             counts[start:end] += np.bincount(index, minlength=end - start)
     return n, len(blocks) - len(sound)
@@ -138,9 +138,10 @@ def _nulls(blocks: list[Block], n: int, k: int) -> npt.NDArray[np.bool_] | None:
     return np.frombuffer(joined, dtype=np.uint8).reshape(n, k).T.astype(np.bool_)
 
 
-def _bins(
+def bins_of(
     reference: Reference, column: int, cells: npt.NDArray[np.int64], null: npt.NDArray[np.bool_] | None
 ) -> npt.NDArray[np.intp]:
+    """The bin of each cell of a column; cells, null: shape (n,)."""
     about = reference.columns[column]
     match about.kind:
         case Kind.STRING:

@@ -73,6 +73,11 @@ class Batcher:
         queue = self._queues.get(version)
         return None if queue is None else queue.refusal(1, 0, deadline_ns)
 
+    @property
+    def busy(self) -> bool:
+        """Does anything wait or run?"""
+        return any(queue.busy for queue in self._queues.values())
+
     def close(self) -> None:
         """Ends the thread after its run, without waiting for it; what waits then is run on the event loop."""
         self._thread.close()
@@ -100,6 +105,11 @@ class _Queue:
         self._inline_rows = 0  # up to so many rows are run on the event loop
         self._cheap_rows = 0  # up to so many rows joining costs more than it saves
         self.open_rows = 0  # a request of at most so many rows may be run at once; 0 while any waits or runs
+
+    @property
+    def busy(self) -> bool:
+        """Does anything wait or run?"""
+        return bool(self._waiting) or self._running is not None
 
     # --- in -------------------------------------------------------------------------------------------------------
 

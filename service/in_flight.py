@@ -25,8 +25,9 @@ BOARD = "PLUMBLINE_BOARD"
 ROWS_MAX = 1024  # workers alive, starting and leaving at once: four times the most that can be set
 FAULT_BYTES_MAX = 1 << 16  # read of what a crash says; a dump of twenty threads has 20 KiB
 LOOP, THREAD, SHADOW, LOADING = range(4)  # places in a row: who runs graphs in a worker
-SLOTS = (LOOP, THREAD, SHADOW, LOADING)
-_IDENTS, _PID, _CELLS = 4, 8, 16  # from 4 on the thread of each place, the worker, and the size of a row
+SLOTS = range(32)
+SHADOWS = (SHADOW, *SLOTS[4:])  # each shadow has a thread of its own; what further ones run is not told
+IDENTS, PID, CELLS = 32, 64, 72  # from 32 on the thread of each place, the worker, and the size of a row
 _CRASHED = re.compile(rb"^Current thread 0x([0-9a-f]+)", re.MULTILINE)
 _CRASHED_MAX = 64  # threads remembered until their worker's death is looked into
 
@@ -39,7 +40,7 @@ class Board:
 
     def __init__(self) -> None:
         self._rows, self._faults = os.memfd_create("plumbline-rows"), os.memfd_create("plumbline-faults")
-        os.ftruncate(self._rows, ROWS_MAX * _CELLS * 8)
+        os.ftruncate(self._rows, ROWS_MAX * CELLS * 8)
         self._cells = _shared(self._rows)
         self._crashed: dict[int, None] = {}
 
@@ -52,8 +53,8 @@ class Board:
         """What a dead worker left behind, and in which words; its row is free after that."""
         words = self._read_faults()
         for row in _rows(self._cells):
-            if row[_PID] == pid:
-                ran = {row[_IDENTS + slot]: row[slot] for slot in SLOTS if row[slot]}
+            if row[PID] == pid:
+                ran = {row[IDENTS + slot]: row[slot] for slot in SLOTS if row[slot]}
                 row[:] = unshared()
                 return Left(ran, frozenset(self._crashed)), words
         return Left({}, frozenset()), words
@@ -83,10 +84,11 @@ def joined(place: str | None) -> Cells:
         descriptor = os.open(rows, os.O_RDWR)
         cells = _shared(descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_EX)  # two that start at once do not take the same row
-        row = next((row for row in _rows(cells) if row[_PID] in (0, os.getpid())), None)
+        row = next((row for row in _rows(cells) if row[PID] in (0, os.getpid())), None)
         if row is not None:
             row[:] = unshared()
-            row[_PID] = os.getpid()
+            row[PID] = os.getpid()
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing would not do it: the mapping has a descriptor of its own
         os.close(descriptor)
         if row is not None:
             faulthandler.enable(os.open(faults, os.O_WRONLY | os.O_APPEND), all_threads=True)
@@ -101,12 +103,12 @@ def joined(place: str | None) -> Cells:
 
 def unshared() -> Cells:
     """A row that nobody else reads."""
-    return memoryview(bytearray(_CELLS * 8)).cast("Q")
+    return memoryview(bytearray(CELLS * 8)).cast("Q")
 
 
 def begin(cells: Cells, slot: int, mark: int) -> None:
     """This thread runs a version from now on; the event loop's own runs store the mark by themselves (service/batching.py)."""
-    cells[_IDENTS + slot] = get_ident()
+    cells[IDENTS + slot] = get_ident()
     cells[slot] = mark
 
 
@@ -121,8 +123,8 @@ def mark_of(digest: str) -> int:
 
 
 def _shared(descriptor: int) -> Cells:
-    return memoryview(mmap.mmap(descriptor, ROWS_MAX * _CELLS * 8)).cast("Q")
+    return memoryview(mmap.mmap(descriptor, ROWS_MAX * CELLS * 8)).cast("Q")
 
 
 def _rows(cells: Cells) -> list[Cells]:
-    return [cells[start : start + _CELLS] for start in range(0, len(cells), _CELLS)]
+    return [cells[start : start + CELLS] for start in range(0, len(cells), CELLS)]

@@ -43,7 +43,8 @@ from service.pace import Pressure
 from service.routing import Decision, RoutePolicy, choose, pin, route
 from service.rows import Inputs, Matrix, PlainTensors, Table
 from service.served import ServedVersion
-from service.shadow import Offer, Shadows
+from service.shadow import Shadows
+from service.shadow_lane import Offer
 from service.telemetry import Telemetry
 from service.unexpected import tell
 
@@ -272,12 +273,11 @@ class Predictor:
         )
 
     def _offer(self, ask: Ask, decision: Decision) -> None:
-        assert ask.decoded is not None
+        assert ask.decoded is not None and ask.served is not None  # it was answered
         for name in decision.shadows:
             version = self._catalogue.current.versions.get((ask.model, name))
             if version is not None:
-                features = ask.served.features if ask.served is not None else ()
-                self._shadows.offer(Offer(version, ask.request_id, ask.at_us, ask.decoded.inputs, features))
+                self._shadows.offer(Offer(version, ask.request_id, ask.at_us, ask.decoded.inputs, ask.served))
 
 
 def _override(header: bytes, ask: Ask) -> str:

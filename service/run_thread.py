@@ -21,7 +21,9 @@ Told = Callable[[T | None, BaseException | None], None]
 class RunThread(Generic[T]):
     """Used from one event loop."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, begin: Callable[[], None] | None = None) -> None:
+        """`begin` is called once, in the thread, before its first job."""
+        self._begin = begin
         self._work: SimpleQueue[tuple[Callable[[], T], Told[T], asyncio.AbstractEventLoop] | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name=name, daemon=True)
         self.closed = False
@@ -41,6 +43,8 @@ class RunThread(Generic[T]):
         self._work.put(None)
 
     def _serve(self) -> None:
+        if self._begin is not None:
+            self._begin()
         while (work := self._work.get()) is not None:
             job, told, loop = work
             result: T | None = None

@@ -23,6 +23,7 @@ class ServedVersion:
         "blocks",
         "codecs",
         "contract",
+        "features",
         "floats",
         "header",
         "hidden",
@@ -40,6 +41,7 @@ class ServedVersion:
         """`privacy_key`: of the deployment, where a feature is hashed. Raises ContractInvalid when it is missing."""
         self.pin: Pin = loaded.pin
         self.contract: Contract = loaded.contract
+        self.features = tuple(column.name for column in loaded.contract.features)  # of the columns of a row
         self.session: Session = loaded.session
         self.floats = Matrix.fits(self.contract)
         # so no value of a request is anything but a number, unless it is a fault
@@ -61,11 +63,6 @@ class ServedVersion:
         self.mark = mark_of(self.pin.digest)
         self.codecs: Mapping[str, Any] = {}
         self.used_ns = 0  # by a request that named it in its path; the only value that changes
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Names of the columns of a row."""
-        return tuple(column.name for column in self.contract.features)
 
     def tensors(self, inputs: Inputs) -> Mapping[str, Array]:
         """The graph's input tensors for a decoded request."""

@@ -152,7 +152,10 @@ class Settings(BaseSettings):
         description="A run expected to be shorter than this is run on the event loop, longer ones in a thread.",
     )
     shadow_queue_rows_max: int = Field(
-        default=5_000, ge=0, description="Rows that may wait for a shadow; beyond, they are dropped."
+        default=5_000, ge=0, description="Rows that may wait for one shadow; beyond, they are dropped."
+    )
+    shadow_queue_bytes_max: int = Field(
+        default=16 << 20, ge=0, description="Bytes of rows that may wait for one shadow; beyond, they are dropped."
     )
     trial_memory_bytes_max: int = Field(
         default=2 << 30,

@@ -126,7 +126,11 @@ class Telemetry:
         self._rows = Counter("plumbline_rows", "Rows answered.", arm, registry=own)
         self._log = _Log(own)
         self._shadows = Counter(
-            "plumbline_shadow_runs", "Shadow runs by result.", ("model", "version", "result"), registry=own
+            "plumbline_shadow_runs",
+            "Requests offered to a shadow by result: run, not_finite (it ran, and said NaN or infinity), failed, dropped (its "
+            "queue was full, or the worker ended), shed (a live request was shed), stale (it had waited for 10 s).",
+            ("model", "version", "result"),
+            registry=own,
         )
         self._connections = Counter(
             "plumbline_connections_ended",
@@ -254,9 +258,9 @@ class Telemetry:
         self._published[key] = total
         return max(0, grown)
 
-    def shadow(self, model: str, version: str, result: str) -> None:
-        """One shadow run: `run`, `failed` or `dropped`."""
-        self._shadows.labels(model, version, result).inc()
+    def shadow(self, model: str, version: str, result: str, n: int = 1) -> None:
+        """So many offers to a shadow ended in this way."""
+        self._shadows.labels(model, version, result).inc(n)
 
     def connection(self, reason: str) -> None:
         """One connection refused or given up."""

@@ -132,7 +132,7 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
     languages = _languages(settings, native)
     shared = _shared(settings, languages, log_class)
     batcher = Batcher(rules=_batch_rules(settings), telemetry=shared.telemetry, cells=shared.cells)
-    shadows = _shadows(shared)
+    shadows = _shadows(shared, batcher)
     predictor = _predictor(shared, batcher, shadows)
 
     def cut() -> None:
@@ -240,15 +240,6 @@ def _batch_rules(settings: Settings) -> BatchRules:
     )
 
 
-def _shadows(shared: _Shared) -> Shadows:
-    return Shadows(
-        queue_rows_max=shared.settings.shadow_queue_rows_max,
-        log=shared.log,
-        telemetry=shared.telemetry,
-        cells=shared.cells,
-    )
-
-
 def _predictor(shared: _Shared, batcher: Batcher, shadows: Shadows) -> Predictor:
     settings = shared.settings
     return Predictor(
@@ -265,6 +256,17 @@ def _predictor(shared: _Shared, batcher: Batcher, shadows: Shadows) -> Predictor
             settings.override_header.lower().encode(),
         ),
         pressure=shared.pressure,
+    )
+
+
+def _shadows(shared: _Shared, batcher: Batcher) -> Shadows:
+    return Shadows(
+        queue_rows_max=shared.settings.shadow_queue_rows_max,
+        queue_bytes_max=shared.settings.shadow_queue_bytes_max,
+        log=shared.log,
+        telemetry=shared.telemetry,
+        live_waits=lambda: batcher.busy,
+        cells=shared.cells,
     )
 
 

@@ -10,10 +10,13 @@ from monitoring.exporter import app
 from monitoring.fold import fold
 from monitoring.pulse import Pulse
 from monitoring.rules import Rules
+from monitoring.shadows.said import said
 from monitoring.state import State
 from monitoring.status import LoopStatus, OutboxStatus, Status, log_of, unrouted_of, versions_of
 from service.featurelog.record import Outcome, Problem, Request, SkewKind
 from tests.unit.monitoring.made import START_MINUTE, START_US, chunk, model, refused, traffic
+from tests.unit.monitoring.shadows.made import REFERENCES, answer, run, shadow
+from tests.unit.monitoring.shadows.made import chunk as chunk_of
 
 MADE = model(rows=5000)
 RULES = Rules()
@@ -133,6 +136,22 @@ def test_the_status_says_everything_a_page_would_show(pulse: Pulse) -> None:
     assert told["outbox"]["pending"] == 1
     assert told["log"]["positions"] == {"w0": [1, 0, 99]}
     assert told["rules"]["drift_windows_s"] == [3600, 86_400]
+
+
+def test_shadows_are_shown_by_model_and_each_series_once() -> None:
+    state = State()
+    records = [answer(0, [(0.0, "no")]), shadow(0, [(0.5, "yes")]), shadow(1, [(0.5, "yes")])]
+    fold(state, chunk_of(run(records)), settled=True, rules=RULES, references=REFERENCES)
+    pulse = Pulse(msgspec.structs.replace(status(), shadows=said(state.shadows, 0, REFERENCES)), 30.0)
+    rival = {"model": "payments", "version": "1", "shadow": "2"}
+    assert value(pulse, "shadow_requests", **rival) == 1
+    assert value(pulse, "shadow_agreement_ratio", **rival, output="label") == 0
+    assert value(pulse, "shadow_mean_difference", **rival, output="score") == pytest.approx(0.5, abs=0.01)
+    unpaired = {"model": "payments", "shadow": "2", "reason": "no_answer"}
+    assert value(pulse, "shadow_unpaired_total", **unpaired) == 1
+    (one,) = get(pulse, "/api/shadows?model=payments").json()["compared"]
+    assert [worst["request_id"] for worst in one["worst"]] == ["r0"]
+    assert get(pulse, "/api/shadows?model=other").json()["compared"] == []
 
 
 def test_health_follows_the_loop(pulse: Pulse) -> None:

@@ -54,6 +54,13 @@ def test_a_state_of_another_format_is_refused() -> None:
         restore(other, RULES)
 
 
+def test_a_checkpoint_from_before_there_were_shadows_is_taken_up() -> None:
+    held = msgspec.to_builtins(store(busy()))
+    del held["shadows"]
+    state = restore(msgspec.convert(held, Stored), RULES)
+    assert state.tracks and not state.shadows.rooms
+
+
 def test_a_checkpoint_comes_back_with_its_positions(tmp_path: Path) -> None:
     state, positions = busy(), {"w0": (1, 2, 300)}
     Checkpoints(tmp_path).save(positions, state)

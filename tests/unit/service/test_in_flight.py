@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from select import select
 
 import pytest
 
 from service.ejection import culprit
-from service.in_flight import LOADING, LOOP, ROWS_MAX, SHADOW, Board, begin, end, joined, mark_of, unshared
+from service.in_flight import CELLS, LOADING, LOOP, PID, ROWS_MAX, SHADOW, Board, begin, end, joined, mark_of, unshared
 from tests.onnx_models import dividing
 from tests.processes import ROOT
 
@@ -73,7 +75,7 @@ def test_a_worker_without_a_board_or_without_a_row_serves_all_the_same() -> None
         end(cells, LOADING)
         assert cells[LOADING] == 0
     for place in range(ROWS_MAX):
-        board._cells[place * 16 + 8] = 1 << 40
+        board._cells[place * CELLS + PID] = 1 << 40
     cells = joined(board.place.split()[0] + " /dev/null")
     begin(cells, LOOP, 7)
     assert board.take(os.getpid())[0].running == {}
@@ -86,3 +88,28 @@ def test_marks_are_of_the_bytes_and_never_none() -> None:
     cells = unshared()
     cells[SHADOW] = mark_of("sha256:" + "f" * 64)
     assert cells[SHADOW] == 2**64 - 1
+
+
+def test_workers_that_live_at_once_each_have_a_row_and_none_waits_for_another() -> None:
+    board, code = Board(), "print('joined', flush=True); sys.stdin.read()"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", PRELUDE + code, board.place],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    with ExitStack() as ended:
+        for child in started:
+            ended.enter_context(child)
+            ended.callback(child.kill)
+        for child in started:
+            assert child.stdout is not None
+            assert select([child.stdout], [], [], 30)[0], "waits for another worker"
+            assert child.stdout.readline() == "joined\n"
+        taken = [board._cells[place * CELLS + PID] for place in range(ROWS_MAX)]
+        assert sorted(pid for pid in taken if pid) == sorted(child.pid for child in started)
+    board.close()

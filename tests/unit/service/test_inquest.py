@@ -9,7 +9,7 @@ import pytest
 
 from models.lock_file import LockFile
 from service.ejected import EjectedFile
-from service.in_flight import LOOP, SHADOW, Board, mark_of
+from service.in_flight import CELLS, IDENTS, LOOP, PID, SHADOW, Board, mark_of
 from service.inquest import Dead, Inquest
 from service.routes_audit import Via, breaks
 from service.routes_document import ModelRoutes
@@ -17,8 +17,6 @@ from service.routes_file import RoutesFile
 from service.settings import Settings
 from tests.onnx_models import install, mixed, mixed_contract
 from tests.unit.service.serving import furnish, route
-
-ROW_CELLS, PID_CELL = 16, 8
 
 
 @pytest.fixture
@@ -46,10 +44,10 @@ class Supervised:
     def die(self, *running: str, by: int = signal.SIGSEGV, asked: bool = False, times: int = 1) -> None:
         for _ in range(times):
             self.pid += 1
-            row = self.board._cells[:ROW_CELLS]
-            row[PID_CELL] = self.pid
+            row = self.board._cells[:CELLS]
+            row[PID] = self.pid
             for slot, ref in zip((LOOP, SHADOW), running, strict=False):
-                row[slot], row[4 + slot] = self.mark(ref), 100 + slot
+                row[slot], row[IDENTS + slot] = self.mark(ref), 100 + slot
             self.inquest.look([Dead(self.pid, by, asked)])
 
     @property

@@ -35,6 +35,18 @@ def test_results_and_errors_are_told_once_and_in_order_on_the_loop() -> None:
     run(test())
 
 
+def test_a_thread_does_first_what_it_was_made_to_begin_with_once() -> None:
+    async def test() -> None:
+        said, told = list[str](), asyncio.Queue[int | None]()
+        thread = RunThread[int]("test", begin=lambda: said.append("begin"))
+        for _ in range(2):
+            thread.submit(lambda: said.append("job") or len(said), lambda result, _: told.put_nowait(result))
+        assert (await told.get(), await told.get(), said) == (2, 3, ["begin", "job", "job"])
+        thread.close()
+
+    run(test())
+
+
 def test_after_close_nothing_begins_and_what_was_submitted_is_done() -> None:
     async def test() -> None:
         thread, gate, told = RunThread[bool]("test"), threading.Event(), asyncio.Queue[bool | None]()

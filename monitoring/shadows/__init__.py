@@ -1,0 +1,1 @@
+"""Paired comparison of what shadows said with the answers that were given."""
