@@ -34,6 +34,7 @@ from service.errors import (
 from service.http.wire import Wire
 from service.in_flight import Cells
 from service.loading import Loading
+from service.memory import give_back_holes
 from service.rehearsal import Rehearsed, rehearse
 from service.residence import Residence
 from service.routes_document import Routes
@@ -149,7 +150,7 @@ class Catalogue:
         self._telemetry.routes(snapshot.generation)
         self._telemetry.versions_ejected(len(snapshot.ejected))
         pinned = {pin.digest for pin in self._pins}
-        self._let_go(pinned | {version.pin.digest for version in snapshot.versions.values()}, snapshot)
+        dropped = self._let_go(pinned | {version.pin.digest for version in snapshot.versions.values()}, snapshot)
         self._loading.ask(self._pins, files)
         self._served = {version.pin.ref: version for version in snapshot.versions.values()}
         _log.info(
@@ -157,14 +158,17 @@ class Catalogue:
             generation=snapshot.generation,
             versions=[v.pin.ref for v in snapshot.versions.values()],
         )
+        if dropped:
+            await asyncio.to_thread(give_back_holes)
 
-    def _let_go(self, wanted: AbstractSet[str], snapshot: Snapshot) -> None:
-        """What is neither pinned nor routed, or has no room; requests that still run in it keep it until they end."""
+    def _let_go(self, wanted: AbstractSet[str], snapshot: Snapshot) -> bool:
+        """Whether something went that is neither pinned nor routed, or has no room; requests in it keep it until they end."""
         dropped = self._pool.retain(frozenset(wanted))
         evicted = dropped & self._residence.out
         self._telemetry.versions_kept(self._residence.memory_bytes(self._pool.digests()), len(evicted))
         if evicted:
             _log.info("versions.evicted", versions=[":".join(key) for key in snapshot.absent], digests=sorted(evicted))
+        return bool(dropped)
 
     def _build(self, present: Snapshot) -> Snapshot | None:
         try:
