@@ -1,4 +1,4 @@
-"""`/admin/*`: what is routed and loaded, its changes and who made them; with the admin token, or a key where keys are asked for."""
+"""`/admin/*`: what is routed and loaded, its changes and who made them; by the admin token, or a key where keys are asked."""
 
 import asyncio
 import hmac
