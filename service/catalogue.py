@@ -43,6 +43,7 @@ from service.routing import RoutePolicy
 from service.served import ServedVersion
 from service.telemetry import Telemetry
 
+LOOKS_MAX = 16  # before readiness: under a cap what was loaded may leave room for something else
 _log = structlog.get_logger()
 
 
@@ -111,7 +112,8 @@ class Catalogue:
         """`cells`: where it is told what runs (service/in_flight.py); `log_root`: whose requests a new version rehearses."""
         self._routes, self._lock_file, self._pool, self._ejected = routes, lock_file, pool, ejected
         self._residence = Residence(pool, cap_bytes=0, wanted=None) if residence is None else residence
-        self._loading, self._pins = Loading(pool, telemetry, cells, self._rehearsed), tuple[Pin, ...]()
+        self._loading = Loading(pool, telemetry, cells, self._rehearsed, self._residence.crowded)
+        self._pins: tuple[Pin, ...] = ()
         self._log_root = log_root
         self._wires, self._telemetry, self._privacy_key = tuple(wires), telemetry, privacy_key
         self._served: dict[str, ServedVersion] = {}
@@ -130,8 +132,11 @@ class Catalogue:
     async def refresh(self) -> None:
         """Returns when everything that is pinned is loaded or refused."""
         await self._look()
-        await self._loading.settle()
-        await self._look()
+        for _ in range(LOOKS_MAX):
+            await self._loading.settle()
+            await self._look()
+            if not self._loading.busy:
+                break
 
     async def _look(self) -> None:
         places = (self._routes.path, self._lock_file.path, self._ejected.path)
