@@ -34,6 +34,7 @@ from service.errors import (
 from service.http.wire import Wire
 from service.in_flight import Cells
 from service.loading import Loading
+from service.memory import give_back_holes
 from service.rehearsal import Rehearsed, rehearse
 from service.residence import Residence
 from service.routes_document import Routes
@@ -42,6 +43,7 @@ from service.routing import RoutePolicy
 from service.served import ServedVersion
 from service.telemetry import Telemetry
 
+LOOKS_MAX = 16  # before readiness: under a cap what was loaded may leave room for something else
 _log = structlog.get_logger()
 
 
@@ -110,7 +112,8 @@ class Catalogue:
         """`cells`: where it is told what runs (service/in_flight.py); `log_root`: whose requests a new version rehearses."""
         self._routes, self._lock_file, self._pool, self._ejected = routes, lock_file, pool, ejected
         self._residence = Residence(pool, cap_bytes=0, wanted=None) if residence is None else residence
-        self._loading, self._pins = Loading(pool, telemetry, cells, self._rehearsed), tuple[Pin, ...]()
+        self._loading = Loading(pool, telemetry, cells, self._rehearsed, self._residence.crowded)
+        self._pins: tuple[Pin, ...] = ()
         self._log_root = log_root
         self._wires, self._telemetry, self._privacy_key = tuple(wires), telemetry, privacy_key
         self._served: dict[str, ServedVersion] = {}
@@ -129,8 +132,11 @@ class Catalogue:
     async def refresh(self) -> None:
         """Returns when everything that is pinned is loaded or refused."""
         await self._look()
-        await self._loading.settle()
-        await self._look()
+        for _ in range(LOOKS_MAX):
+            await self._loading.settle()
+            await self._look()
+            if not self._loading.busy:
+                break
 
     async def _look(self) -> None:
         places = (self._routes.path, self._lock_file.path, self._ejected.path)
@@ -149,7 +155,7 @@ class Catalogue:
         self._telemetry.routes(snapshot.generation)
         self._telemetry.versions_ejected(len(snapshot.ejected))
         pinned = {pin.digest for pin in self._pins}
-        self._let_go(pinned | {version.pin.digest for version in snapshot.versions.values()}, snapshot)
+        dropped = self._let_go(pinned | {version.pin.digest for version in snapshot.versions.values()}, snapshot)
         self._loading.ask(self._pins, files)
         self._served = {version.pin.ref: version for version in snapshot.versions.values()}
         _log.info(
@@ -157,14 +163,17 @@ class Catalogue:
             generation=snapshot.generation,
             versions=[v.pin.ref for v in snapshot.versions.values()],
         )
+        if dropped:
+            await asyncio.to_thread(give_back_holes)
 
-    def _let_go(self, wanted: AbstractSet[str], snapshot: Snapshot) -> None:
-        """What is neither pinned nor routed, or has no room; requests that still run in it keep it until they end."""
+    def _let_go(self, wanted: AbstractSet[str], snapshot: Snapshot) -> bool:
+        """Whether something went that is neither pinned nor routed, or has no room; requests in it keep it until they end."""
         dropped = self._pool.retain(frozenset(wanted))
         evicted = dropped & self._residence.out
         self._telemetry.versions_kept(self._residence.memory_bytes(self._pool.digests()), len(evicted))
         if evicted:
             _log.info("versions.evicted", versions=[":".join(key) for key in snapshot.absent], digests=sorted(evicted))
+        return bool(dropped)
 
     def _build(self, present: Snapshot) -> Snapshot | None:
         try:

@@ -38,10 +38,15 @@ class Loading:
         telemetry: Telemetry,
         cells: Cells | None = None,
         rehearse: Callable[[LoadedVersion], Rehearsed] | None = None,
+        crowded: Callable[[Pin], bool] = lambda pin: False,
     ) -> None:
-        """`cells`: where this worker tells what it runs (service/in_flight.py). `rehearse`: in the thread, after a load."""
+        """`cells`: where this worker tells what it runs (service/in_flight.py). `rehearse`: in the thread, after a load.
+
+        `crowded`: is there no room for it after what was loaded meanwhile? Then whoever asked looks again.
+        """
         self._pool, self._telemetry, self._cells = pool, telemetry, unshared() if cells is None else cells
         self._rehearse, self._rehearsing, self.rehearsed = rehearse, "", dict[str, str]()
+        self._crowded = crowded
         self._refused: dict[Pin, tuple[Hashable, ModelError | OSError]] = {}
         self._wanted: dict[Pin, Hashable] = {}
         self._task: asyncio.Task[None] | None = None
@@ -67,6 +72,11 @@ class Loading:
         if self._wanted and self._task is None:
             self._task = asyncio.create_task(self._load_all(), name="loading")
 
+    @property
+    def busy(self) -> bool:
+        """Is something on its way?"""
+        return self._task is not None and not self._task.done()
+
     async def settle(self) -> None:
         """Returns when nothing is on its way."""
         if self._task is not None:
@@ -85,6 +95,10 @@ class Loading:
         while self._wanted:
             pin = next(iter(self._wanted))
             files = self._wanted[pin]
+            if self._crowded(pin):
+                del self._wanted[pin]
+                self.turns += 1
+                continue
             try:
                 await asyncio.to_thread(self._load, pin)
                 self._refused.pop(pin, None)

@@ -28,7 +28,10 @@ from service.served import ServedVersion
 
 REQUESTS_MAX = 64
 REHEARSAL_S = 5.0  # a version whose runs take long has had enough of them by then
-HEAD_BYTES, TAIL_BYTES = 1 << 18, 1 << 19  # of a segment: schemas stand where they were first used
+HEAD_BYTES, TAIL_BYTES = (
+    1 << 16,
+    1 << 17,
+)  # of a segment: schemas stand at its beginning; decoding more holds the interpreter
 PAUSE_S = 0.002  # between two, so that the event loop never waits for the interpreter longer than one takes
 FAILED_SHARE = 0.5  # above it is said aloud
 

@@ -37,6 +37,8 @@ class Residence:
         self._pool, self._cap_bytes, self._wanted = pool, cap_bytes, wanted
         self._used_ns: dict[str, int] = {}
         self._asked = 0
+        self._kept: frozenset[str] = frozenset()
+        self._needed: AbstractSet[str] = frozenset()
         self.out: frozenset[str] = frozenset()
 
     def stamp(self) -> Hashable:
@@ -50,11 +52,11 @@ class Residence:
         if not self._cap_bytes:
             return Resident(tuple(pins), {})
         self._learn(pins, served)
-        needed = self._needed(pins, routes, policies)
+        needed = self._needed = self._needs(pins, routes, policies)
         costs = {digest: self._pool.cost_bytes(digest) for digest in {*needed, *(pin.digest for pin in pins)}}
         digests = list(dict.fromkeys(pin.digest for pin in pins))
         keep = kept(digests, needed, costs=costs, used_ns=self._used_ns, cap_bytes=self._cap_bytes)
-        self.out = frozenset(digests) - keep
+        self._kept, self.out = keep, frozenset(digests) - keep
         left = self._cap_bytes - sum(costs[digest] for digest in needed)
         absent = {
             (pin.name, pin.version): partial(self._ask, pin)
@@ -66,6 +68,12 @@ class Residence:
         return Resident(
             tuple(sorted((p for p in pins if p.digest in keep), key=lambda p: p.digest not in needed)), absent
         )
+
+    def crowded(self, pin: Pin) -> bool:
+        """Whether what was chosen costs so much more than its files said that this one has no room any more."""
+        if not self._cap_bytes or pin.digest in self._needed:
+            return False
+        return self.memory_bytes((self._pool.digests() & self._kept) | {pin.digest}) > self._cap_bytes
 
     def memory_bytes(self, digests: Iterable[str]) -> int:
         """What these take."""
@@ -84,7 +92,7 @@ class Residence:
             if version.used_ns > self._used_ns.get(version.pin.digest, 0):
                 self._used_ns[version.pin.digest] = version.used_ns
 
-    def _needed(self, pins: Sequence[Pin], routes: Routes, policies: Iterable[RoutePolicy]) -> AbstractSet[str]:
+    def _needs(self, pins: Sequence[Pin], routes: Routes, policies: Iterable[RoutePolicy]) -> AbstractSet[str]:
         routed = {(p.model, version) for p in (*routes.policies().values(), *policies) for version in p.versions()}
         before = {(model, entry.previous) for model, entry in routes.models.items() if entry.previous is not None}
         needed = {pin.digest for pin in pins if (pin.name, pin.version) in routed | before}

@@ -50,6 +50,7 @@ def test_what_no_route_needs_goes_least_recently_used_first_and_comes_back_when_
     async def test(service: Service) -> None:
         first = states(service)
         assert first["net:1"] == "loaded" and "evicted" in first.values()
+        assert all(catalogue(service)._pool.holds(pin.digest) for pin in catalogue(service)._pins)
         for version in ("2", "3", "4", "2"):
             await answered(service, version)
             assert states(service)[f"net:{version}"] == "loaded"
