@@ -1,7 +1,9 @@
 """A connection with a door: what finds no room is answered before it is parsed, who goes while it waits is not run.
 
 Laws
-- On the good path it costs one look at `pressure.high` and two additions a request.
+- A plain prediction that came in one piece, and nothing before it is unanswered, is neither parsed nor told to an ASGI
+  application: its head is looked up (`plain_head.py`), its answer is written here. Whatever is not plain goes uvicorn's
+  way; the answers are the same, byte for byte.
 - A request is answered out of turn only where no earlier one of its connection is being read or answered, and never while the
   worker drains: that answer would not say `connection: close`.
 - A connection above `max_connections` may ask for anything but a prediction, so however many clients there are (up to
@@ -20,6 +22,11 @@ from service.caller import CALLER, Caller
 from service.connection import CLOSE, Stage
 from service.errors import ClientGone
 from service.http.connection_errors import TooManyConnections
+from service.http.cycle import UNSENT
+from service.http.edge import Edge
+from service.http.exchange import Exchange
+from service.http.paths import Target, parse
+from service.http.plain_head import Plain, plain
 from service.http.protocol import Connection
 from service.pace import Pressure
 
@@ -36,6 +43,7 @@ class AdmittedConnection(Connection):
         self._admission = self.app.admission
         self._pressure = self._admission.pressure
         self._caller = Caller()
+        self._exchange: Exchange | None = None  # the last
         self._crowd: TooManyConnections | None = None  # on a connection above the limit: why its prediction is refused
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -54,8 +62,60 @@ class AdmittedConnection(Connection):
                 self.guard.refused(self._crowd.code)
                 self.deaf = True
                 self.transport.close()
+        elif (
+            (asked := plain(data)) is not None
+            and self._between()
+            and not self.access_log
+            and (target := self._predicted(asked)) is not None
+        ):
+            self._take(Exchange(self.scope, data[asked.head_bytes :]), target, asked)
         else:
             super().data_received(data)
+
+    def _predicted(self, asked: Plain) -> Target | None:
+        """What a head asks for, where it is a prediction and within the bounds; None: the parser's way decides."""
+        bounds, target = self.guard.bounds, parse(asked.path)
+        if target is None or self.app.edge is None or not self.app.edge.predicts(target):
+            return None
+        many = len(asked.headers) > bounds.max_headers or len(asked.path) > bounds.max_url_bytes
+        return None if many or asked.head_bytes > bounds.max_header_bytes else target
+
+    def _take(self, exchange: Exchange, target: Target, asked: Plain) -> None:
+        """A plain prediction begins, waits, or is told why it cannot even wait."""
+        admission, caller = self._admission, self._caller
+        self._exchange = exchange
+        self.cycle = self.active = exchange  # type: ignore[assignment]  # all that is asked of a cycle it answers
+        self.turn, self.stage = self.turn + 1, Stage.WORK
+        caller.arrived_ns, caller.refusal = 0, None
+        if admission.begins():
+            self._begin(exchange, target, asked, 1)
+            return
+        caller.arrived_ns = monotonic_ns()
+        caller.refusal = admission.refusal(asked.headers)
+        if caller.refusal is None:
+            admission.wait(caller, partial(self._begin, exchange, target, asked, 1))
+        else:
+            self._begin(exchange, target, asked, 0)
+
+    def _begin(self, exchange: Exchange, target: Target, asked: Plain, counted: int) -> None:
+        task = self.loop.create_task(self._answered(exchange, target, asked, counted))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _answered(self, exchange: Exchange, target: Target, asked: Plain, counted: int) -> None:
+        """In a task of its own."""
+        self._admission.unbegun -= counted
+        edge: Edge = self.app.edge
+        answer = await edge.answer(target, "POST", asked.headers, exchange.receive, self._caller, asked.path)
+        exchange.response_complete = True
+        if exchange.disconnected:
+            if answer.status < 400:
+                self.guard.refused(UNSENT)
+            return
+        self.transport.write(exchange.spoken(answer, self.server_state.default_headers))
+        if not exchange.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def _between(self) -> bool:
         """The last request is read and answered, the next has not begun, the client reads what it is sent and may stay."""
@@ -95,6 +155,8 @@ class AdmittedConnection(Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone, or we let it go."""
+        if self._exchange is not None:
+            self._exchange.disconnected = True
         super().connection_lost(exc)
         waiting = self._caller.waiting
         if waiting is not None and not waiting.done():

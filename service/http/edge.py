@@ -73,20 +73,30 @@ class Edge:
 
     async def serve(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        headers: Headers = scope["headers"]
+        caller = scope.get(CALLER)
+        await _send(send, await self.answer(target, scope["method"], scope["headers"], receive, caller, scope["path"]))
+
+    async def answer(
+        self, target: Target, method: str, headers: Headers, receive: Receive, caller: Caller | None, path: str
+    ) -> Answer:
+        """The answer to one request; its record, where it gets one, is written when this returns."""
         request_id = self.request_id(headers)
         wire = self._languages.wire(target.verb, headers)
         try:
-            if wire is not None and scope["method"] == "POST":
-                answer = await self._predict(wire, target, headers, request_id, receive, scope.get(CALLER))
+            if wire is not None and method == "POST":
+                answer = await self._predict(wire, target, headers, request_id, receive, caller)
             else:
-                answer = await self._control(target, scope, headers, request_id, receive)
+                answer = await self._control(target, method, path, headers, request_id, receive)
             if len(answer.body) > self._compress_above_bytes and (coding := accepted(headers)) is not None:
                 answer = await self._packed(answer, coding)
         except Exception as error:  # the request edge: every request is answered
             tell("edge.failed", error, None, request_id=request_id, route=target.verb)
             answer = error_answer(Internal(), request_id, [(b"x-request-id", request_id.encode())])
-        await _send(send, answer)
+        return answer
+
+    def predicts(self, target: Target) -> bool:
+        """Is it a route of predictions?"""
+        return self._languages.wire(target.verb, ()) is not None
 
     async def _packed(self, answer: Answer, coding: bytes) -> Answer:
         """In a thread: it is long, and other answers do not wait for it."""
@@ -155,13 +165,12 @@ class Edge:
         return native_model(body)
 
     async def _control(
-        self, target: Target, scope: Scope, headers: Headers, request_id: str, receive: Receive
+        self, target: Target, method: str, path: str, headers: Headers, request_id: str, receive: Receive
     ) -> Answer:
         own_id = (b"x-request-id", request_id.encode())
-        method = scope["method"]
         try:
             if target.verb is Verb.UNKNOWN:
-                raise RouteUnknown(scope["path"][:64])
+                raise RouteUnknown(path[:64])
             asked = target.asked(method)
             if asked is None:
                 raise MethodUnsupported(method, target.methods)

@@ -14,7 +14,7 @@ from models.tensors import Array
 from service.caller import Caller
 from service.errors import RequestError
 from service.http.answer import Answer, Headers
-from service.http.edge import Edge, Receive, Scope
+from service.http.edge import Edge, Receive
 from service.http.edge import Headers as Given
 from service.http.errors import error_answer
 from service.http.gate import Gate
@@ -56,13 +56,15 @@ class KeyedEdge(Edge):
             wire.open(model)
         return model
 
-    async def _control(self, target: Target, scope: Scope, headers: Given, request_id: str, receive: Receive) -> Answer:
-        if (asked := target.asked(scope["method"])) is not None:
+    async def _control(
+        self, target: Target, method: str, path: str, headers: Given, request_id: str, receive: Receive
+    ) -> Answer:
+        if (asked := target.asked(method)) is not None:
             try:
                 self._gate.enter(asked, headers)
             except RequestError as error:
                 return error_answer(error, request_id, [(b"x-request-id", request_id.encode())])
-        return await super()._control(target, scope, headers, request_id, receive)
+        return await super()._control(target, method, path, headers, request_id, receive)
 
 
 class KeyedWire:

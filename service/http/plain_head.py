@@ -1,4 +1,7 @@
-"""Are these bytes exactly one plain predict request? Read without a parser, for those that are turned away in a crowd.
+"""Are these bytes exactly one plain predict request? Read without a parser.
+
+Nearly every request of a backend is one, and its head is the same each time, or the same but for an id: it need not be taken
+apart header by header (2.5 µs where it is new, 0.2 where it was seen, in place of 12 by callbacks).
 
 Laws
 - None wherever a parser could see it otherwise: several requests, a part of one, any framing but one `content-length`, any
@@ -12,32 +15,30 @@ from typing import NamedTuple
 
 from service.deadline import TIMEOUT_HEADER, read_ms
 
-_LENGTH, _ID, _TIMEOUT = b"\r\ncontent-length:", b"\r\nx-request-id:", b"\r\n%b:" % TIMEOUT_HEADER
 _LENGTH_DIGITS_MAX = 8  # what is larger does not come in one piece
-_NOT_PLAIN = (
-    b"transfer-encoding",
-    b"\nexpect",
-    b"upgrade",
-    b"proxy-connection",
+_FRAMING = frozenset(
+    {b"transfer-encoding", b"expect", b"upgrade", b"proxy-connection"}
 )  # the last is `connection` to the parser
+_BLANK = b" \t"
 _LINES = re.compile(rb"\r\n(?:[!#-'*+.^_`|~0-9a-z-]+:[\t -~]*\r\n)*")  # as RFC 9110 has them, in ASCII, none folded
 _HEAD_BYTES_MAX = 4096  # so what is remembered stays below a megabyte
 _HEADS_REMEMBERED = 256  # a client's heads are alike unless it names its requests: 0.2 µs in place of 2.5
 
 
 class Plain(NamedTuple):
-    """What need be known of a request to refuse it; `timeout_ms` 0: it names none, or none that is valid."""
+    """One request; `timeout_ms` 0: it names none, or none that is valid; `head_bytes` with the empty line at its end."""
 
     path: str
     request_id: bytes
     timeout_ms: int
+    head_bytes: int
     body_bytes: int
+    headers: list[tuple[bytes, bytes]]
 
 
 def plain(data: bytes) -> Plain | None:
     """The request that these bytes are; `request_id` is as it came, b"" where there is none."""
-    end = data.find(b"\r\n\r\n", 0, _HEAD_BYTES_MAX)
-    if end < 0 or not data.startswith(b"POST /v"):
+    if not data.startswith(b"POST /v") or (end := data.find(b"\r\n\r\n", 0, _HEAD_BYTES_MAX)) < 0:
         return None
     found = _head(data[: end + 2])
     return found if found is not None and found.body_bytes == len(data) - end - 4 else None
@@ -46,25 +47,23 @@ def plain(data: bytes) -> Plain | None:
 @lru_cache(_HEADS_REMEMBERED)
 def _head(given: bytes) -> Plain | None:
     """From the request line to the end of the last header."""
-    line_end = given.find(b"\r\n")
-    path, _, version = given[5:line_end].partition(b" ")
-    head = given[line_end:].lower()
-    if not _LINES.fullmatch(head):
+    line, *lines = given[:-2].split(b"\r\n")
+    path, _, version = line[5:].partition(b" ")
+    head = given[len(line) :].lower()
+    if version != b"HTTP/1.1" or not path.isascii() or b"%" in path or not _LINES.fullmatch(head):
         return None
-    length = _value(head, head, _LENGTH)
-    if version != b"HTTP/1.1" or not path.isascii() or b"%" in path or any(word in head for word in _NOT_PLAIN):
+    headers = [(name.lower(), value.lstrip(_BLANK)) for name, _, value in (line.partition(b":") for line in lines)]
+    first = dict(reversed(headers))  # of two the first counts
+    length, connection = first.get(b"content-length", b""), first.get(b"connection", b"keep-alive")
+    if not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX or connection.lower() != b"keep-alive":
         return None
-    if not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX or head.count(b"content-length") != 1:
+    if (len(first) < len(headers) and not _once(headers)) or not _FRAMING.isdisjoint(first):
         return None
-    at = head.find(b"\nconnection:")
-    if at >= 0 and (head[at + 12 : at + 25] != b" keep-alive\r\n" or head.count(b"\nconnection:") > 1):
-        return None
-    request_id, timeout = _value(head, given[line_end:], _ID), _value(head, head, _TIMEOUT)
-    return Plain(path.decode(), request_id, read_ms(timeout), int(length))
+    timeout_ms = read_ms(first.get(TIMEOUT_HEADER, b""))
+    return Plain(path.decode(), first.get(b"x-request-id", b""), timeout_ms, len(given) + 2, int(length), headers)
 
 
-def _value(head: bytes, of: bytes, name: bytes) -> bytes:
-    """Of the first such header that `head` has in lower case, taken from `of` as the parser takes it: without what is blank
-    in front."""
-    at = head.find(name)
-    return b"" if at < 0 else of[at + len(name) : of.find(b"\r\n", at + len(name))].lstrip(b" \t")
+def _once(headers: list[tuple[bytes, bytes]]) -> bool:
+    """What frames a request must not be said twice."""
+    names = [name for name, _ in headers]
+    return names.count(b"content-length") == 1 and names.count(b"connection") <= 1

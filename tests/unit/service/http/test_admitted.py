@@ -1,6 +1,8 @@
 """What happens at the door: a worker's real connections without sockets, many requests in one turn of the loop."""
 
 import asyncio
+import gzip
+import re
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -9,7 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import pytest
 import uvicorn
+from msgspec.structs import replace
 from uvicorn.server import ServerState
 
 from service.connection import CLOSE
@@ -41,6 +45,9 @@ class Wire(asyncio.Transport):
 
     def close(self) -> None:
         self.closed = True
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
@@ -76,7 +83,7 @@ class Client:
     @property
     def answers(self) -> list[tuple[int, str]]:
         """Status and text of each."""
-        parts = self.wire.sent.decode().split("HTTP/1.1 ")[1:]
+        parts = self.wire.sent.decode("latin-1").split("HTTP/1.1 ")[1:]
         return [(int(part[:3]), part) for part in parts]
 
     @property
@@ -379,3 +386,81 @@ def test_a_prediction_above_the_limit_is_refused_unread_and_as_others_are(tmp_pa
         assert [record.code for record in service.requests()] == ["too_many_connections"] * 2
 
     run(tmp_path, test, max_connections=CROWD)
+
+
+GZIPPED = gzip.compress(msgspec.json.encode({"instances": [ROW]}))
+ONE, MANY = msgspec.json.encode({"instances": [ROW]}), msgspec.json.encode({"instances": [ROW] * 500})
+ASKED = {
+    "plain": (PREDICT, ONE, []),
+    "two ids": (PREDICT, ONE, ["Connection: keep-alive", "X-Request-Id:  mine", "x-request-id: other"]),
+    "an id that is none": (PREDICT, ONE, ["x-request-id: no valid one"]),
+    "no time": (PREDICT, ONE, ["x-request-timeout-ms: soon"]),
+    "a type that is none": (PREDICT, ONE, ["content-type: application/xml"]),
+    "arrow": (PREDICT, ONE, ["accept: application/vnd.apache.arrow.stream"]),
+    "an unknown coding": (PREDICT, ONE, ["content-encoding: br"]),
+    "gzip": (PREDICT, GZIPPED, ["content-encoding: gzip"]),
+    "gzip back": (PREDICT, MANY, ["accept-encoding: gzip"]),
+    "many rows": (PREDICT, MANY, []),
+    "no JSON": (PREDICT, b"{", []),
+    "nothing": (PREDICT, b"", []),
+    "a version": ("/v1/models/mixed/versions/2:predict", ONE, []),
+    "no such version": ("/v1/models/mixed/versions/9:predict", ONE, []),
+    "no such model": ("/v1/models/none:predict", ONE, []),
+    "another protocol": ("/v2/models/mixed/infer", ONE, []),
+    "a query": ("/v1/models/mixed:predict?a=b", ONE, []),
+    "feedback": ("/v1/models/mixed:feedback", ONE, []),
+}
+
+
+@pytest.mark.parametrize(("path", "body", "headers"), ASKED.values(), ids=ASKED.keys())
+def test_read_whole_or_in_parts_a_request_has_the_same_answer_to_the_byte(
+    tmp_path: Path, path: str, body: bytes, headers: list[str]
+) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        named = headers if any("request-id" in header for header in headers) else ["x-request-id: same", *headers]
+        head = "\r\n".join([f"POST {path} HTTP/1.1", f"Content-Length: {len(body)}", *named, "", ""]).encode("latin-1")
+        whole, parts = connect(), connect()
+        for _ in range(2):  # the second on a connection that was used
+            whole.connection.data_received(head + body)
+            parts.connection.data_received(head[:20])
+            parts.connection.data_received(head[20:])
+            parts.connection.data_received(body)
+            await answered(whole, parts)
+            said = [re.sub(rb"\w{12}-\w+", b"made", client.wire.sent) for client in (whole, parts)]
+            assert said[0] == said[1]
+            assert replace(whole.connection.look(), moved_bytes=0) == replace(parts.connection.look(), moved_bytes=0)
+            whole.wire.sent = parts.wire.sent = b""
+        assert whole.wire.closed == parts.wire.closed
+        records = [
+            replace(one, at_us=0, request_id="", bucket=0, queue_us=0, compute_us=0, total_us=0)
+            for one in service.requests()
+        ]
+        assert all(record == records[0] for record in records)
+
+    run(tmp_path, test)
+
+
+def test_a_request_that_comes_while_a_plain_one_is_answered_has_its_answer_after_it(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        client = connect()
+        client.send("x-request-id: first")
+        client.send("x-request-id: second")
+        client.send("x-request-id: third", path="/livez", method="GET")
+        await until(lambda: len(client.answers) == 3, "all are answered")
+        assert [
+            f"x-request-id: {word}" in answer
+            for word, (_, answer) in zip(("first", "second", "third"), client.answers, strict=True)
+        ] == [True] * 3
+
+    run(tmp_path, test)
+
+
+def test_an_answer_to_a_plain_request_whose_client_has_gone_is_counted(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        client = connect()
+        client.send("x-request-id: gone")
+        client.connection.connection_lost(None)
+        await until(service.requests, "it is on record")
+        assert client.answers == [] and [record.request_id for record in service.requests()] == ["gone"]
+
+    run(tmp_path, test)

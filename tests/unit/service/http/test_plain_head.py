@@ -20,10 +20,12 @@ def request(*headers: str, line: str = f"POST {PATH} HTTP/1.1", body: bytes = BO
 
 def test_a_plain_request_is_seen() -> None:
     told = plain(request("Host: x", "Connection: keep-alive", "X-Request-Id: Abc-1", "Content-Length: 17"))
-    assert told == Plain(PATH, b"Abc-1", 0, 17)
+    assert told is not None and told[:3] == (PATH, b"Abc-1", 0) and told.body_bytes == 17
+    assert told.headers[1:3] == [(b"connection", b"keep-alive"), (b"x-request-id", b"Abc-1")]
     told = plain(request("content-length: 17", "X-Request-Timeout-Ms: 250", line="POST /v2/models/m/infer HTTP/1.1"))
-    assert told == Plain("/v2/models/m/infer", b"", 250, 17)
-    assert plain(request("content-length: 17", "x-request-timeout-ms: soon")) == Plain(PATH, b"", 0, 17)
+    assert told is not None and told[:3] == ("/v2/models/m/infer", b"", 250)
+    told = plain(request("content-length: 17", "x-request-timeout-ms: soon"))
+    assert told is not None and told[:3] == (PATH, b"", 0)
 
 
 @pytest.mark.parametrize(
@@ -128,4 +130,6 @@ def test_what_is_seen_quickly_is_what_the_parser_sees(lines: list[tuple[bytes, .
     seen = Seen(data)  # raises where the parser refuses
     ids = [value for name, value in seen.headers if name == b"x-request-id"]
     assert (seen.whole, seen.body, seen.keep_alive) == (1, BODY, True)
-    assert told == Plain(seen.url.decode(), ids[0] if ids else b"", asked_ms(seen.headers), len(seen.body))
+    first = ids[0] if ids else b""
+    at = data.index(b"\r\n\r\n") + 4
+    assert told == Plain(seen.url.decode(), first, asked_ms(seen.headers), at, len(seen.body), seen.headers)
