@@ -31,9 +31,9 @@ test: $(VENV)/.dev ## everything: what the machine lacks, lint, types, import ru
 	$(BIN)/python -m pytest
 
 .PHONY: check
-check: $(VENV)/.dev ## within a minute: format, lint, types, import rules, tests that start no server
+check: $(VENV)/.dev ## within a minute: format, lint, types, import rules, the quick tests
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -m "not simulation and not integration and not image" -n 2 --dist worksteal --quiet --hypothesis-profile check
+	$(BIN)/python -m pytest -m "not slow and not simulation and not integration and not image" -n 2 --dist worksteal --quiet --hypothesis-profile check
 
 .PHONY: lint
 lint: $(VENV)/.dev

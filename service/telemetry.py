@@ -113,6 +113,52 @@ class _Log:
         )
 
 
+class _Routes:
+    """What is told of the routes."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.errors = Counter("plumbline_routes_errors", "Routes documents or pins not applied.", registry=registry)
+        self.changes = Counter(
+            "plumbline_route_changes",
+            "Changes of the routes asked of the admin API: made, dry_run, or the code of the error that refused them.",
+            ("result",),
+            registry=registry,
+        )
+        self.generation = Gauge(
+            "plumbline_routes_generation", "Routes generation in use.", registry=registry, multiprocess_mode="livemin"
+        )
+
+
+class _Versions:
+    """What is told of the pinned versions."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.refused = Counter(
+            "plumbline_versions_refused",
+            "Versions that a worker did not load, each time it tried: inspection, load, run, rows, nan, memory, time, crash "
+            "(what its trial found), mismatch, missing, signature, unreadable (what the registry has).",
+            ("reason",),
+            registry=registry,
+        )
+        self.ejected = Gauge(
+            "plumbline_versions_ejected",
+            "Pinned versions that ended their workers and are not loaded until they are set or pinned again.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.evicted = Counter(
+            "plumbline_versions_evicted",
+            "Versions that a worker let go because of versions_memory_max_mb.",
+            registry=registry,
+        )
+        self.memory = Gauge(
+            "plumbline_versions_memory_bytes",
+            "Memory of the loaded versions of all workers, as measured when they were loaded.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+
+
 class Telemetry:
     """The instruments of one worker process."""
 
@@ -147,40 +193,7 @@ class Telemetry:
             registry=own,
         )
         self._feedback = Counter("plumbline_feedback", "Labels received.", registry=own)
-        self._route_errors = Counter("plumbline_routes_errors", "Routes documents or pins not applied.", registry=own)
-        self._route_changes = Counter(
-            "plumbline_route_changes",
-            "Changes of the routes asked of the admin API: made, dry_run, or the code of the error that refused them.",
-            ("result",),
-            registry=own,
-        )
-        self._refused = Counter(
-            "plumbline_versions_refused",
-            "Versions that a worker did not load, each time it tried: inspection, load, run, rows, nan, memory, time, crash "
-            "(what its trial found), mismatch, missing, signature, unreadable (what the registry has).",
-            ("reason",),
-            registry=own,
-        )
-        self._ejected = Gauge(
-            "plumbline_versions_ejected",
-            "Pinned versions that ended their workers and are not loaded until they are set or pinned again.",
-            registry=own,
-            multiprocess_mode="livemax",
-        )
-        self._evicted = Counter(
-            "plumbline_versions_evicted",
-            "Versions that a worker let go because of versions_memory_max_mb.",
-            registry=own,
-        )
-        self._memory = Gauge(
-            "plumbline_versions_memory_bytes",
-            "Memory of the loaded versions of all workers, as measured when they were loaded.",
-            registry=own,
-            multiprocess_mode="livesum",
-        )
-        self._generation = Gauge(
-            "plumbline_routes_generation", "Routes generation in use.", registry=own, multiprocess_mode="livemin"
-        )
+        self._routes, self._versions = _Routes(own), _Versions(own)
         self._durations = {
             name: Histogram(f"plumbline_{name}_seconds", text, arm, buckets=LATENCY_BUCKETS_S, registry=own)
             for name, text in _DURATIONS.items()
@@ -276,28 +289,28 @@ class Telemetry:
 
     def routes(self, generation: int) -> None:
         """A routes document is in use."""
-        self._generation.set(generation)
+        self._routes.generation.set(generation)
 
     def route_change(self, result: str) -> None:
         """What became of a change: `made`, `dry_run` or the error's code."""
-        self._route_changes.labels(result).inc()
+        self._routes.changes.labels(result).inc()
 
     def version_refused(self, reason: str) -> None:
         """A pinned version was not loaded."""
-        self._refused.labels(reason).inc()
+        self._versions.refused.labels(reason).inc()
 
     def versions_ejected(self, n: int) -> None:
         """So many pinned versions are kept out."""
-        self._ejected.set(n)
+        self._versions.ejected.set(n)
 
     def versions_kept(self, memory_bytes: int, evicted: int) -> None:
         """What the loaded versions take, and how many went just now because of the cap."""
-        self._memory.set(memory_bytes)
-        self._evicted.inc(evicted)
+        self._versions.memory.set(memory_bytes)
+        self._versions.evicted.inc(evicted)
 
     def routes_error(self) -> None:
         """A routes document or a pin was not applied."""
-        self._route_errors.inc()
+        self._routes.errors.inc()
 
     def totals(self) -> list[tuple[str, Mapping[str, str], float]]:
         """Every sample of all workers together: name, labels, value; reads their shared files, so call it in a thread."""

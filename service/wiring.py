@@ -64,6 +64,8 @@ from service.trying import trials_of
 from service.wanted import WantedFile
 from service.warm import warm_up
 
+# What the event loop waits for the interpreter while a thread of ours loads a version; Python's own 5 ms are a turn and a half.
+SWITCH_S = 0.000_5
 # Requests end without cycles, so a collection finds next to nothing; but by default one begins whenever 700 more objects live
 # than before, which 2 000 clients at once make many times a second: 13 % of the time, and pauses of milliseconds.
 GC_THRESHOLDS = 20_000, 20, 20
@@ -128,6 +130,7 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
     """
     configure_logging()
     give_back_large_blocks()
+    sys.setswitchinterval(SWITCH_S)
     native = Native(settings.max_rows)
     languages = _languages(settings, native)
     shared = _shared(settings, languages, log_class)

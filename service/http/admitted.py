@@ -107,7 +107,7 @@ class AdmittedConnection(Connection):
         self._admission.unbegun -= counted
         edge: Edge = self.app.edge
         answer = await edge.answer(target, "POST", asked.headers, exchange.receive, self._caller, asked.path)
-        exchange.response_complete = True
+        exchange.response_complete, exchange.body = True, b""
         if exchange.disconnected:
             if answer.status < 400:
                 self.guard.refused(UNSENT)

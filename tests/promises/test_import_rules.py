@@ -16,6 +16,8 @@ import pytest
 
 from tests.processes import ROOT
 
+pytestmark = pytest.mark.slow
+
 PACKAGES = ("models", "service", "monitoring", "loadtests")
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
 NAMES = {contract["id"]: contract["name"] for contract in CONFIG["contracts"]}

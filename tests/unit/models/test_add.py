@@ -14,6 +14,8 @@ from models.registry import Registry
 from tests.onnx_models import echo, image, install
 from tests.trying import trials
 
+pytestmark = pytest.mark.slow
+
 GRAPH = echo({"age": ("FP32", ["N", 1]), "city": ("BYTES", ["N", 1])})
 TABLE = "age,city,label\n1.5,oslo,0\n,rome,1\n3.5,oslo,0\n"
 

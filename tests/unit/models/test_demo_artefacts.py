@@ -24,6 +24,8 @@ from models.lock import Lock, Pin
 from models.manifest import BASELINE, CARD, CONTRACT, KNOWN, MODEL, Manifest
 from models.session import Session
 
+pytestmark = pytest.mark.slow
+
 MODELS = Path(__file__).parents[3] / "models"
 PINS = Lock.decode((MODELS / "models.lock.toml").read_text()).pins
 OURS = {f"{recipe.name}:{recipe.version}": recipe for recipe in RECIPES}

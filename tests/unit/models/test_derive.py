@@ -10,6 +10,8 @@ from models.contract import CATEGORIES_MAX, OUTPUT_COLUMNS_MAX, Column, Contract
 from models.derive import CHUNK_ROWS, derive
 from tests.unit.models.graphs import echo, session
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = {
     "amount": st.floats(width=32, allow_nan=False, allow_infinity=False),
     "age": st.none() | st.integers(0, 120),

@@ -9,6 +9,8 @@ from models.trials import run
 from tests.hostile.table import TABLE, Hostile
 from tests.trying import LIMITS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("hostile", [h for h in TABLE if h.inspected], ids=lambda hostile: hostile.name)
 def test_what_a_graph_says_of_itself_is_refused_before_anything_loads_it(hostile: Hostile) -> None:

@@ -21,6 +21,8 @@ from tests.onnx_models import image, image_contract, mixed, mixed_contract
 from tests.processes import ROOT, wait_until
 from tests.trying import LIMITS, trials
 
+pytestmark = pytest.mark.slow
+
 HONEST = {MODEL: mixed(), CONTRACT: mixed_contract().encode()}
 NAN = {MODEL: g.not_a_number(), CONTRACT: g.column_contract()}
 ENDLESS = {MODEL: g.loop(1 << 62, ends=True)(), CONTRACT: g.plain_contract()}

@@ -14,6 +14,8 @@ from tests.processes import wait_until
 from tests.unit.monitoring.test_exporter import status
 from tests.unit.service.featurelog.archiving import manifest_of, write_log
 
+pytestmark = pytest.mark.slow
+
 
 def archivist(
     home: Path, *, saved: Positions | None = None, timeout_s: float = 60, script: str | None = None

@@ -24,6 +24,8 @@ from tests.small_disk import CannotMount, fill, small_disk
 from tests.unit.monitoring.crashing import POINTS
 from tests.unit.monitoring.made import START_MINUTE, Model, installed, model, traffic, write_log
 
+pytestmark = pytest.mark.slow
+
 NOTHING = OutboxStatus(None)
 RULES = Rules()
 DEADLINE_S = 20.0

@@ -2,6 +2,7 @@ import json
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 
 from monitoring.events import Event
 from monitoring.fold import fold
@@ -12,6 +13,8 @@ from monitoring.stored import restore, store
 from service.featurelog.chunk import Chunk
 from service.featurelog.record import Record
 from tests.unit.monitoring.made import MINUTE_US, START_MINUTE, chunk, model, traffic
+
+pytestmark = pytest.mark.slow
 
 MADE = model(rows=5000)
 RULES = Rules()

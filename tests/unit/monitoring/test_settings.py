@@ -10,6 +10,8 @@ from monitoring.cli import monitor
 from monitoring.errors import SettingsInvalid
 from monitoring.settings import Settings, load
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

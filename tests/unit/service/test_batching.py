@@ -35,6 +35,8 @@ from tests.unit.service.gates import (
     until,
 )
 
+pytestmark = pytest.mark.slow
+
 MIX = st.lists(st.lists(st.floats(-0.5, 1e6), min_size=1, max_size=20), min_size=1, max_size=12)
 
 

@@ -15,6 +15,8 @@ from service.drain import Drain
 from service.http.patience import Look
 from tests.unit.service.serving import until
 
+pytestmark = pytest.mark.slow
+
 LONG_S = 600.0
 Test = Callable[[Drain, "Server"], Awaitable[None]]
 

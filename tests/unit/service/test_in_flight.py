@@ -15,6 +15,8 @@ from service.in_flight import CELLS, LOADING, LOOP, PID, ROWS_MAX, SHADOW, Board
 from tests.onnx_models import dividing
 from tests.processes import ROOT
 
+pytestmark = pytest.mark.slow
+
 PRELUDE = """
 import os, sys, threading
 from service.in_flight import LOOP, SHADOW, THREAD, begin, end, joined

@@ -26,6 +26,8 @@ from tests.onnx_models import mixed, mixed_contract
 from tests.trying import LIMITS, trials
 from tests.unit.service.serving import furnish, route, until
 
+pytestmark = pytest.mark.slow
+
 HONEST = {MODEL: mixed(), CONTRACT: mixed_contract().encode()}
 ENDLESS = next(hostile for hostile in TABLE if hostile.expected == "CPU time")
 

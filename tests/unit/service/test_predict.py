@@ -21,6 +21,8 @@ from tests.unit.service.featurelog.test_writer import file_size_limit
 from tests.unit.service.featurelog.writing import chunks
 from tests.unit.service.serving import ROW, Service, furnish, route, run, until
 
+pytestmark = pytest.mark.slow
+
 V2_TYPES = {"amount": "FP64", "ratio": "FP64", "count": "INT64", "flag": "BOOL", "city": "BYTES"}
 
 

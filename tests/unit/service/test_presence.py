@@ -4,8 +4,12 @@ import os
 import threading
 from pathlib import Path
 
+import pytest
+
 from service.presence import SWEEP_AFTER_S, Presence, ServiceSign, WorkerSign, read_sign, worker_signs
 from tests.processes import wait_until
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = 1_000  # without a look at what the path leads to, one in a few dozen is lost
 

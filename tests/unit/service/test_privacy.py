@@ -27,6 +27,8 @@ from tests.unit.monitoring.test_loop import RULES, loop_of, run_to_the_end
 from tests.unit.service.http.arrow_streams import SENT, stream
 from tests.unit.service.serving import Service, route, serving, until
 
+pytestmark = pytest.mark.slow
+
 NAME, MAIL, TOWN = "Zaphod-Beeblebrox", "ford.prefect@betelgeuse.example", "Milliways-on-the-Edge"
 ACCOUNT, INCOME, DEBT = 918_273_645_546, 73_916.626953125, 41_238.4375
 PRIVATE = (

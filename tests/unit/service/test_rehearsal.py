@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from onnx import helper
 
 from service.catalogue import Catalogue
@@ -9,6 +10,8 @@ from service.rehearsal import REQUESTS_MAX, recent
 from tests.onnx_models import dividing_contract, install, keeping, mixed, mixed_contract, proto
 from tests.unit.service.serving import ROW, Service, furnish, route, run, until
 from tests.unit.service.test_predict import refusing
+
+pytestmark = pytest.mark.slow
 
 
 def catalogue(service: Service) -> Catalogue:

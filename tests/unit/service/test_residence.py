@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from service.catalogue import Catalogue
 from service.wanted import WantedFile
 from tests.onnx_models import install, wide, wide_contract
 from tests.unit.service.serving import Service, route, run, until
+
+pytestmark = pytest.mark.slow
 
 MIB = 1 << 20
 ROW = {"instances": [[0.5] * 20]}

@@ -4,9 +4,13 @@ import asyncio
 import os
 from pathlib import Path
 
+import pytest
+
 from service.presence import Presence, ServiceSign, worker_signs
 from service.roll_call import wait_for_release
 from tests.unit.service.serving import route, serving, until
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_worker_is_in_the_home_while_it_serves_with_what_it_serves(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from service.routes_errors import RoutesOutdated, RoutesUnreadable
 from service.routes_file import Followed, RoutesFile
 from tests.processes import ROOT, wait_until
 
+pytestmark = pytest.mark.slow
+
 RACERS, WINS = 4, 15
 RACER = """
 import sys, pathlib

@@ -1,10 +1,13 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.routing import BUCKETS, Arm, Canary, RoutePolicy, Shadow, bucket_of, choose, pin, route
+
+pytestmark = pytest.mark.slow
 
 KEYS = st.binary(max_size=40)
 SALTS = st.binary(max_size=16)

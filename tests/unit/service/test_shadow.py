@@ -24,6 +24,8 @@ from tests.unit.service.featurelog.writing import read, request, writer
 from tests.unit.service.serving import ROW as BY_NAME
 from tests.unit.service.serving import Service, furnish, route, served, serving, until
 
+pytestmark = pytest.mark.slow
+
 ROW = (1.5, 2.5, 3, True, "oslo")
 ROWS_MAX, BYTES_MAX = 10, 1 << 20
 

@@ -14,6 +14,8 @@ from service.presence import Presence, WorkerSign
 from service.settings import Settings
 from service.supervise import CANNOT, HURRY_S, Supervisor, _leave_s_max
 
+pytestmark = pytest.mark.slow
+
 LONG_S, SHORT_S = 60.0, 1.0
 
 

@@ -15,6 +15,8 @@ from service.telemetry import LATENCY_BUCKETS_S, Telemetry
 from tests.processes import ROOT
 from tests.unit.service.featurelog.writing import request
 
+pytestmark = pytest.mark.slow
+
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 

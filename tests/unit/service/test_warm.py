@@ -9,6 +9,8 @@ from tests.onnx_models import Tensors, image, image_contract, install, proto
 from tests.unit.service.serving import furnish, route, serving
 from tests.unit.service.test_predict import choosy, refusing
 
+pytestmark = pytest.mark.slow
+
 
 def switched() -> tuple[bytes, Contract]:
     """Its first input is a scalar: a switch, as exporters leave them."""

@@ -14,6 +14,8 @@ from models.sources.oci import OciSource
 from models.sources.web import Access, Answer, Web, redirected, shown, within
 from tests.scripted import Asked, scripted
 
+pytestmark = pytest.mark.slow
+
 DIGEST = "sha256:" + "0" * 64
 SECRET = "bWU6c2VjcmV0"
 OPEN = Access()

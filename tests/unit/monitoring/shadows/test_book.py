@@ -18,6 +18,8 @@ from service.featurelog.chunk import Run
 from service.featurelog.record import PartShadow, Record, Request, Shadow
 from tests.unit.monitoring.shadows.made import REFERENCES, START_US, answer, chunk, run, shadow
 
+pytestmark = pytest.mark.slow
+
 RULES = Rules(lateness_s=600)  # order shows nowhere but in `late`
 
 

@@ -24,6 +24,8 @@ from tests.unit.service.featurelog.test_ledger import flip_the_middle
 from tests.unit.service.featurelog.writing import request, write
 from tests.unit.service.serving import ROW, furnish, route, serving
 
+pytestmark = pytest.mark.slow
+
 DONE, FAULT, WRONG, CANNOT = 0, 1, 2, 3
 Say = Callable[..., Result]
 

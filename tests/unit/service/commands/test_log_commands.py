@@ -26,6 +26,8 @@ from tests.unit.service.featurelog.test_labels import asked, said
 from tests.unit.service.featurelog.test_view import archive
 from tests.unit.service.featurelog.writing import request, segment, write
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "featurelog-1"
 Say = Callable[..., Result]
 

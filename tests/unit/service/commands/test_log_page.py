@@ -23,6 +23,8 @@ from service.settings import Settings
 from tests.unit.service.featurelog.test_view import archive
 from tests.unit.service.featurelog.writing import writer
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).resolve().parents[4] / "docs" / "log.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]

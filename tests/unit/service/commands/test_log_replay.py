@@ -18,6 +18,8 @@ from tests.unit.service.featurelog.test_view import archive
 from tests.unit.service.featurelog.writing import segment
 from tests.unit.service.serving import ROW, Service, furnish, route, serving
 
+pytestmark = pytest.mark.slow
+
 Say = Callable[..., Result]
 ROWS = [
     ROW,

@@ -21,6 +21,8 @@ from tests.processes import environment
 from tests.unit.models.test_signing import key_pair
 from tests.unit.service.serving import Service, route, run, until
 
+pytestmark = pytest.mark.slow
+
 DONE, FAULT, CANNOT = 0, 1, 3
 
 

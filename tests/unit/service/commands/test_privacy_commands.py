@@ -17,6 +17,8 @@ from tests.onnx_models import echo
 from tests.unit.service.serving import Service, serving, until
 from tests.unit.service.test_privacy import MAIL, PERSON, found_in, home
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["home"]  # the fixture
 DONE, FAULT, WRONG, CANNOT = 0, 1, 2, 3
 OTHER = {**PERSON, "mail": "trillian@earth.example"}

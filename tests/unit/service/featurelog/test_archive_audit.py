@@ -26,6 +26,8 @@ from tests.unit.service.featurelog.archiving import (
 from tests.unit.service.featurelog.test_erase_archive import erase
 from tests.unit.service.featurelog.writing import write
 
+pytestmark = pytest.mark.slow
+
 RETAINED = RAW_GOES._replace(archive_bytes=1)
 
 

@@ -36,6 +36,8 @@ from service.featurelog.record import (
 from service.featurelog.segments import Rotation
 from tests.unit.service.featurelog.writing import chunks, writer
 
+pytestmark = pytest.mark.slow
+
 KEY = b"k" * 32
 COLUMNS = (SchemaColumn("customer", Kind.STRING), SchemaColumn("amount", Kind.FLOAT))
 SCHEMA = Schema(0, "loans", "1", "sha256:" + "1" * 64, COLUMNS, (SchemaColumn("score", Kind.FLOAT),))

@@ -33,6 +33,8 @@ from tests.unit.service.featurelog.test_erase import (
 )
 from tests.unit.service.featurelog.writing import writer
 
+pytestmark = pytest.mark.slow
+
 PERSON = "customer = 'customer-1'"
 
 

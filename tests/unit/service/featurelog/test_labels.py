@@ -17,6 +17,8 @@ from service.featurelog.columns import FEEDBACK, FEEDBACK_FIELDS, REQUEST_FIELDS
 from service.featurelog.labels import BY_VERSION, LABELS, TOTALS, LabelReport, labelled, report
 from service.featurelog.record import Block, Feedback, Outcome, Record, Request, Schema, SchemaColumn
 
+pytestmark = pytest.mark.slow
+
 SCHEMAS = {
     0: Schema(0, "payments", "1", "sha256:1", (SchemaColumn("x", Kind.INT),), ()),
     1: Schema(1, "images", "1", "sha256:2", (), ()),

@@ -20,6 +20,8 @@ from service.featurelog.record import Head, Request, Schema, Seal, decode
 from service.featurelog.segments import Rotation, segment_name
 from tests.unit.service.featurelog.writing import NEVER, SCHEMA, chunks, ids, read, request, segment, write, writer
 
+pytestmark = pytest.mark.slow
+
 SMALL = Rotation(400, 1e9)
 N = 30
 

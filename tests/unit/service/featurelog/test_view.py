@@ -20,6 +20,8 @@ from service.featurelog.view import database
 from tests.unit.service.featurelog.test_labels import asked, said
 from tests.unit.service.featurelog.writing import segment
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "featurelog-1"
 
 

@@ -13,6 +13,8 @@ from service.routes_document import CanaryEntry, ModelRoutes
 from service.routes_file import RoutesFile
 from tests.unit.service.serving import ROW, Reply, Service, furnish, route, run, serving, until
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "hunter2-ü"
 BEARER = [(b"authorization", f"Bearer {TOKEN}".encode())]
 

@@ -23,6 +23,8 @@ from service.lane import Lane
 from service.pace import FIRST_COST_US, READ_US, TURN_US
 from tests.unit.service.serving import ROW, Service, serving, until
 
+pytestmark = pytest.mark.slow
+
 PREDICT = "/v1/models/mixed:predict"
 CROWD = 100
 BEGIN_AT_ONCE = int(TURN_US / FIRST_COST_US)

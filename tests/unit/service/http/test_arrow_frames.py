@@ -22,6 +22,8 @@ from tests.processes import ROOT, environment
 from tests.unit.service.http.arrow_streams import ROWS, floats_contract, in_batches, stream, table
 from tests.unit.service.serving import furnish, served
 
+pytestmark = pytest.mark.slow
+
 DAMAGED = 4_000
 SEED = 20_251_120
 

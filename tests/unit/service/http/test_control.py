@@ -3,9 +3,13 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from models.lock_file import LockFile
 from models.registry import Registry
 from tests.unit.service.serving import ROW, furnish, route, serving
+
+pytestmark = pytest.mark.slow
 
 
 def test_liveness_and_readiness_are_json_on_every_name(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from service.http.v1 import V1
 from service.predict import Ask
 from tests.unit.service.serving import ROW, Message, Service, run, until
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 1000
 SECRET = "Zaphod"
 

@@ -14,6 +14,8 @@ from service.http.answer import Answer
 from service.http.encoding import accepted, packed
 from tests.unit.service.serving import ROW, Service, serving
 
+pytestmark = pytest.mark.slow
+
 UNPACK = {b"gzip": gzip.decompress, b"deflate": zlib.decompress}
 
 

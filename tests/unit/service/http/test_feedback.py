@@ -6,6 +6,8 @@ from service.featurelog.record import Feedback
 from tests.unit.service.featurelog.test_writer import file_size_limit
 from tests.unit.service.serving import Reply, Service, run
 
+pytestmark = pytest.mark.slow
+
 
 async def send(service: Service, body: object) -> Reply:
     return await service.ask("POST", "/v1/models/mixed:feedback", body)

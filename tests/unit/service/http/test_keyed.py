@@ -24,6 +24,8 @@ from service.routes_file import RoutesFile
 from tests.keys import expired, like, made, revoked
 from tests.unit.service.serving import ROW, Reply, Service, furnish, route, run, until
 
+pytestmark = pytest.mark.slow
+
 REQUIRED = {"api_keys": "required", "routes_poll_s": 0.01}
 TOKEN = "hunter2-ü"
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from service.deadline import asked_ms
 from service.http.plain_head import Plain, plain
 
+pytestmark = pytest.mark.slow
+
 PATH = "/v1/models/payments:predict"
 BODY = b'{"instances": []}'
 

@@ -25,6 +25,8 @@ from service.served import ServedVersion
 from tests.onnx_models import install
 from tests.unit.service.serving import Service, furnish, route, served, serving, until
 
+pytestmark = pytest.mark.slow
+
 WIRE = V2()
 ROWS = [(1.5, 2.5, 3, True, "oslo"), (0.25, 0.5, -4, False, "Tromsø")]
 ELEMENTS = {
