@@ -7,6 +7,7 @@ Laws
 """
 
 import resource
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from models.registry import Registry
 from models.session import Session
 from models.tensors import DTYPES, Array
 from models.trials import Trials
+from models.verdict import Refusal
 
 WARM_RUNS = 20  # the runtime allocates its arenas in the first few
 _EMPTY_DIMENSION = 1  # size given to a free dimension in a warm-up run
@@ -72,6 +74,17 @@ class Pool:
             return known
         place = self._registry.place(digest)
         return sum(file.stat().st_size for file in place.iterdir()) if place.is_dir() else 0
+
+    def rehearse(self, pin: Pin, requests: Sequence[Mapping[str, Array]]) -> Refusal | None:
+        """What came of running these in a process of its own; blocking. None too where there are no trials."""
+        if self._trials is None:
+            return None
+        files = self._registry.read_files(pin.digest, pin.ref)
+        return self._trials.rehearse(pin.digest, pin.ref, {MODEL: files[MODEL]}, requests)
+
+    def forget(self, digest: str) -> None:
+        """It is not to be served after all."""
+        self._loaded.pop(digest, None)
 
     def _load(self, pin: Pin) -> LoadedVersion:
         before = _resident_bytes()

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -27,12 +27,15 @@ import models
 from models.durable import Stamp, exclusively, replace_durably, stamp
 from models.errors import Reason
 from models.inspect import RULES
+from models.packed import pack
+from models.tensors import Array
 from models.trying import ANSWER_BYTES_MAX, Order
 from models.verdict import Limits, Refusal, Verdict
 
 _ROOT = Path(models.__file__).parent.parent
 _LATE_S = 5.0  # after its own alarm; where the process could not set it, or was stopped
 _LAST_WORDS_CHARS = 300
+REHEARSED_FOR_S = 60.0  # the workers of a service load a version within seconds of each other
 _SIGNALS_OF_TIME = {signal.SIGXCPU: "more than {cpu_s} s of CPU time", signal.SIGALRM: "no answer within {wall_s:g} s"}
 
 
@@ -75,6 +78,22 @@ class Trials:
         if (refusal := run(ref, files, self._limits)) is not None:
             raise refusal.error(ref)
 
+    def rehearse(
+        self, digest: str, ref: str, files: Mapping[str, bytes], requests: Sequence[Mapping[str, Array]]
+    ) -> Refusal | None:
+        """What came of running these, apart from failed runs; where it went well others who share `root` need not do it too."""
+        place = self.root / f"{digest.replace(':', '-')}.rehearsed"
+        with exclusively(self.root / "trial"):
+            with suppress(OSError):
+                if 0 <= time.time() - place.stat().st_mtime < REHEARSED_FOR_S:
+                    return None
+            refusal = run(ref, files, self._limits, pack(requests))
+            if refusal is not None:
+                return msgspec.structs.replace(refusal, where=", rehearsal of recorded requests")
+            with suppress(OSError):  # a full disk: the next one rehearses too
+                place.touch()
+        return None
+
     def _hold(self, digest: str, ref: str, files: Mapping[str, bytes]) -> Verdict:
         begun_s = time.monotonic()
         refusal = run(ref, files, self._limits)
@@ -94,9 +113,10 @@ class Trials:
         return self.root / f"{digest.replace(':', '-')}.json"
 
 
-def run(ref: str, files: Mapping[str, bytes], limits: Limits) -> Refusal | None:
-    """One trial in a process of its own; None when the version passed."""
-    order = Order(ref=ref, limits=limits, files={name: len(data) for name, data in files.items()})
+def run(ref: str, files: Mapping[str, bytes], limits: Limits, requests: bytes = b"") -> Refusal | None:
+    """One trial, or a rehearsal of packed requests, in a process of its own; None when the version passed."""
+    sizes = {name: len(data) for name, data in files.items()}
+    order = Order(ref=ref, limits=limits, files=sizes, requests_bytes=len(requests))
     with _scratch() as answer, _scratch() as noise:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "models.trying"],
@@ -110,7 +130,7 @@ def run(ref: str, files: Mapping[str, bytes], limits: Limits) -> Refusal | None:
         watch.daemon = True
         watch.start()
         try:
-            _hand_over(child, order, files)
+            _hand_over(child, order, [*files.values(), requests])
             code = child.wait()
         finally:
             watch.cancel()
@@ -124,12 +144,12 @@ def _scratch() -> IO[bytes]:
     return open(os.memfd_create("trial"), "w+b")  # noqa: PTH123
 
 
-def _hand_over(child: "subprocess.Popen[bytes]", order: Order, files: Mapping[str, bytes]) -> None:
+def _hand_over(child: "subprocess.Popen[bytes]", order: Order, parts: Sequence[bytes]) -> None:
     """One that ended before it read all has a reason, which its exit tells."""
     assert child.stdin is not None
     with suppress(BrokenPipeError), child.stdin as pipe:
         pipe.write(msgspec.json.encode(order) + b"\n")
-        for data in files.values():
+        for data in parts:
             pipe.write(data)
 
 

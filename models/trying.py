@@ -1,6 +1,7 @@
 """The first run of a version, in a process that may use little and end badly: `python -m models.trying`.
 
-stdin: one line of JSON (`Order`), then the bytes of its files. stdout: one line of JSON, a `Refusal` or null.
+stdin: one line of JSON (`Order`), then the bytes of its files and of its requests. stdout: one line of JSON, a `Refusal`
+or null.
 It limits itself before it reads the first byte of a file. However it ends, nobody else is harmed (models/trials.py).
 """
 
@@ -8,7 +9,9 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import BinaryIO
 
 import msgspec
@@ -20,6 +23,7 @@ from models.contract import Contract, Tensor
 from models.errors import ArtifactRefused, ContractInvalid, Reason, RunFailed
 from models.inspect import inspect
 from models.manifest import BASELINE, CONTRACT, MODEL
+from models.packed import unpack
 from models.sample import inputs
 from models.session import Session
 from models.tensors import Array
@@ -28,24 +32,32 @@ from models.verdict import Limits, Refusal
 ANSWER_BYTES_MAX = 1 << 16  # of what it writes, held by the kernel
 _COPIES = 5  # of a graph while it is loaded: the bytes, our parse, the runtime's, its tensors, and these packed for its kernels
 _FILES_MAX = 64
+REHEARSAL_S = 5.0  # a version whose runs take long has had enough of them by then
 _NICE = 10  # who serves goes first
 _OUT_OF_MEMORY = ("bad_alloc", "Failed to allocate", "Cannot allocate")  # in the runtime's words; a test holds them
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be tried: `files` name → size, in the order of their bytes."""
+    """What is to be tried: `files` name → size, in the order of their bytes.
+
+    `requests_bytes`: of `models.packed` input tensors; where there are any, they are run instead of a trial.
+    """
 
     ref: str
     limits: Limits
     files: dict[str, int]
+    requests_bytes: int = 0
 
 
 def main(source: BinaryIO) -> Refusal | None:
     """Limits this process, then tries."""
     order = msgspec.json.decode(source.readline(ANSWER_BYTES_MAX), type=Order)
-    restrict(order.limits, sum(order.files.values()))
+    restrict(order.limits, sum(order.files.values()) + order.requests_bytes)
     try:
         files = {name: source.read(size) for name, size in order.files.items()}
+        if order.requests_bytes:
+            rehearse(files[MODEL], order.ref, source.read(order.requests_bytes))
+            return None
         return attempt(files, order.ref, order.limits.rows)
     except MemoryError:
         return _memory("", "more memory than it may use")
@@ -96,6 +108,16 @@ def attempt(files: Mapping[str, bytes], ref: str, rows: int) -> Refusal | None:
         if (refusal := _run(session, contract, baseline, n)) is not None:
             return refusal
     return None
+
+
+def rehearse(model: bytes, ref: str, requests: bytes) -> None:
+    """Runs them, for REHEARSAL_S at most; a run that fails harms nobody, one that ends this process is its verdict."""
+    session, end_s = Session(model, ref=ref), time.monotonic() + REHEARSAL_S
+    for given in unpack(requests):
+        with suppress(RunFailed):
+            session.run(given)
+        if time.monotonic() > end_s:
+            break
 
 
 def _plain(session: Session) -> Contract:

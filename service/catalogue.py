@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from models.durable import stamp
-from models.errors import LockInvalid, ModelError
+from models.errors import ArtifactRefused, LockInvalid, ModelError
 from models.lock import Pin
 from models.lock_file import LockFile
 from models.pool import LoadedVersion, Pool
@@ -240,7 +240,7 @@ class Catalogue:
         return f"loaded, {rehearsed}" if rehearsed else "loaded"
 
     def _rehearsed(self, loaded: LoadedVersion) -> Rehearsed:
-        """A new version on the requests of the one that answers now; in the thread that loads it."""
+        """A new version on the requests of the one that answers now; in the thread that loads it. Raises ArtifactRefused."""
         present, model = self.current, loaded.pin.name
         policy = present.policies.get(model)
         stable = present.versions.get((model, policy.stable)) if policy is not None else None
@@ -248,7 +248,9 @@ class Catalogue:
             return Rehearsed(0, 0)
         try:
             served = ServedVersion(loaded, self._privacy_key)
-            return rehearse(served, stable.pin.digest, self._log_root)
+            return rehearse(served, stable.pin.digest, self._log_root, partial(self._pool.rehearse, loaded.pin))
+        except ArtifactRefused:
+            raise
         except ModelError as error:
             return Rehearsed(0, 0, str(error))  # without the key of a hashed feature it cannot be served either
 

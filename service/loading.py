@@ -115,6 +115,9 @@ class Loading:
             loaded = self._pool.load(pin)
             if self._rehearse is not None:
                 self._tell(pin, self._rehearse(loaded))
+        except ArtifactRefused:
+            self._pool.forget(pin.digest)
+            raise
         finally:
             self._rehearsing = ""
             end(self._cells, LOADING)

@@ -2,22 +2,26 @@
 
 Laws
 - Each recorded request is run as it came, alone, with its own number of rows; nothing is logged, counted or answered (P4).
+- They are run in a process of its own first: a version that ends it is refused, and never runs them here.
 - Bounded: the ends of the newest segments, REQUESTS_MAX requests, REHEARSAL_S.
-- It warms and warns, and refuses nothing: rows that the new version cannot be asked, or a log that has none, leave the sample
-  that warmed it before (models/pool.py).
+- Otherwise it warms and warns, and refuses nothing: rows that the new version cannot be asked, or a log that has none, leave
+  the sample that warmed it before (models/pool.py).
 
 Not by way of Arrow, as a replay is: its first column imports pandas where that is there, 2 s and 60 MiB of a worker.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from models.contract import Column, Kind
-from models.errors import ModelError
+from models.errors import ModelError, Reason
+from models.tensors import Array
+from models.trying import REHEARSAL_S
+from models.verdict import Refusal
 from service.featurelog.cells import Joined, join
 from service.featurelog.errors import RecordInvalid
 from service.featurelog.files import SegmentFile, list_segments, list_writers
@@ -27,13 +31,12 @@ from service.rows import INT_HIGH, INT_LOW, Inputs, Matrix, Row, Table, int_boun
 from service.served import ServedVersion
 
 REQUESTS_MAX = 64
-REHEARSAL_S = 5.0  # a version whose runs take long has had enough of them by then
-HEAD_BYTES, TAIL_BYTES = (
-    1 << 16,
-    1 << 17,
-)  # of a segment: schemas stand at its beginning; decoding more holds the interpreter
+HEAD_BYTES, TAIL_BYTES = 1 << 16, 1 << 17  # of a segment: schemas stand at its beginning; more holds the interpreter
 PAUSE_S = 0.002  # between two, so that the event loop never waits for the interpreter longer than one takes
 FAILED_SHARE = 0.5  # above it is said aloud
+
+Apart: TypeAlias = Callable[[Sequence[Mapping[str, Array]]], Refusal | None]
+"""Runs input tensors in a process of its own, and says what came of it."""
 
 
 class Rehearsed(NamedTuple):
@@ -54,23 +57,26 @@ class Rehearsed(NamedTuple):
         return told if self.bad else f"warmed by {self.ran - self.failed} of {self.ran} recorded requests"
 
 
-def rehearse(served: ServedVersion, digest: str, log_root: Path) -> Rehearsed:
-    """On what the version with this digest answered last; blocking."""
-    ran, failed, why = 0, 0, ""
-    end_s = monotonic() + REHEARSAL_S
-    for schema, request in recent(log_root, digest):
-        inputs = _asked(served, schema, request)
-        if inputs is None:
-            continue
-        ran += 1
+def rehearse(served: ServedVersion, digest: str, log_root: Path, apart: Apart) -> Rehearsed:
+    """On what the version with this digest answered last; blocking. Raises ArtifactRefused."""
+    asked = [_asked(served, schema, request) for schema, request in recent(log_root, digest)]
+    runs = [served.tensors(inputs) for inputs in asked if inputs is not None]
+    refusal = apart(runs) if runs else None
+    if refusal is not None:
+        error = refusal.error(served.pin.ref)
+        if refusal.reason is Reason.CRASH:
+            raise error
+        return Rehearsed(len(runs), len(runs), str(error))  # too slow or too large for a trial: not for its routes
+    failed, why, end_s = 0, "", monotonic() + REHEARSAL_S
+    for ran, tensors in enumerate(runs, 1):
         try:
-            served.session.run(served.tensors(inputs))
+            served.session.run(tensors)
         except ModelError as error:
             failed, why = failed + 1, str(error)
         if monotonic() > end_s:
-            break
+            return Rehearsed(ran, failed, why)
         sleep(PAUSE_S)
-    return Rehearsed(ran, failed, why)
+    return Rehearsed(len(runs), failed, why)
 
 
 def recent(log_root: Path, digest: str) -> list[tuple[Schema, Request]]:

@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from models.lock import Pin
+from models.lock_file import LockFile
 from service.ejected import EjectedFile
+from service.rehearsal import REQUESTS_MAX
 from service.routes_audit import Via
 from service.routes_file import RoutesFile
 from service.seeding import route_first
@@ -49,6 +51,11 @@ def command(*words: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(plumbline(*words), env=environment(), capture_output=True, text=True, check=False)
 
 
+def states(url: str) -> str:
+    """What the workers say of their versions."""
+    return httpx.get(f"{url}/admin/versions", headers={"authorization": "Bearer secret"}, trust_env=False).text
+
+
 @pytest.mark.integration
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="other processors divide without a signal")
 def test_a_version_that_ends_its_worker_three_times_is_ejected_and_comes_back_by_hand_only(tmp_path: Path) -> None:
@@ -71,6 +78,14 @@ def test_a_version_that_ends_its_worker_three_times_is_ejected_and_comes_back_by
         assert "ratio:2: ejected" in httpx.get(f"{url}/readyz", trust_env=False).text
         assert command("routes", "verify", "--home", place).returncode == 0
 
+        before = workers_of(service)
+        done = command("routes", "canary", "ratio", "2", "10", "--home", place)
+        assert (done.returncode, "SIGFPE" in done.stderr) == (3, True), "what ended it is among the newest requests"
+        assert workers_of(service) == before, "and was asked in a process of its own"
+        for _ in range(REQUESTS_MAX):
+            assert ask(url, HARMLESS) == 200
+        LockFile(place / "models.lock.toml").pin(bad)  # asks for another try
+        wait_until(lambda: "refused" not in states(url), TOLD_WITHIN_S, "it is tried again")
         done = command("routes", "canary", "ratio", "2", "10", "--home", place)
         assert done.returncode == 0, done.stderr
         assert out.by_digest() == {}

@@ -1,5 +1,6 @@
 """A new version is asked what the running one was asked, out of a real log; it changes nothing but what is said."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from onnx import helper
 
 from service.catalogue import Catalogue
 from service.rehearsal import REQUESTS_MAX, recent
-from tests.onnx_models import dividing_contract, install, keeping, mixed, mixed_contract, proto
+from tests.onnx_models import dividing, dividing_contract, install, keeping, mixed, mixed_contract, proto
 from tests.unit.service.serving import ROW, Service, furnish, route, run, until
 from tests.unit.service.test_predict import refusing
 
@@ -67,6 +68,23 @@ def test_a_version_that_fails_on_most_of_them_is_served_when_it_is_routed_and_th
         assert told.startswith("loaded, warm_failed: 4 of 5 recorded requests, the last: picky:2: the runtime failed:")
         reply = await service.ask("POST", "/v1/models/picky/versions/2:predict", {"instances": [{"x": 0}]})
         assert reply.status == 200
+
+    run(tmp_path, test, routes_poll_s=0.01)
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="other processors divide without a signal")
+def test_a_version_that_ends_the_process_of_its_rehearsal_is_refused_and_this_one_goes_on(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    install(tmp_path, "ratio", "1", keeping(), dividing_contract())
+    route(tmp_path, "ratio", stable="1")
+
+    async def test(service: Service) -> None:
+        assert (await service.predict({"x": -8.0}, model="ratio")).status == 200
+        pin = install(tmp_path, "ratio", "2", dividing(), dividing_contract())
+        told = await state(service, "ratio:2")
+        assert told.startswith("refused: ratio:2, rehearsal of recorded requests: found SIGFPE")
+        assert not catalogue(service)._pool.holds(pin.digest)
+        assert (await service.predict({"x": -8.0}, model="ratio")).status == 200
 
     run(tmp_path, test, routes_poll_s=0.01)
 
