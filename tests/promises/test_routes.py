@@ -11,7 +11,7 @@ import pytest
 from service.featurelog.ledger import audit
 from service.routes_file import RoutesFile
 from tests.load import Load
-from tests.processes import environment, home, plumbline, served, wait_until
+from tests.processes import READY_DEADLINE_S, environment, home, plumbline, served, wait_until
 from tests.promises.sticky import measure
 from tests.requests import payments_body
 
@@ -27,7 +27,14 @@ def place(tmp_path: Path) -> Path:
 @pytest.fixture
 def service(place: Path) -> Iterator[str]:
     with served(place, workers=2, PLUMBLINE_ADMIN_TOKEN="secret") as (_, url):
+        wait_until(lambda: len(_workers(url)) == 2, READY_DEADLINE_S, "both workers")
         yield url
+
+
+def _workers(service: str) -> list[object]:
+    answer = httpx.get(f"{service}/admin/versions", headers={"authorization": "Bearer secret"}, trust_env=False)
+    workers: list[object] = answer.json()["workers"]
+    return workers
 
 
 def _command(*words: str | Path) -> None:

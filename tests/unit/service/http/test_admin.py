@@ -147,7 +147,7 @@ def test_every_change_asked_for_is_counted_once_by_what_became_of_it(tmp_path: P
         await change(service, do="canary", version="2", percent=9, dry_run=True)
         await change(service, do="canary", version="9", percent=5)
         await change(service, do="abort", generation=1)
-        (family,) = service.worker.predictor._telemetry._route_changes.collect()
+        (family,) = service.worker.predictor._telemetry._routes.changes.collect()
         counted = {one.labels["result"]: one.value for one in family.samples if one.name.endswith("_total")}
         assert counted == {"made": 1, "dry_run": 1, "routes_refused": 1, "routes_conflict": 1}
 
