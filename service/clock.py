@@ -1,6 +1,7 @@
 """What time it is for a record: the wall clock, or the time that a replay of history claims."""
 
 import time
+from collections.abc import Sequence
 
 from service.errors import MalformedBody
 
@@ -16,7 +17,7 @@ class Clock:
         """Microseconds since 1970: of the wall, or of the newest event that a replay brought."""
         return self._event_us if self._header else time.time_ns() // 1000
 
-    def arrival_us(self, headers: list[tuple[bytes, bytes]]) -> int:
+    def arrival_us(self, headers: Sequence[tuple[bytes, bytes]]) -> int:
         """When a request with these headers arrived. Raises MalformedBody for a time that is none."""
         if not self._header:
             return time.time_ns() // 1000

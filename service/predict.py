@@ -35,7 +35,7 @@ from service.errors import (
 )
 from service.featurelog.record import MODEL_NAME_CHARS_MAX, Block, Outcome, Request, TensorNote
 from service.featurelog.writer import FeatureLog
-from service.http.answer import Answer
+from service.http.answer import Answer, Headers
 from service.http.errors import error_answer, status_of
 from service.http.media import explained
 from service.http.wire import Decoded, Wire
@@ -50,7 +50,6 @@ from service.unexpected import tell
 
 # Of the counters, into memory that all workers share: every tick instead costs 12 % of throughput, every 10 ms still 3 %.
 PUBLISH_EVERY_S = 0.025
-Headers = list[tuple[bytes, bytes]]
 
 
 @dataclass(slots=True)

@@ -30,12 +30,12 @@ from service.featurelog.segments import Rotation
 from service.featurelog.writer import FeatureLog
 from service.http.admin import Admin
 from service.http.admission import Admission
-from service.http.answer import Answer
+from service.http.answer import Answer, Headers
 from service.http.arrow import Arrow
 from service.http.bounds import Bounds
 from service.http.control import Control
 from service.http.documents import Documents
-from service.http.edge import Edge, Handler, Headers
+from service.http.edge import Edge, Handler
 from service.http.feedback import Feedback
 from service.http.gate import Gate
 from service.http.guard import Guard

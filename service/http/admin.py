@@ -15,8 +15,8 @@ from models.errors import LockInvalid
 from service.catalogue import Catalogue
 from service.errors import AdminDisabled, MalformedBody, NotAuthorised, RequestError, RoutesInvalid
 from service.http import unreadable
-from service.http.answer import Answer
-from service.http.edge import Handler, Headers
+from service.http.answer import Answer, Headers
+from service.http.edge import Handler
 from service.http.gate import Gate
 from service.http.paths import Target, Verb
 from service.presence import WorkerSign

@@ -103,10 +103,14 @@ class AdmittedConnection(Connection):
         task.add_done_callback(self.tasks.discard)
 
     async def _answered(self, exchange: Exchange, target: Target, asked: Plain, counted: int) -> None:
-        """In a task of its own."""
+        """In a task of its own; a client whose task is cancelled is not left waiting on an open connection."""
         self._admission.unbegun -= counted
         edge: Edge = self.app.edge
-        answer = await edge.answer(target, "POST", asked.headers, exchange.receive, self._caller, asked.path)
+        try:
+            answer = await edge.answer(target, "POST", asked.headers, exchange.receive, self._caller, asked.path)
+        except asyncio.CancelledError:
+            self.transport.close()
+            raise
         exchange.response_complete, exchange.body = True, b""
         if exchange.disconnected:
             if answer.status < 400:

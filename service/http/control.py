@@ -8,8 +8,8 @@ from service.catalogue import Catalogue, Snapshot
 from service.errors import Draining
 from service.featurelog.writer import FeatureLog
 from service.http import v2_metadata, v2_stats
-from service.http.answer import Answer
-from service.http.edge import Handler, Headers
+from service.http.answer import Answer, Headers
+from service.http.edge import Handler
 from service.http.gate import Gate
 from service.http.paths import Target, Verb
 from service.http.shared import Shared

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from service.http.answer import HTML, Answer
+from service.http.answer import HTML, Answer, Headers
 from service.http.docs_page import POLICY, page
-from service.http.edge import Handler, Headers
+from service.http.edge import Handler
 from service.http.openapi import document
 from service.http.paths import Target, Verb
 from service.http.shapes import schemas

@@ -30,7 +30,7 @@ from service.errors import (
     Shed,
     UnsupportedEncoding,
 )
-from service.http.answer import Answer
+from service.http.answer import Answer, Headers
 from service.http.encoding import accepted, packed
 from service.http.errors import error_answer
 from service.http.languages import Languages
@@ -45,7 +45,6 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 Handler = Callable[[Target, Headers, bytes, str], Awaitable[Answer]]
 """A control-plane route: target, headers, body, request id → answer; raises RequestError."""
 

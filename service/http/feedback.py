@@ -11,8 +11,8 @@ from service.errors import LogUnavailable, TooManyRows
 from service.featurelog.record import Feedback as FeedbackRecord
 from service.featurelog.writer import FeatureLog
 from service.http import unreadable
-from service.http.answer import Answer
-from service.http.edge import Handler, Headers
+from service.http.answer import Answer, Headers
+from service.http.edge import Handler
 from service.http.paths import Target, Verb
 from service.rows import INT64
 from service.telemetry import Telemetry

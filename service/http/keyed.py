@@ -15,7 +15,6 @@ from service.caller import Caller
 from service.errors import RequestError
 from service.http.answer import Answer, Headers
 from service.http.edge import Edge, Receive
-from service.http.edge import Headers as Given
 from service.http.errors import error_answer
 from service.http.gate import Gate
 from service.http.paths import Target, Verb
@@ -34,7 +33,7 @@ class KeyedEdge(Edge):
         self,
         wire: Wire,
         target: Target,
-        headers: Given,
+        headers: Headers,
         request_id: str,
         receive: Receive,
         caller: Caller | None,
@@ -57,7 +56,7 @@ class KeyedEdge(Edge):
         return model
 
     async def _control(
-        self, target: Target, method: str, path: str, headers: Given, request_id: str, receive: Receive
+        self, target: Target, method: str, path: str, headers: Headers, request_id: str, receive: Receive
     ) -> Answer:
         if (asked := target.asked(method)) is not None:
             try:

@@ -33,7 +33,7 @@ class Plain(NamedTuple):
     timeout_ms: int
     head_bytes: int
     body_bytes: int
-    headers: list[tuple[bytes, bytes]]
+    headers: tuple[tuple[bytes, bytes], ...]  # shared by all requests with this head
 
 
 def plain(data: bytes) -> Plain | None:
@@ -60,7 +60,9 @@ def _head(given: bytes) -> Plain | None:
     if (len(first) < len(headers) and not _once(headers)) or not _FRAMING.isdisjoint(first):
         return None
     timeout_ms = read_ms(first.get(TIMEOUT_HEADER, b""))
-    return Plain(path.decode(), first.get(b"x-request-id", b""), timeout_ms, len(given) + 2, int(length), headers)
+    return Plain(
+        path.decode(), first.get(b"x-request-id", b""), timeout_ms, len(given) + 2, int(length), tuple(headers)
+    )
 
 
 def _once(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -466,3 +466,17 @@ def test_an_answer_to_a_plain_request_whose_client_has_gone_is_counted(tmp_path:
         assert client.answers == [] and [record.request_id for record in service.requests()] == ["gone"]
 
     run(tmp_path, test)
+
+
+def test_a_plain_request_whose_task_is_cancelled_leaves_no_client_on_an_open_connection(tmp_path: Path) -> None:
+    async def test(service: Service, connect: Callable[[], Client]) -> None:
+        client = connect()
+        client.send("x-request-id: cancelled")
+        (task,) = client.connection.tasks
+        await asyncio.sleep(0)  # it has begun
+        task.cancel()
+        await until(lambda: client.wire.closed, "the connection is closed")
+        await until(service.requests, "it is on record")
+        assert client.answers == []
+
+    run(tmp_path, test)

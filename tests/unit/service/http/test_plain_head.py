@@ -23,7 +23,7 @@ def request(*headers: str, line: str = f"POST {PATH} HTTP/1.1", body: bytes = BO
 def test_a_plain_request_is_seen() -> None:
     told = plain(request("Host: x", "Connection: keep-alive", "X-Request-Id: Abc-1", "Content-Length: 17"))
     assert told is not None and told[:3] == (PATH, b"Abc-1", 0) and told.body_bytes == 17
-    assert told.headers[1:3] == [(b"connection", b"keep-alive"), (b"x-request-id", b"Abc-1")]
+    assert told.headers[1:3] == ((b"connection", b"keep-alive"), (b"x-request-id", b"Abc-1"))
     told = plain(request("content-length: 17", "X-Request-Timeout-Ms: 250", line="POST /v2/models/m/infer HTTP/1.1"))
     assert told is not None and told[:3] == ("/v2/models/m/infer", b"", 250)
     told = plain(request("content-length: 17", "x-request-timeout-ms: soon"))
@@ -134,4 +134,4 @@ def test_what_is_seen_quickly_is_what_the_parser_sees(lines: list[tuple[bytes, .
     assert (seen.whole, seen.body, seen.keep_alive) == (1, BODY, True)
     first = ids[0] if ids else b""
     at = data.index(b"\r\n\r\n") + 4
-    assert told == Plain(seen.url.decode(), first, asked_ms(seen.headers), at, len(seen.body), seen.headers)
+    assert told == Plain(seen.url.decode(), first, asked_ms(seen.headers), at, len(seen.body), tuple(seen.headers))
