@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from models.contract import Column, Contract, Kind
 from models.errors import ContractInvalid
+from models.performance import Performance
 
 VALUE_BINS = 10  # deciles: a shift of 0.5 σ then shows within 160 rows; more bins cost power against a shift
 DISTINCT_VALUES_MAX = 20  # a number with at most so many training values gets one bin a value
@@ -96,12 +97,15 @@ class ColumnBaseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         return [*names, *(f"[{a}, {b})" for a, b in pairwise(bounds))]
 
 
-class Baseline(msgspec.Struct, frozen=True, kw_only=True):
-    """The references of a version: one per feature, then one per output column, in contract order."""
+class Baseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The references of a version: one per feature, then one per output column, in contract order; and how good it was on
+    rows with a label.
+    """
 
     rows: int
     features: tuple[ColumnBaseline, ...]
     outputs: tuple[ColumnBaseline, ...]
+    performance: Performance | None = None
 
     def encode(self) -> bytes:
         """Canonical JSON, one final newline."""
