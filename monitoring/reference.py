@@ -9,6 +9,7 @@ Laws
 A vector is every feature's bins, then every output's bins (models.baseline: specials first), then `Extra`.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 
 from models.baseline import SPECIALS, Baseline, ColumnBaseline, Special
 from models.contract import Kind, Privacy
+from models.performance import Performance
 from service.featurelog.record import Schema, SchemaColumn
 
 Counts = npt.NDArray[np.int64]
@@ -40,6 +42,7 @@ class Reference:
 
     Column j's bins are `starts[j]:starts[j + 1]`; `owners`: the column of every bin; `answerable`: the bins that a row can
     be in and still be answered (a refused row is skew's to judge, and would be no drift of the values).
+    `label`: the column of the training data that was the label; `performance`: how good the version was on rows that had one.
     """
 
     columns: tuple[ColumnBaseline, ...]
@@ -48,14 +51,17 @@ class Reference:
     owners: npt.NDArray[np.intp]
     baseline: Counts
     answerable: npt.NDArray[np.bool_]
+    label: str | None = None
+    performance: Performance | None = None
 
     @classmethod
-    def of(cls, schema: Schema, baseline: Baseline | None) -> Self:
+    def of(cls, schema: Schema, baseline: Baseline | None, label: str | None = None) -> Self:
         """Lays out the schema's columns; a side that the baseline does not describe gets references without rows."""
         private = schema.private or {}
         features = _side(schema.features, _logged(schema.features, baseline.features if baseline else (), private))
         outputs = _side(schema.outputs, baseline.outputs if baseline else ())
-        return cls.laid_out(features, outputs)
+        laid_out = cls.laid_out(features, outputs)
+        return dataclasses.replace(laid_out, label=label, performance=baseline.performance if baseline else None)
 
     @classmethod
     def laid_out(cls, features: Sequence[ColumnBaseline], outputs: Sequence[ColumnBaseline] = ()) -> Self:

@@ -11,8 +11,9 @@ from time import monotonic
 import structlog
 
 from models.baseline import Baseline
+from models.contract import Contract
 from models.errors import ModelError
-from models.manifest import BASELINE
+from models.manifest import BASELINE, CONTRACT
 from models.registry import Registry
 from monitoring.reference import Reference
 from service.featurelog.record import Schema
@@ -37,7 +38,7 @@ class References:
         """The references of these versions, by digest."""
         for digest, schema in schemas.items():
             if digest not in self._known or self._retry_at_s.get(digest, float("inf")) <= self._clock():
-                self._known[digest] = Reference.of(schema, self._baseline(digest, schema))
+                self._known[digest] = Reference.of(schema, *self._artefact(digest, schema))
         return self._known
 
     def forget(self, alive: set[str]) -> None:
@@ -46,13 +47,15 @@ class References:
             del self._known[digest]
             self._retry_at_s.pop(digest, None)
 
-    def _baseline(self, digest: str, schema: Schema) -> Baseline | None:
+    def _artefact(self, digest: str, schema: Schema) -> tuple[Baseline | None, str | None]:
+        """The baseline, and the name of the label."""
         ref = f"{schema.model}:{schema.version}"
         try:
             files = self._registry.read_files(digest, ref)
             self._retry_at_s.pop(digest, None)
-            return Baseline.decode(files[BASELINE]) if BASELINE in files else None
+            label = Contract.decode(files[CONTRACT]).label if CONTRACT in files else None
+            return Baseline.decode(files[BASELINE]) if BASELINE in files else None, label
         except (ModelError, OSError) as error:
             self._retry_at_s[digest] = self._clock() + RETRY_S
             structlog.get_logger().warning("baseline_missing", ref=ref, digest=digest, reason=str(error))
-            return None
+            return None, None
