@@ -15,6 +15,7 @@ import structlog
 
 from monitoring.errors import MonitorError, RecordsLetGo, SettingsInvalid
 from monitoring.events import Event
+from monitoring.labels.command import show as show_labels
 from monitoring.settings import HOME, Settings, load
 from monitoring.window import MINUTE_US
 from monitoring.wiring import bind, lock, replayed, run
@@ -94,6 +95,29 @@ def replay_command(settings: Settings, begin: datetime, end: datetime, home: Pat
             click.echo(f"{told['time']}  {event.id}  {told['data']['reason']}")
     if not events and not as_json:
         click.echo("no event")
+
+
+@monitor.command("labels")
+@click.argument("model", required=False)
+@click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="As of `monitor`; may stand here too.")
+@click.option("--monitor", "url", help="Address of the monitor, in place of what the settings say.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@click.pass_obj
+def labels_command(settings: Settings, model: str | None, home: Path | None, url: str | None, as_json: bool) -> None:
+    """How good the models are: by labels as far as they came, and by an estimate; of all models or of one MODEL.
+
+    A monitor that asks for API keys is given that of PLUMBLINE_API_KEY.
+
+    \b
+    Example:
+      plumbline monitor labels payments
+    """
+    show_labels(url or _address(settings if home is None else _settings(home)), model, as_json=as_json)
+
+
+def _address(settings: Settings) -> str:
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # a comparison, nothing is bound here
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def _replayed(settings: Settings, from_minute: int, to_minute: int) -> list[Event]:

@@ -18,10 +18,9 @@ from cloudevents.core.bindings.http import to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
 from monitoring.alert import event_id
-from monitoring.judge import Finding
 from monitoring.marks import LogRange
 from monitoring.reference import Reference
-from monitoring.verdict import Drifted, Stable
+from monitoring.verdict import LABEL, Drifted, Finding, Stable
 from monitoring.window import MINUTE_S, MINUTE_US
 
 TYPE = "plumbline.retrain.requested.v1"
@@ -54,7 +53,7 @@ class Event:
 @dataclass(frozen=True, slots=True, eq=False)
 class Incident:
     """What the fold knows of a breach when it begins; `breaching` worst first, `counts` and `arms` of the worst one's
-    window.
+    window, which is of minutes [first_minute, last_minute].
     """
 
     model: str
@@ -63,6 +62,7 @@ class Incident:
     began_minute: int
     judged_minute: int
     first_minute: int
+    last_minute: int
     covered_s: int
     counts: Counts
     arms: Mapping[str, Counts]
@@ -113,8 +113,8 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
         **seen,
         "window": {
             "seconds": top.check.window_s,
-            "from": stamp(max(incident.first_minute, incident.judged_minute + 1 - incident.covered_s // MINUTE_S)),
-            "to": stamp(incident.judged_minute + 1),
+            "from": stamp(max(incident.first_minute, incident.last_minute + 1 - incident.covered_s // MINUTE_S)),
+            "to": stamp(incident.last_minute + 1),
             "rows": seen["n"],
         },
         "histograms": None if top.place < 0 else _histograms(incident, top.place, cut),
@@ -147,12 +147,24 @@ def _numbers(finding: Finding) -> dict[str, Any]:
 def _reason(incident: Incident, top: Finding, cut: _Cut) -> str:
     about, seen = top.check, _numbers(top)
     column = f"{about.side} {_short(about.column, cut.chars)!r}" if about.column else "the rows"
+    others = f", and {len(incident.breaching) - 1} more checks" if len(incident.breaching) > 1 else ""
+    if about.side == LABEL:
+        return _reason_of_labels(incident, top, cut) + others
     unit = "PSI" if about.test == "drift" else "of the rows"
     what = "drifted" if about.test == "drift" else f"came {about.test}"
-    others = f", and {len(incident.breaching) - 1} more checks" if len(incident.breaching) > 1 else ""
     return (
         f"{incident.model}:{incident.version}: {column} {what}: {seen['effect']} {unit} from training, "
         f"at least {seen['lower_bound']}, tolerance {seen['tolerance']}, in {seen['n']} rows of {about.window_s} s{others}"
+    )
+
+
+def _reason_of_labels(incident: Incident, top: Finding, cut: _Cut) -> str:
+    about, seen = top.check, _numbers(top)
+    against = "that of its reference" if about.test == "loss" else "what its scores promise"
+    days = about.window_s // 86_400
+    return (
+        f"{incident.model}:{incident.version}: the loss of {_short(about.column, cut.chars)!r} is "
+        f"{100 * seen['effect']:+.3g} % off {against} in {seen['n']} labelled rows of {days} days, tolerance {100 * seen['tolerance']:.3g} %"
     )
 
 

@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from monitoring import gates
 from monitoring.alert import Phase
+from monitoring.labels.exported import label_metrics
 from monitoring.pulse import Pulse
 from monitoring.rollout.metrics import rollout_metrics
 from monitoring.shadows.said import ShadowsSaid
@@ -34,7 +35,7 @@ JSON = "application/json"
 VERSION = ("model", "version")
 ARM = (*VERSION, "arm")
 RIVAL = (*VERSION, "shadow")
-CHECK = (*VERSION, "side", "column", "kind", "window")
+CHECK = (*VERSION, "side", "column", "kind")
 
 
 def app(pulse: Pulse) -> Starlette:
@@ -56,12 +57,17 @@ def app(pulse: Pulse) -> Starlette:
         said, model = pulse.status().shadows, request.query_params.get("model")
         return Response(msgspec.json.encode(said if model is None else said.of(model)), media_type=JSON)
 
+    async def labels(request: Request) -> Response:
+        said, model = pulse.status().labels, request.query_params.get("model")
+        return Response(msgspec.json.encode(said if model is None else said.of(model)), media_type=JSON)
+
     return Starlette(
         routes=[
             Route("/metrics", metrics),
             Route("/healthz", healthz),
             Route("/api/status", status),
             Route("/api/shadows", shadows),
+            Route("/api/labels", labels),
             *gates.routes(pulse),
         ],
     )
@@ -83,6 +89,7 @@ class StatusCollector(Collector):
         yield from _log(status)
         yield from _archive(status.archive)
         yield from _shadows(status.shadows)
+        yield from label_metrics(status.labels, PREFIX)
         yield from rollout_metrics(status.rollouts)
 
 
@@ -127,6 +134,7 @@ def _checks(versions: list[VersionStatus]) -> Iterator[Metric]:
         "lower_bound": _gauge("effect_lower_bound", "Lower bound of the effect.", CHECK),
         "tolerance": _gauge("effect_tolerance", "Effect that is tolerated.", CHECK),
         "n": _gauge("window_rows", "Rows that a check is made on.", CHECK),
+        "window_s": _gauge("window_seconds", "Length of the window that says most about a check.", CHECK),
     }
     drifted = _gauge("drifted", "1 where a check says drifted, 0 stable; absent where nothing can be said.", CHECK)
     for version in versions:
@@ -141,7 +149,7 @@ def _checks(versions: list[VersionStatus]) -> Iterator[Metric]:
 
 
 def _check_labels(version: VersionStatus, check: CheckStatus) -> list[str]:
-    return [version.model, version.version, check.side, check.column, check.check, f"{check.window_s}s"]
+    return [version.model, version.version, check.side, check.column, check.check]
 
 
 def _alerts(versions: list[VersionStatus]) -> Iterator[Metric]:

@@ -21,6 +21,7 @@ from monitoring.errors import CheckpointInvalid
 from monitoring.fold import fold
 from monitoring.group import schemas_named
 from monitoring.intake import Intake
+from monitoring.labels.held import labels_said
 from monitoring.outbox import Outbox
 from monitoring.pulse import Pulse
 from monitoring.references import References
@@ -178,6 +179,13 @@ class Loop:
             ),
             rules=rules,
             archive=self._archive_status(),
+            labels=labels_said(
+                state.labels,
+                state.closed or 0,
+                {key.version for key in state.tracks},
+                rules,
+                self._references.known,
+            ),
             shadows=said(state.shadows, state.closed or 0, self._references.known),
             rollouts=self._rollouts(),
         )

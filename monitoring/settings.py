@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from models.keys import Mode
+from models.task import Asked, TaskKind
 from monitoring.errors import SettingsInvalid
 from monitoring.rules import Rules
 from monitoring.window import MINUTE_S
@@ -93,7 +94,11 @@ class Settings(BaseSettings):
 
     traffic_window: Window = Field(300, description='window of rates and latency, such as "5m"')
     shadow_window: Window = Field(3600, description='window in which shadows are compared with answers, such as "1h"')
-    drift_windows: Windows = Field((3600, 86_400), description='windows of drift and skew, such as ["1h", "24h"]')
+    drift_windows: Windows = Field(
+        Rules.drift_windows_s,
+        description='windows of drift and skew, such as ["1h", "24h"]; many, so that a large shift is seen in minutes and '
+        "a small one in hours",
+    )
     budget_alarms_per_30_days: float = Field(
         1.0, gt=0, description="false alarms a model may raise in 30 days, all checks together"
     )
@@ -104,6 +109,25 @@ class Settings(BaseSettings):
     )
     skew_tolerance: float = Field(
         0.01, gt=0, lt=1, description="share of odd rows above the training rate that never matters"
+    )
+    labels: dict[str, Asked] = Field(
+        default_factory=dict,
+        description="what is predicted, by model, where the outputs do not say it: `[monitor.labels.<model>]` with `kind` "
+        "(binary, classes, number), `output` (a column) and `positive` (a class)",
+    )
+    label_rows_max: int = Field(
+        50_000, ge=100, description="predictions of a version that wait for a label at once; beyond, a sample of them"
+    )
+    label_wait_max: Annotated[int, Field(gt=0), BeforeValidator(seconds)] = Field(
+        45 * 86_400, description='how long a prediction waits for its label, such as "45d"'
+    )
+    label_mature: Annotated[int, Field(ge=0), BeforeValidator(seconds)] = Field(
+        0,
+        description="how old a prediction must be before its label counts for the alarm: as long as the slowest outcome takes, "
+        "where some outcomes are known sooner than others",
+    )
+    loss_tolerance: float = Field(
+        0.03, gt=0, description="rise of the loss that never matters, as a share of the reference's"
     )
     hold_s: int = Field(60, ge=0, description="how long a breach or a clear must last before it counts")
     cooldown_s: int = Field(3600, ge=0, description="how long after an incident a relapse belongs to it")
@@ -162,6 +186,8 @@ class Settings(BaseSettings):
     def _fits_together(self) -> Self:
         if not self.drift_windows:
             raise ValueError("drift_windows: expected at least one")
+        if odd := [model for model, asked in self.labels.items() if asked.kind not in ({""} | set(TaskKind))]:
+            raise ValueError(f"labels.{odd[0]}.kind: expected one of {', '.join(TaskKind)}")
         if self.webhook_url is not None and not re.match(r"https?://[^/]+", self.webhook_url):
             raise ValueError("webhook_url: expected http:// or https:// and a host")
         if not re.match(r"https?://[^/]+", self.service_url):
@@ -179,6 +205,11 @@ class Settings(BaseSettings):
             tolerance_floor=self.tolerance_floor_psi,
             skew_tolerance=self.skew_tolerance,
             tolerances=self.tolerances_psi,
+            label_rows_max=self.label_rows_max,
+            label_wait_s=self.label_wait_max,
+            label_mature_s=self.label_mature,
+            loss_tolerance=self.loss_tolerance,
+            label_tasks=self.labels,
             hold_s=self.hold_s,
             cooldown_s=self.cooldown_s,
             lateness_s=self.lateness_s,

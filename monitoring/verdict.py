@@ -2,12 +2,17 @@
 
 import msgspec
 
+WHOLE_ROW = "request"  # the side of a fault that no single column has
+DRIFT = "drift"
+LABEL = "label"  # the side of what labels say
+
 
 class _Measured(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The numbers of a check that could be made.
 
     `n`: rows of the window; `statistic` with `df` degrees of freedom (drift: G; skew: the present rate, df 0);
-    `effect`, `lower_bound` and `tolerance` in the unit of the check (drift: PSI; skew: share of rows); `significant`:
+    `effect`, `lower_bound` and `tolerance` in the unit of the check (drift: PSI; skew: share of rows; labels: share of
+    the reference's loss); `significant`:
     p_value is below its share of the budget.
     """
 
@@ -43,3 +48,24 @@ class NoBaseline(msgspec.Struct, frozen=True, gc=False, tag="no_baseline"):
 
 
 Verdict = Stable | Drifted | TooFewSamples | NoBaseline
+
+
+class Check(msgspec.Struct, frozen=True, gc=False, order=True):
+    """What was checked: `side` feature, output or request; `test` drift or a kind of skew."""
+
+    side: str
+    column: str
+    test: str
+    window_s: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.side}|{self.column}|{self.test}|{self.window_s}"
+
+
+class Finding(msgspec.Struct, frozen=True, gc=False):
+    """A check and what it came to; `place` is the column's number in the reference, −1 for the whole row."""
+
+    check: Check
+    verdict: Verdict
+    place: int

@@ -12,14 +12,12 @@ Laws
 
 from math import exp
 
-from monitoring.judge import Check, Finding
 from monitoring.labels.detector import DAYS
 from monitoring.labels.learning import ROWS
 from monitoring.labels.recent import WINDOW_S, Excess
 from monitoring.labels.track import LabelRules, Track
-from monitoring.verdict import Drifted, Stable, TooFewSamples, Verdict
+from monitoring.verdict import LABEL, Check, Drifted, Finding, Stable, TooFewSamples, Verdict
 
-SIDE = "label"
 LOSS, ESTIMATE = "loss", "estimate"
 
 
@@ -27,7 +25,7 @@ def findings_of(track: Track, rules: LabelRules, n_min: int) -> tuple[Finding, .
     """Both checks of one version."""
     verdicts = zip((LOSS, ESTIMATE), _verdicts(track, rules, n_min), strict=True)
     name = track.ask.task.output
-    return tuple(Finding(Check(SIDE, name, test, WINDOW_S), verdict, -1) for test, verdict in verdicts)
+    return tuple(Finding(Check(LABEL, name, test, WINDOW_S), verdict, -1) for test, verdict in verdicts)
 
 
 def _verdicts(track: Track, rules: LabelRules, n_min: int) -> tuple[Verdict, Verdict]:
