@@ -161,10 +161,10 @@ def _reason(incident: Incident, top: Finding, cut: _Cut) -> str:
 def _reason_of_labels(incident: Incident, top: Finding, cut: _Cut) -> str:
     about, seen = top.check, _numbers(top)
     against = "that of its reference" if about.test == "loss" else "what its scores promise"
-    days = about.window_s // 86_400
     return (
         f"{incident.model}:{incident.version}: the loss of {_short(about.column, cut.chars)!r} is "
-        f"{100 * seen['effect']:+.3g} % off {against} in {seen['n']} labelled rows of {days} days, tolerance {100 * seen['tolerance']:.3g} %"
+        f"{100 * seen['effect']:+.3g} % off {against} in {seen['n']} labelled rows of {about.window_s // 86_400} days, "
+        f"tolerance {100 * seen['tolerance']:.3g} %"
     )
 
 

@@ -53,7 +53,7 @@ class StoredTrack(msgspec.Struct, frozen=True):
     ask: StoredAsk
     last_minute: int
     rows_max: int
-    full: bool
+    let_go_from: int | None
     rows: bytes
     done: bytes
     held: bytes
@@ -118,7 +118,7 @@ def _track(subject: Subject, track: Track) -> StoredTrack:
         ask=StoredAsk(ask.task, ask.outputs, ask.said, ask.confidence, ask.edges, ask.scale, ask.given),
         last_minute=track.last_minute,
         rows_max=track.waiting.rows_max,
-        full=track.waiting.full,
+        let_go_from=track.waiting.let_go_from,
         rows=track.waiting.rows.tobytes(),
         done=track.waiting.done.tobytes(),
         held=track.held.tobytes(),
@@ -149,7 +149,7 @@ def _restored(held: StoredTrack) -> Track:
     grades = None if held.learning is None else unpack(held.learning, PARTS * ask.bins).reshape(PARTS, ask.bins)
     return Track(
         ask=ask,
-        waiting=Waiting(held.rows_max, rows, done, oldest_us, held.full),
+        waiting=Waiting(held.rows_max, rows, done, oldest_us, held.let_go_from),
         last_minute=held.last_minute,
         cohorts=Cohorts({number: unpack(vector, size) for number, vector in held.slices.items()}),
         held=_rows(held.held, HELD),

@@ -34,7 +34,7 @@ class Waiting:
     rows: Rows = field(default_factory=lambda: np.empty(0, dtype=ROW))
     done: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, dtype=DONE))
     oldest_us: int = 0  # no row and nothing remembered is older
-    full: bool = False  # has a row ever been let go for lack of room?
+    let_go_from: int | None = None  # the lowest key that was ever let go for lack of room
 
     def add(self, rows: Rows) -> tuple[Rows, Rows]:
         """Lets rows wait, sorted by key; returns those that do, and those that were let go for them."""
@@ -46,7 +46,10 @@ class Waiting:
         order = np.argsort(merged["key"], kind="stable")
         kept = merged[order[: self.rows_max]]
         gone = order[self.rows_max :]
-        self.rows, self.full = kept, self.full or len(gone) > 0
+        self.rows = kept
+        if len(gone):
+            lowest = int(merged["key"][gone[0]])
+            self.let_go_from = lowest if self.let_go_from is None else min(self.let_go_from, lowest)
         entered = new[
             : len(new) - np.count_nonzero(gone >= len(merged) - len(new))
         ]  # new ones go from the highest key on
@@ -64,11 +67,10 @@ class Waiting:
         return values, there
 
     def beyond(self, keys: Keys) -> Mask:
-        """Would these keys not be waiting now for lack of room?"""
-        if not self.full or not len(self.rows):
+        """May the rows of these keys have been let go for lack of room?"""
+        if self.let_go_from is None:
             return np.zeros(len(keys), dtype=np.bool_)
-        over: Mask = keys > self.rows["key"][-1]
-        return over
+        return np.asarray(keys >= np.uint64(self.let_go_from))
 
     def settle(self, places: Index, values: npt.NDArray[np.float64]) -> Rows:
         """Takes the rows at these places out, with what their labels said; returns them."""
