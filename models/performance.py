@@ -3,8 +3,7 @@
 Laws
 - The same rows in any order give the same reference, to the integer.
 - It says whether the model may have been trained on these rows: such rows flatter, so they serve estimates and no alarm.
-- `natural` errs upwards: it is the largest deviation of a block of training time from the whole, beyond two standard
-  errors of it.
+- `natural` is how far blocks of training time lie from the whole by more than chance.
 """
 
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from models.task import Task, TaskKind
 ROWS_MIN = 100  # fewer labelled rows are no reference
 BLOCK_ROWS_MIN = 50
 BLOCKS_MIN = 8  # of a length; fewer say little of what the next one may be
-NATURAL_ERRORS = 2.0  # standard errors of a block that are taken to be noise
+SPREADS = 2.0  # standard deviations: more than the top of a season that is a sine, 1.4 of them
 _DIGITS = 4
 
 Blocks = Sequence[tuple[int, npt.NDArray[np.intp]]]
@@ -80,11 +79,16 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return np.array(self.grades, dtype=np.int64)
 
 
-def noise_free(sums: Floats, squares: Floats, rows: Floats, whole: float) -> float:
-    """The largest deviation of a block's mean from `whole`, beyond NATURAL_ERRORS standard errors; shapes (blocks,)."""
+def between_blocks(sums: Floats, squares: Floats, rows: Floats, whole: float) -> float:
+    """How far the means of blocks lie from `whole` of themselves: SPREADS standard deviations, without the noise of their rows.
+
+    The variance of the means less the mean of their squared standard errors (DerSimonian and Laird 1986), less two standard
+    deviations of that estimate too, so that blocks which differ by noise alone give 0. Shapes (blocks,).
+    """
     means = sums / rows
-    errors = np.sqrt(np.maximum(squares / rows - means**2, 0.0) / rows)
-    return float(np.maximum(np.abs(means - whole) - NATURAL_ERRORS * errors, 0.0).max(initial=0.0))
+    errors = np.maximum(squares / rows - means**2, 0.0) / rows
+    noise = float(errors.mean()) * (1 + 2 * float(np.sqrt(2 / len(rows))))
+    return SPREADS * float(np.sqrt(max(0.0, float(((means - whole) ** 2).mean()) - noise)))
 
 
 def _natural(grades: Counts, bins: Index, loss: Floats, blocks: Blocks) -> tuple[tuple[int, float, float], ...]:
@@ -103,7 +107,7 @@ def _natural(grades: Counts, bins: Index, loss: Floats, blocks: Blocks) -> tuple
         for values, mean in ((loss, whole), (beyond, 0.0)):
             sums, squares = (np.bincount(block[kept], values[kept] ** power).astype(np.float64) for power in (1, 2))
             enough = rows >= BLOCK_ROWS_MIN
-            deviation = noise_free(sums[enough], squares[enough], rows[enough], mean) / whole
+            deviation = between_blocks(sums[enough], squares[enough], rows[enough], mean) / whole
             deviations.append(float(f"{deviation:.{_DIGITS}g}"))
         found.append((length_s, deviations[0], deviations[1]))
     return tuple(found)

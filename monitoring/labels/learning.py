@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.grades import MICRO, STEPS, Loss, Part, bin_numbers, graded, losses, predicted
-from models.performance import BLOCK_ROWS_MIN, Performance, noise_free
+from models.performance import BLOCK_ROWS_MIN, Performance, between_blocks
 from monitoring.labels.ask import Ask
 from monitoring.labels.cohorts import PARTS
 from monitoring.labels.rows import Rows
@@ -78,7 +78,7 @@ class Learning:
             return 0.0
         n, total, squares = (np.array(part, dtype=np.float64) for part in zip(*kept, strict=True))
         mean = float(total.sum() / n.sum()) / MICRO
-        return noise_free(total / MICRO, squares / STEPS**2, n, mean) / mean if mean > 0 else 0.0
+        return between_blocks(total / MICRO, squares / STEPS**2, n, mean) / mean if mean > 0 else 0.0
 
 
 def main_losses(rows: Rows, hits: Floats, ask: Ask) -> Floats:

@@ -5,9 +5,9 @@ Realised, with 95 % intervals:
   1977), so that rows of one request count as one witness; RMSE: the root of the interval of the mean square;
 - AUC: on the bins of the scores, ties as halves, with DeLong's variance (DeLong, DeLong and Clarke-Pearson 1988); rows count as
   independent;
-- calibration in the large: mean outcome less mean score; its slope: the weighted least-squares line through the bins' log odds,
-  expected against mean score (Cox 1958 in its binned form); expected calibration error: the mean over bins of |share of
-  hits − mean score|, beside the value that chance alone gives it (Bröcker 2012): below that it says nothing.
+- calibration in the large: mean outcome less mean score; its slope: the logistic line of outcomes over log odds (Cox
+  1958); expected calibration error: the mean over bins of |share of hits − mean score|, beside the value that chance
+  alone gives it (Bröcker 2012): below that it says nothing.
 
 Estimated, of all predictions of the window, labelled or not: what the scores promise (promise.py); the interval holds
 the error of the promise and nothing of what the world may have become.
@@ -31,7 +31,8 @@ from monitoring.labels.promise import Promise
 
 ROWS_MIN = 30
 Z_95 = 1.959964
-SLOPE_ROWS_MIN = 20  # of a bin that the line goes through
+NEWTON_STEPS = 12  # from slope 1: a dozen lead to the last digit or, where classes are parted, nowhere
+CONDITION_MAX = 1e9
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -213,18 +214,22 @@ def _calibration(vector: Counts, promise: Promise | None) -> tuple[Measure, ...]
 
 
 def _slope(grades: Counts) -> _Value | None:
+    """Cox's: the logistic line of hits over the bins' log odds, by Newton's method; its interval from the curvature."""
     n, hits = grades[Part.LABELLED].astype(np.float64), grades[Part.HITS].astype(np.float64)
-    kept = n >= SLOPE_ROWS_MIN
-    if np.count_nonzero(kept) < 3:
+    kept = n > 0
+    if n.sum() < ROWS_MIN or np.count_nonzero(kept) < 3 or not 0 < hits.sum() < n.sum():
         return None
-    x = log_odds(grades[Part.SCORE][kept] / MICRO / n[kept])
-    share = (hits[kept] + 0.5) / (n[kept] + 1)
-    y, weight = log_odds(share), n[kept] * share * (1 - share)
-    centre = float(weight @ x / weight.sum())
-    spread = float(weight @ (x - centre) ** 2)
-    if spread <= 0:
-        return None
-    return _Value(float(weight @ ((x - centre) * y)) / spread, Z_95 / sqrt(spread))
+    n, hits = n[kept], hits[kept]
+    x = log_odds(grades[Part.SCORE][kept] / MICRO / n)
+    line = np.array([0.0, 1.0])
+    terms = np.stack([np.ones_like(x), x])
+    for _ in range(NEWTON_STEPS):
+        p = 1 / (1 + np.exp(-(line @ terms)))
+        curvature = (terms * n * p * (1 - p)) @ terms.T
+        if np.linalg.cond(curvature) > CONDITION_MAX:
+            return None
+        line = line + np.linalg.solve(curvature, terms @ (hits - n * p))
+    return _Value(float(line[1]), Z_95 * sqrt(float(np.linalg.inv(curvature)[1, 1])))
 
 
 def _round(value: float) -> float:

@@ -1,9 +1,9 @@
 """What do scores promise: the expected loss, and the chance of a hit, of a prediction in each bin, learnt from labelled rows.
 
 Of a probability (CBPE, confidence-based performance estimation; Platt 1999 for calibration by the odds): neighbouring
-bins are taken together until they hold GROUP_ROWS labelled rows; in each group all log odds are moved by what separates
-the group's mean score from its share of hits. Of a number (after NannyML's direct loss estimation, with the prediction's
-bin in place of a model): the mean loss of the group.
+bins are taken together until they hold GROUP_ROWS labelled rows; the log odds of a hit are a line
+through the groups' shares of hits over the log odds of their mean scores. Of a number (after NannyML's direct loss
+estimation, with the prediction's bin in place of a model): the mean loss of the group.
 
 Laws
 - It is a function of the grades alone.
@@ -22,6 +22,7 @@ from models.performance import Performance
 from models.task import TaskKind
 
 GROUP_ROWS_MIN = 50  # the standard error of a share is 7 % at most
+SLOPE_MAX = 4.0  # of a calibration line: beyond, a few rows would speak for all that lies outside of them
 GROUPS = 10  # of as many rows each as far as bins allow: more would follow the noise, fewer miss how calibration bends
 LOSS_MIN = 1e-3  # of a model that was never wrong: what a tolerance is a share of
 
@@ -104,12 +105,12 @@ def _scored(kind: TaskKind, grades: Counts, groups: npt.NDArray[np.intp]) -> tup
     share = (_sums(grades[Part.HITS], groups) + score) / (
         rows + 1
     )  # one row more that is as its score says: never 0 or 1
-    moved = (log_odds(share) - log_odds(score))[groups]
+    weight = rows * share * (1 - share)
     centre = 1 / (1 + np.exp(-(np.arange(SCORE_BINS) - SCORE_BINS / 2 + 0.5) * BIN_LOGIT))
     labelled = grades[Part.LABELLED]
     p = np.where(labelled > 0, grades[Part.SCORE] / MICRO / np.maximum(labelled, 1), centre)
     p = np.clip(p, PROBABILITY_MIN, 1 - PROBABILITY_MIN)
-    rate = 1 / (1 + np.exp(-(log_odds(p) + moved)))
+    rate = 1 / (1 + np.exp(-_calibrated(log_odds(p), log_odds(score), log_odds(share), weight)))
     # The group's standard error, carried over to the bin's odds (delta method).
     error = rate * (1 - rate) / np.sqrt(np.maximum(share * (1 - share) * np.maximum(rows, 1), 1e-12))[groups]
     odds = log_odds(p)
@@ -121,6 +122,18 @@ def _scored(kind: TaskKind, grades: Counts, groups: npt.NDArray[np.intp]) -> tup
     second = rate * (1 - p) ** 2 + (1 - rate) * p**2
     errors = (slope * error, np.abs(1 - 2 * p) * error, error)
     return rate, p, loss, second, p - rate, square, *errors
+
+
+def _calibrated(odds: Floats, score: Floats, share: Floats, weight: Floats) -> Floats:
+    """Log odds of a hit at these log odds of the score: between the groups' a straight line, beyond the first and last
+    of them the slope of the weighted line through all. score, share: by group, as log odds, score ascending.
+    """
+    centre = float(weight @ score / weight.sum())
+    spread = float(weight @ (score - centre) ** 2)
+    slope = min(max(float(weight @ ((score - centre) * share)) / spread, 0.0), SLOPE_MAX) if spread > 0 else 1.0
+    beyond = np.minimum(odds - score[0], 0.0) + np.maximum(odds - score[-1], 0.0)
+    inside: Floats = np.interp(odds, score, share) + slope * beyond
+    return inside
 
 
 def _numbers(grades: Counts, groups: npt.NDArray[np.intp]) -> tuple[Floats, ...]:

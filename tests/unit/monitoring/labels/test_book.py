@@ -38,7 +38,10 @@ def test_a_label_finds_its_row_however_late_and_counts_where_it_was_predicted() 
 
 def test_a_label_of_the_minute_of_its_prediction_is_joined_whichever_was_read_first() -> None:
     made = folded()
-    records: list[Request | Feedback] = [label(START_MINUTE, "a", 1, second=3), request(START_MINUTE, "a", [0.2], second=1)]
+    records: list[Request | Feedback] = [
+        label(START_MINUTE, "a", 1, second=3),
+        request(START_MINUTE, "a", [0.2], second=1),
+    ]
     for record in records:  # in chunks of one
         asks = {SUBJECT: made.ask} if isinstance(record, Request) else {}
         requests = {SUBJECT: [record]} if isinstance(record, Request) else {}

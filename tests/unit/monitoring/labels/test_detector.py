@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from models.grades import Loss, bin_numbers, losses
+from models.task import TaskKind
+from monitoring.labels.detector import DAY_MINUTES, Bets, Detector, Limits
+from monitoring.labels.promise import Promise
+from tests.unit.monitoring.labels.made import draw, performance
+
+LIMITS = Limits(loss=0.03, estimate=0.03, alpha=0.1)
+PROMISE = Promise.of(performance(100_000))
+BETS = Bets.of(PROMISE, LIMITS)
+ROWS = 200
+
+
+def hours(
+    detector: Detector, rng: np.random.Generator, first: int, n: int, *, moved: float = 0.0, centre: float = -2.0
+) -> None:
+    for hour in range(first, first + n):
+        scores, hits = draw(ROWS, rng, centre=centre, moved=moved)
+        loss = losses(TaskKind.BINARY, scores, hits, 1.0)[Loss.MAIN]
+        who = np.arange(ROWS).astype(np.uint64)
+        detector.take(hour * 60, loss, bin_numbers(TaskKind.BINARY, (), scores), who, BETS, LIMITS.threshold)
+        detector.close_day((hour + 1) * 60, LIMITS.threshold)
+
+
+def test_labels_as_the_reference_promised_raise_nothing() -> None:
+    detector = Detector()
+    hours(detector, np.random.default_rng(1), 0, 24 * 30)
+    assert not detector.loss_standing
+    assert not detector.estimate_standing
+    assert detector.days == 30
+
+
+def test_a_loss_that_rises_is_found_by_both_and_a_clear_begins_anew() -> None:
+    detector, rng = Detector(), np.random.default_rng(2)
+    hours(detector, rng, 0, 24 * 7)
+    hours(detector, rng, 24 * 7, 24 * 3, moved=0.8)
+    assert detector.loss_standing
+    assert detector.estimate_standing
+    hours(detector, rng, 24 * 10, 24 * 30)
+    assert not detector.loss_standing
+    assert not detector.estimate_standing
+    assert detector.evidence[1] < LIMITS.threshold - 2
+
+
+def test_harder_cases_raise_the_loss_and_break_no_promise() -> None:
+    detector = Detector()
+    hours(detector, np.random.default_rng(3), 0, 24 * 5, centre=-1.0)
+    assert detector.loss_standing
+    assert not detector.estimate_standing
+
+
+def test_losses_lower_than_promised_are_a_broken_promise_too() -> None:
+    detector = Detector()
+    hours(detector, np.random.default_rng(4), 0, 24 * 5, moved=-2.0)  # as where every label is "no"
+    assert detector.estimate_standing
+    assert not detector.loss_standing
+
+
+def test_the_loss_is_looked_at_when_a_day_is_over_and_not_before() -> None:
+    detector, rng = Detector(), np.random.default_rng(5)
+    hours(detector, rng, 0, 23, moved=2.0)
+    assert not detector.loss_standing
+    hours(detector, rng, 23, 1, moved=2.0)
+    assert detector.loss_standing
+
+
+def test_rows_of_one_request_are_one_witness() -> None:
+    scores, hits = draw(1, np.random.default_rng(6), centre=-3.0)
+    hits[:] = 1.0
+    loss = losses(TaskKind.BINARY, scores, hits, 1.0)[Loss.MAIN]
+    one, many = Detector(), Detector()
+    for detector, times in ((one, 1), (many, 500)):
+        bins = np.repeat(bin_numbers(TaskKind.BINARY, (), scores), times)
+        detector.take(0, np.repeat(loss, times), bins, np.zeros(times, np.uint64), BETS, LIMITS.threshold)
+    assert many.upper == pytest.approx(one.upper)
+    assert not many.estimate_standing
+
+
+def test_while_nothing_is_wrong_what_is_held_grows_by_a_day_at_most_in_the_mean() -> None:
+    """The law that the rate of false alarms stands on, at the border of the null: mean of M ≤ days."""
+    rng, found = np.random.default_rng(7), []
+    for _ in range(2000):
+        detector = Detector()
+        for day in range(3):
+            scores, _ = draw(50, rng)
+            bins = bin_numbers(TaskKind.BINARY, (), scores)
+            # Losses with the mean of the bound itself, of two values.
+            loss = np.where(rng.uniform(size=50) < 0.2, 5 * BETS.upper[bins], 0.0)
+            detector.take(day * DAY_MINUTES, loss, bins, np.arange(50).astype(np.uint64), BETS, 1e9)
+        found.append(np.exp(detector.upper).sum())
+    assert np.mean(found) < 3 * 0.8 + 3 * np.std(found) / np.sqrt(len(found))
