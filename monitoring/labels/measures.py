@@ -57,7 +57,7 @@ class _Value:
     half: float
 
     def times(self, scale: float) -> "_Value":
-        return _Value(self.at * scale, self.half * scale)
+        return _Value(self.at * scale, self.half * abs(scale))
 
 
 def measures_of(kind: TaskKind, vector: Counts, promise: Promise | None, scale: float) -> tuple[Measure, ...]:
