@@ -39,6 +39,7 @@ def add(
     validation: Path | None = None,
     label: str | None = None,
     time: str | None = None,
+    by_hour: bool = False,
     privacy: Mapping[str, Privacy] | None = None,
 ) -> Added:
     """Registers a graph with the contract and baseline that it and its training data imply; `validation`: rows that it was
@@ -52,7 +53,7 @@ def add(
     trials.attempt(ref, {MODEL: graph})
     frame = read_table(data) if data is not None else None
     session = Session(graph, ref=ref)
-    contract, baseline = derive(session, ref, frame, label=label, time=time)
+    contract, baseline = derive(session, ref, frame, label=label, time=time, by_hour=by_hour)
     if baseline is not None and frame is not None and label is not None:
         table = frame if validation is None else read_table(validation)
         seen = appraise(

@@ -19,6 +19,7 @@ from monitoring.budget import Part, level
 from monitoring.drift import DriftLook, DriftRule, look_for_drift
 from monitoring.reference import Reference
 from monitoring.rules import Rules
+from monitoring.screen import Screened, screen
 from monitoring.skew import SkewRule, checks_of, judge_skew, oddities, rows_came
 from monitoring.tier import Scale
 from monitoring.verdict import DRIFT, LABEL, WHOLE_ROW, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples
@@ -52,7 +53,7 @@ class Alphas:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """One look at one window; verdicts are made when somebody asks for them: a minute's looks have hundreds."""
+    """One exact look at one window; verdicts are made when somebody asks for them: a look has dozens."""
 
     reference: Reference
     window: Window
@@ -80,24 +81,20 @@ class Look:
         yield from (self._check(j, DRIFT) for j in np.flatnonzero(self.drift.drifted).tolist())
         yield from (finding.check for finding in self.skew if isinstance(finding.verdict, Drifted))
 
-    @property
-    def measured(self) -> bool:
-        """Could anything be said at all?"""
-        return bool(self.drift.measured.any()) or any(_measured(finding) for finding in self.skew)
-
     def _check(self, j: int, test: str) -> Check:
         return Check(self.reference.side(j), self.reference.columns[j].name, test, self.window.scale.window_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """`breaching`: worst first; `latched`: the checks that breached and have not cleared; `looks`: what was
-    looked at, `beside` out of windows."""
+    """`breaching`: worst first; `latched`: the checks that breached and have not cleared; `windows`: what was judged, `beside`
+    out of windows.
+    """
 
     standing: Standing
     breaching: tuple[Finding, ...]
     latched: frozenset[Check]
-    looks: tuple[Look, ...]
+    windows: tuple[Window, ...]
     beside: tuple[Finding, ...] = ()
 
 
@@ -126,27 +123,44 @@ def judge(
     beside: Sequence[Finding] = (),
 ) -> Judgement:
     """The checks of a version in the windows that are due and in those of `latched`, which breached before and have not
-    cleared; `beside`: what was found out of windows, each time it is judged.
+    cleared; exactly only where a check could breach or clear. `beside`: what was found out of windows, each time it is judged.
     """
     known = {finding.check: finding for finding in beside}
-    looks = look(reference, windows, rules, model=model, versions=versions)
-    by_window = {one.window.scale.window_s: one for one in looks}
-    raised = {check for one in looks if one.window.due for check in one.raised()}
+    latched_s = {check.window_s for check in latched if check.side != LABEL}
+    screened = _screened(reference, windows, rules, versions)
+    worth = [
+        window
+        for window, suspect in zip(windows, screened.suspect.tolist(), strict=True)
+        if (suspect and window.due) or window.scale.window_s in latched_s
+    ]
+    looks = {one.window.scale.window_s: one for one in look(reference, worth, rules, model=model, versions=versions)}
+    raised = {check for one in looks.values() if one.window.due for check in one.raised()}
     raised |= {finding.check for finding in beside if isinstance(finding.verdict, Drifted)}
     held = {
         check
         for check in latched
-        if not (_over(known[check], rules) if check in known else _cleared(check, by_window.get(check.window_s), rules))
+        if not (_over(known[check], rules) if check in known else _cleared(check, looks.get(check.window_s), rules))
     }
-    found = [known.get(check) or _found(check, by_window) for check in raised | held]
+    found = [known.get(check) or _found(check, looks) for check in raised | held]
     breaching = tuple(sorted((one for one in found if one is not None and _measured(one)), key=_rank))
+    measured = bool(screened.measured.any()) or any(map(_measured, (f for one in looks.values() for f in one.skew)))
+    measured = measured or any(map(_measured, beside))
     return Judgement(
-        standing=_standing(breaching, held, looks, beside),
+        standing=_standing(breaching, held, measured),
         breaching=breaching,
         latched=frozenset(raised | held),
-        looks=tuple(looks),
+        windows=tuple(windows),
         beside=tuple(beside),
     )
+
+
+def _screened(reference: Reference, windows: Sequence[Window], rules: Rules, versions: int) -> Screened:
+    levels = np.array([alphas(rules, reference, versions, window.scale).drift for window in windows])
+    return screen(reference, _stacked(reference, windows), levels, rules.n_min, rules.skew_tolerance)
+
+
+def _stacked(reference: Reference, windows: Sequence[Window]) -> Counts:
+    return np.array([window.counts for window in windows], dtype=np.int64).reshape(len(windows), reference.size)
 
 
 def look(reference: Reference, windows: Sequence[Window], rules: Rules, *, model: str, versions: int) -> list[Look]:
@@ -156,8 +170,9 @@ def look(reference: Reference, windows: Sequence[Window], rules: Rules, *, model
         DriftRule(a.drift, rules.n_min, rules.confidence, rules.tolerance_floor, rules.tolerances.get(model))
         for a in levels
     ]
-    counts = np.array([window.counts for window in windows], dtype=np.int64).reshape(len(windows), reference.size)
-    drift = look_for_drift(reference, counts, [window.covered_s for window in windows], drift_rules)
+    drift = look_for_drift(
+        reference, _stacked(reference, windows), [window.covered_s for window in windows], drift_rules
+    )
     looks = []
     for window, found, a in zip(windows, drift, levels, strict=True):
         rule = SkewRule(a.skew, rules.n_min, rules.confidence, rules.skew_tolerance)
@@ -201,12 +216,10 @@ def _found(check: Check, by_window: Mapping[int, Look]) -> Finding | None:
     return by_window[check.window_s].found(check) if check.window_s in by_window else None
 
 
-def _standing(
-    breaching: Sequence[Finding], held: set[Check], looks: Sequence[Look], beside: Sequence[Finding]
-) -> Standing:
+def _standing(breaching: Sequence[Finding], held: set[Check], measured: bool) -> Standing:
     if breaching:
         return Standing.BREACH
-    if held or not (any(one.measured for one in looks) or any(map(_measured, beside))):
+    if held or not measured:
         return Standing.NO_DATA
     return Standing.CLEAR
 

@@ -55,7 +55,7 @@ def incident_of(
     top = judgement.breaching[0].check
     if top.side == LABEL:
         return _incident_of_labels(state, version, number, began, judgement, reference)
-    window = next(look.window for look in judgement.looks if look.window.scale.window_s == top.window_s)
+    window = next(window for window in judgement.windows if window.scale.window_s == top.window_s)
     scale, marks = window.scale, state.marks.get(window.scale.slice_minutes)
     arms = {
         arm: track.drift[scale.slice_minutes].sums(number, [scale.slices], reference.size)[0]

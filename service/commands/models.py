@@ -73,6 +73,9 @@ def _privacies(given: tuple[str, ...]) -> dict[str, Privacy]:
 @click.option("--label", help="Column of the data that is the label, not a feature.")
 @click.option("--time", help="Column of the data that is the time, from which natural variation is learnt.")
 @click.option(
+    "--by-hour", is_flag=True, help="Hold traffic against training's same hours of the week (UTC); needs --time."
+)
+@click.option(
     "--privacy",
     "private",
     multiple=True,
@@ -92,6 +95,7 @@ def add(
     validation: Path | None,
     label: str | None,
     time: str | None,
+    by_hour: bool,
     private: dict[str, Privacy],
     no_pin: bool,
     home: Path | None,
@@ -111,10 +115,21 @@ def add(
             raise LockInvalid(what, repr(value), f"lower-case letters, digits, - _ . ({NAME.pattern})")
     registry = Registry(settings.registry_root)
     ref, trials = f"{name}:{version}", trials_of(settings)
+    if by_hour and time is None:
+        raise click.UsageError("--by-hour needs --time, the column that says when")
     if validation is not None and (data is None or label is None):
         raise click.UsageError("--validation needs --data, for the contract and the baseline, and --label")
     added = add_version(
-        registry, model, ref, trials=trials, data=data, validation=validation, label=label, time=time, privacy=private
+        registry,
+        model,
+        ref,
+        trials=trials,
+        data=data,
+        validation=validation,
+        label=label,
+        time=time,
+        by_hour=by_hour,
+        privacy=private,
     )
     pin = Pin(name=name, version=version, digest=added.digest, source=f"file:{registry.place(added.digest).absolute()}")
     routed, unsigned = False, not registry_of(settings).intact(added.digest)
