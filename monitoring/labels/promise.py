@@ -23,6 +23,7 @@ from models.task import TaskKind
 
 GROUP_ROWS_MIN = 50  # the standard error of a share is 7 % at most
 SLOPE_MAX = 4.0  # of a calibration line: beyond, a few rows would speak for all that lies outside of them
+MATCHES = 3  # rounds until each group's rate is its share of hits: a line through means bends past wide groups
 GROUPS = 10  # of as many rows each as far as bins allow: more would follow the noise, fewer miss how calibration bends
 LOSS_MIN = 1e-3  # of a model that was never wrong: what a tolerance is a share of
 
@@ -95,7 +96,7 @@ def _groups(labelled: Counts) -> npt.NDArray[np.intp]:
     return np.array(groups, dtype=np.intp)
 
 
-def _sums(values: Counts, groups: npt.NDArray[np.intp]) -> Floats:
+def _sums(values: Counts | Floats, groups: npt.NDArray[np.intp]) -> Floats:
     return np.bincount(groups, values).astype(np.float64)
 
 
@@ -110,7 +111,11 @@ def _scored(kind: TaskKind, grades: Counts, groups: npt.NDArray[np.intp]) -> tup
     labelled = grades[Part.LABELLED]
     p = np.where(labelled > 0, grades[Part.SCORE] / MICRO / np.maximum(labelled, 1), centre)
     p = np.clip(p, PROBABILITY_MIN, 1 - PROBABILITY_MIN)
-    rate = 1 / (1 + np.exp(-_calibrated(log_odds(p), log_odds(score), log_odds(share), weight)))
+    at = log_odds(share)
+    for _ in range(MATCHES):
+        rate = 1 / (1 + np.exp(-_calibrated(log_odds(p), log_odds(score), at, weight)))
+        told = _sums(labelled * rate, groups) / np.maximum(rows, 1)
+        at = at + log_odds(share) - log_odds(told)
     # The group's standard error, carried over to the bin's odds (delta method).
     error = rate * (1 - rate) / np.sqrt(np.maximum(share * (1 - share) * np.maximum(rows, 1), 1e-12))[groups]
     odds = log_odds(p)
