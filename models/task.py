@@ -58,7 +58,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     confidence: tuple[str, ...] = ()
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a person says about it, in place of what the outputs imply; "" leaves that as it is."""
 
     kind: str = ""

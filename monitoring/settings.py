@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -47,6 +48,14 @@ def _listed(value: object) -> object:
     if not isinstance(parts, list | tuple):
         return value
     return tuple(seconds(part.strip(" \"'") if isinstance(part, str) else part) for part in parts)
+
+
+def _asked(value: object) -> object:
+    """Tables by model as what a person says of its labels."""
+    try:
+        return msgspec.convert(value, dict[str, Asked])
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
 
 
 def _whole_minutes(value: int) -> int:
@@ -110,7 +119,7 @@ class Settings(BaseSettings):
     skew_tolerance: float = Field(
         0.01, gt=0, lt=1, description="share of odd rows above the training rate that never matters"
     )
-    labels: dict[str, Asked] = Field(
+    labels: Annotated[dict[str, Asked], BeforeValidator(_asked)] = Field(
         default_factory=dict,
         description="what is predicted, by model, where the outputs do not say it: `[monitor.labels.<model>]` with `kind` "
         "(binary, classes, number), `output` (a column) and `positive` (a class)",
