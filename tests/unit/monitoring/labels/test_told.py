@@ -11,11 +11,13 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from rich.console import Console
 
+from models.registry import Registry
 from models.task import Asked
 from monitoring.errors import SettingsInvalid
 from monitoring.labels.command import _show as shown
 from monitoring.labels.exported import label_metrics
 from monitoring.labels.said import LabelsSaid, said
+from monitoring.references import References
 from monitoring.settings import load
 from tests.unit.monitoring.labels.made import (
     RULES,
@@ -29,6 +31,7 @@ from tests.unit.monitoring.labels.made import (
     reference,
     request,
 )
+from tests.unit.monitoring.made import model
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +97,14 @@ def test_what_is_predicted_can_be_set_and_what_cannot_be_is_refused(tmp_path: Pa
     (tmp_path / "plumbline.toml").write_text('[monitor.labels.loans]\nkind = "colour"\n')
     with pytest.raises(SettingsInvalid, match="binary, classes, number"):
         load(tmp_path)
+
+
+def test_the_label_and_the_reference_of_a_version_come_from_its_artefact(tmp_path: Path) -> None:
+    made = model(rows=500)
+    contract = msgspec.structs.replace(made.contract, label="fraud")
+    baseline = msgspec.structs.replace(made.baseline, performance=performance(500))
+    registry = Registry(tmp_path / "registry")
+    files = {"model.onnx": b"no graph", "contract.json": contract.encode(), "baseline.json": baseline.encode()}
+    digest = registry.install(files)
+    found = References(registry).learn({digest: made.schema})[digest]
+    assert (found.label, found.performance) == ("fraud", performance(500))
