@@ -17,7 +17,7 @@ from models.task import TaskKind
 from monitoring.labels.ask import Ask
 from monitoring.labels.keys import request_keys, row_keys
 from service.featurelog.cells import Joined, join
-from service.featurelog.record import Request, row_numbers
+from service.featurelog.record import PartRequest, Request, row_numbers
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.void]
@@ -46,8 +46,7 @@ def read(requests: Sequence[Request], ask: Ask) -> Predicted:
     joined = join([request.outputs for request in answered], counts.tolist(), ask.outputs)
     rows = np.empty(int(counts.sum()), dtype=ROW)
     rows["who"] = np.repeat(request_keys([request.request_id for request in answered]), counts)
-    numbers = [row_numbers(request, int(n)) for request, n in zip(answered, counts, strict=True)]
-    rows["key"] = row_keys(rows["who"], np.concatenate([np.asarray(some, dtype=np.int64) for some in numbers]))
+    rows["key"] = row_keys(rows["who"], _numbers_of_rows(answered, counts))
     rows["at_us"] = np.repeat(np.array([request.at_us for request in answered], dtype=np.int64), counts)
     rows["said"], rows["score"] = _predictions(joined, ask)
     fit = np.isfinite(rows["score"]) & np.isfinite(rows["said"])
@@ -60,10 +59,24 @@ def distinct(rows: Rows) -> Rows:
     """By key, one row each."""
     if len(rows) == 0:
         return rows
-    rows = rows[np.lexsort((rows["score"], rows["said"], rows["at_us"], rows["key"]))]
+    rows = rows[np.argsort(rows["key"], kind="stable")]
     first = np.ones(len(rows), dtype=np.bool_)
     first[1:] = rows["key"][1:] != rows["key"][:-1]
+    if first.all():
+        return rows
+    rows = rows[np.lexsort((rows["score"], rows["said"], rows["at_us"], rows["key"]))]  # rare, and six times as slow
     return rows[first]
+
+
+def _numbers_of_rows(requests: Sequence[Request], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The number that each row has in its request."""
+    starts = np.cumsum(counts) - counts
+    numbers = np.arange(int(counts.sum()), dtype=np.int64) - np.repeat(starts, counts)
+    for place, request in enumerate(requests):
+        if isinstance(request, PartRequest):
+            start, n = int(starts[place]), int(counts[place])
+            numbers[start : start + n] = row_numbers(request, n)
+    return numbers
 
 
 def _predictions(joined: Joined, ask: Ask) -> tuple[Floats, Floats]:

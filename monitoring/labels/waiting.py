@@ -38,6 +38,7 @@ class Waiting:
 
     def add(self, rows: Rows) -> tuple[Rows, Rows]:
         """Lets rows wait, sorted by key; returns those that do, and those that were let go for them."""
+        rows = self._below(rows)
         new = rows[~(_inside(self.rows["key"], rows["key"]) | _inside(self.done["key"], rows["key"]))]
         if len(new):
             first = int(new["at_us"].min())
@@ -48,12 +49,23 @@ class Waiting:
         gone = order[self.rows_max :]
         self.rows = kept
         if len(gone):
-            lowest = int(merged["key"][gone[0]])
-            self.let_go_from = lowest if self.let_go_from is None else min(self.let_go_from, lowest)
+            self._let_go(int(merged["key"][gone[0]]))
         entered = new[
             : len(new) - np.count_nonzero(gone >= len(merged) - len(new))
         ]  # new ones go from the highest key on
         return entered, merged[gone[gone < len(merged) - len(new)]]
+
+    def _below(self, rows: Rows) -> Rows:
+        """Those that would not be let go at once: at full room a merge of all would cost more than the rest of the fold."""
+        if len(self.rows) < self.rows_max or not len(self.rows):
+            return rows
+        end = int(np.searchsorted(rows["key"], self.rows["key"][-1], side="right"))
+        if end < len(rows):
+            self._let_go(int(rows["key"][end]))
+        return rows[:end]
+
+    def _let_go(self, key: int) -> None:
+        self.let_go_from = key if self.let_go_from is None else min(self.let_go_from, key)
 
     def find(self, keys: Keys) -> tuple[Index, Mask]:
         """The place of each key among the waiting rows, and whether it is there."""
