@@ -55,8 +55,8 @@ def _show(console: Console, told: VersionLabels) -> None:
     console.print(
         f"[bold]{told.model}[/] {told.version}: {told.task}, {told.output}"
         f"{f' of {told.positive}' if told.positive is not None else ''}; held against {_reference(told)}; "
-        f"loss: {_alarm(told.alarm_loss, told.evidence_loss, told)}, "
-        f"estimate: {_alarm(told.alarm_estimate, told.evidence_estimate, told)}",
+        f"loss: {_alarm(told.alarm_loss, told.evidence_loss, told.evidence_needed_loss)}, "
+        f"estimate: {_alarm(told.alarm_estimate, told.evidence_estimate, told.evidence_needed_estimate)}",
         highlight=False,
     )
     table = Table("window", "rows", "labelled", "delay p50, p90", "measure", "realised", "estimated", box=None)
@@ -74,10 +74,10 @@ def _reference(told: VersionLabels) -> str:
     return f"{told.reference_rows} {source}, loss {told.reference_loss:.4g}"
 
 
-def _alarm(stands: bool, evidence: float | None, told: VersionLabels) -> str:
+def _alarm(stands: bool, evidence: float | None, needed: float) -> str:
     if stands:
         return "[bold red]alarm[/]"
-    return f"{max(0.0, (evidence or 0.0) / told.evidence_needed):.0%} of an alarm's evidence"
+    return f"{max(0.0, (evidence or 0.0) / needed):.0%} of an alarm's evidence"
 
 
 def _head(window: WindowSaid) -> tuple[str, str, str, str]:

@@ -63,10 +63,10 @@ def _alarms(versions: dict[tuple[str, str], VersionLabels], prefix: str) -> Iter
     waiting = GaugeMetricFamily(f"{prefix}_label_waiting", "Predictions that wait for a label.", labels=VERSION)
     for labels, version in versions.items():
         waiting.add_metric([*labels], version.waiting)
-        for name, stands, found in (
-            ("loss", version.alarm_loss, version.evidence_loss),
-            ("estimate", version.alarm_estimate, version.evidence_estimate),
+        for name, stands, found, needed in (
+            ("loss", version.alarm_loss, version.evidence_loss, version.evidence_needed_loss),
+            ("estimate", version.alarm_estimate, version.evidence_estimate, version.evidence_needed_estimate),
         ):
             standing.add_metric([*labels, name], float(stands))
-            evidence.add_metric([*labels, name], max(0.0, (found or 0.0) / version.evidence_needed))
+            evidence.add_metric([*labels, name], max(0.0, (found or 0.0) / needed))
     yield from (standing, evidence, waiting)

@@ -12,7 +12,7 @@ Laws
 
 from math import exp
 
-from monitoring.labels.detector import DAYS
+from monitoring.labels.detector import DAYS, WEEK_DAYS
 from monitoring.labels.learning import ROWS
 from monitoring.labels.recent import WINDOW_S, Excess
 from monitoring.labels.track import LabelRules, Track
@@ -36,12 +36,14 @@ def _verdicts(track: Track, rules: LabelRules, n_min: int) -> tuple[Verdict, Ver
     detector, limits = track.detector, track.limits(rules)
     of_loss, of_estimate = detector.evidence
     return (
-        _verdict(track.recent.of_loss(promise), detector.loss_standing, of_loss, limits.loss, n_min),
-        _verdict(track.recent.of_estimate(promise), detector.estimate_standing, of_estimate, limits.estimate, n_min),
+        _verdict(track.recent.of_loss(promise), detector.loss_standing, of_loss, limits.loss, n_min, DAYS / WEEK_DAYS),
+        _verdict(
+            track.recent.of_estimate(promise), detector.estimate_standing, of_estimate, limits.estimate, n_min, DAYS
+        ),
     )
 
 
-def _verdict(excess: Excess, standing: bool, evidence: float, tolerance: float, n_min: int) -> Verdict:
+def _verdict(excess: Excess, standing: bool, evidence: float, tolerance: float, n_min: int, units: float) -> Verdict:
     if excess.n < n_min and not standing:
         return TooFewSamples(excess.n, n_min)
     kind = Drifted if standing else Stable
@@ -49,7 +51,7 @@ def _verdict(excess: Excess, standing: bool, evidence: float, tolerance: float, 
         n=excess.n,
         statistic=max(evidence, -1e6),
         df=0,
-        p_value=min(1.0, DAYS * exp(-max(evidence, 0.0))),
+        p_value=min(1.0, units * exp(-max(evidence, 0.0))),
         significant=standing,
         effect=excess.effect,
         lower_bound=max(excess.at_least, tolerance) if standing else excess.at_least,

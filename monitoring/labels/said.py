@@ -64,7 +64,8 @@ class VersionLabels(msgspec.Struct, frozen=True):
     alarm_estimate: bool
     evidence_loss: float | None
     evidence_estimate: float | None
-    evidence_needed: float
+    evidence_needed_loss: float
+    evidence_needed_estimate: float
     waiting: int
     windows: tuple[WindowSaid, ...]
 
@@ -136,7 +137,8 @@ def _version(subject: Subject, track: Track, closed: int, rules: LabelRules) -> 
         alarm_estimate=track.detector.estimate_standing,
         evidence_loss=_finite(of_loss),
         evidence_estimate=_finite(of_estimate),
-        evidence_needed=_round(limits.threshold),
+        evidence_needed_loss=_round(limits.threshold_of_loss),
+        evidence_needed_estimate=_round(limits.threshold),
         waiting=len(track.waiting.rows),
         windows=tuple(_window(track, window_s, closed, ask) for window_s in WINDOWS_S),
     )

@@ -37,7 +37,9 @@ class StoredAsk(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StoredDetector(msgspec.Struct, frozen=True, array_like=True):
+    first: int
     day: int
+    week: int
     days: int
     whole: list[float]
     upper: list[float]
@@ -127,7 +129,9 @@ def _track(subject: Subject, track: Track) -> StoredTrack:
         learning_days=dict(sorted(track.learning.days.items())),
         learnt=track.learnt,
         detector=StoredDetector(
+            detector.first,
             detector.day,
+            detector.week,
             detector.days,
             detector.whole.tolist(),
             detector.upper.tolist(),
@@ -165,7 +169,17 @@ def _detector(held: StoredDetector) -> Detector:
         return Detector()  # written with other bets: it begins anew
     whole, upper, lower = (np.array(part, dtype=np.float64) for part in (held.whole, held.upper, held.lower))
     return Detector(
-        held.day, held.days, whole, upper, lower, held.looked, held.loss_standing, held.estimate_standing, held.unseen
+        held.first,
+        held.day,
+        held.week,
+        held.days,
+        whole,
+        upper,
+        lower,
+        held.looked,
+        held.loss_standing,
+        held.estimate_standing,
+        held.unseen,
     )
 
 

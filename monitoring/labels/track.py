@@ -17,7 +17,7 @@ from models.grades import bin_numbers, hits_of
 from models.performance import Performance
 from monitoring.labels.ask import Ask
 from monitoring.labels.cohorts import Cohorts, Head
-from monitoring.labels.detector import DAY_MINUTES, Bets, Detector, Limits
+from monitoring.labels.detector import DAY_MINUTES, WEEK_DAYS, Bets, Detector, Limits
 from monitoring.labels.learning import Learning, main_losses
 from monitoring.labels.promise import Promise
 from monitoring.labels.recent import Recent
@@ -118,11 +118,11 @@ class Track:
         self.held = np.concatenate([self.held, held])
 
     def count(self, minute: int, rules: LabelRules) -> bool:
-        """Lets labels that are old enough count; says whether any did, or a day was over."""
+        """Lets labels that are old enough count; says whether any did, or a week was over."""
         limits = self.limits(rules)
         mature = self.held["at_us"] < (minute + 1) * MINUTE_US - rules.mature_s * 1_000_000
         if not mature.any():
-            return self.detector.close_day(minute + 1, limits.threshold)
+            return self.detector.close_week(minute + 1, limits)
         rows, self.held = self.held[mature], self.held[~mature]
         rows = rows[np.argsort(rows["key"], kind="stable")]
         losses = main_losses(rows, rows["hit"], self.ask)
@@ -130,30 +130,30 @@ class Track:
         bins = bin_numbers(self.ask.kind, self.ask.edges, rows["score"])
         if promise is not None and reference is not None:
             bets = Bets.of(promise, limits)
-            self.detector.take(minute, losses, bins, rows["who"], bets, limits.threshold)
+            self.detector.take(minute, losses, bins, rows["who"], bets, limits)
             self.recent.take(minute // DAY_MINUTES, losses, promise.loss[bins])
         else:
             self._learn(minute, rows)
-        self.detector.close_day(minute + 1, limits.threshold)
+        self.detector.close_week(minute + 1, limits)
         return True
 
     def limits(self, rules: LabelRules) -> Limits:
-        """What is tolerated: what is set, or what training and the first days varied by, if that is more."""
+        """What is tolerated: what is set, or what weeks of training varied by, if that is more."""
         natural = () if self.reference is None else self.reference.natural
-        days = [loss for length_s, loss, _ in natural if length_s >= DAY_MINUTES * MINUTE_S]
+        weeks = [loss for length_s, loss, _ in natural if length_s >= WEEK_DAYS * DAY_MINUTES * MINUTE_S]
         return Limits(
-            loss=max([rules.tolerance, *days]),
+            loss=max([rules.tolerance, *weeks]),
             estimate=max([rules.tolerance, *(beyond for _, _, beyond in natural)]),
             alpha=rules.alpha,
         )
 
     def next_change(self, rules: LabelRules) -> int | None:
-        """The minute whose closing makes a held label count, or a day be over; None when there is neither."""
+        """The minute whose closing makes a held label count, or a week be over; None when there is neither."""
         changes = []
         if len(self.held):
             changes.append((int(self.held["at_us"].min()) + rules.mature_s * 1_000_000) // MINUTE_US)
-        if self.detector.day >= 0 and self.detector.unseen:
-            changes.append((self.detector.day + 1) * DAY_MINUTES - 1)
+        if self.detector.unseen:
+            changes.append(self.detector.week_over - 1)
         return min(changes, default=None)
 
     def _learn(self, minute: int, rows: Rows) -> None:

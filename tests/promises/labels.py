@@ -62,8 +62,7 @@ class World:
         blocks = [(length_s, (hours * 3600 // length_s).astype(np.intp)) for length_s in (3600, 86_400, 604_800)]
         classes = ("0", "1") if self.kind is TaskKind.BINARY else ()
         task = Task(kind=self.kind, output="y", classes=classes)
-        given = {"held_out": True, "edges": self.edges, "scale": self.scale, "blocks": blocks}
-        return Performance.of(task, said, true, **given)
+        return Performance.of(task, said, true, held_out=True, edges=self.edges, scale=self.scale, blocks=blocks)
 
     def main(self, said: Floats, true: Floats) -> Floats:
         found: Floats = losses(self.kind, said, true, self.scale)[Loss.MAIN]
@@ -75,17 +74,17 @@ class Watched:
 
     def __init__(self, world: World, reference: Performance) -> None:
         self.world, self.detector = world, Detector()
-        days = [loss for length_s, loss, _ in reference.natural if length_s >= 86_400]
+        weeks = [loss for length_s, loss, _ in reference.natural if length_s >= 604_800]
         beyond = [apart for _, _, apart in reference.natural]
-        self.limits = Limits(loss=max([TOLERANCE, *days]), estimate=max([TOLERANCE, *beyond]), alpha=ALPHA)
+        self.limits = Limits(loss=max([TOLERANCE, *weeks]), estimate=max([TOLERANCE, *beyond]), alpha=ALPHA)
         self.bets = Bets.of(Promise.of(reference), self.limits)
 
     def come(self, hour: int, until: int, said: Floats, true: Floats) -> tuple[bool, bool]:
         """A batch of labels; says which alarms stand."""
         bins = bin_numbers(self.world.kind, self.world.edges, said)
         who = np.arange(len(said)).astype(np.uint64)
-        self.detector.take(hour * 60, self.world.main(said, true), bins, who, self.bets, self.limits.threshold)
-        self.detector.close_day(until * 60, self.limits.threshold)
+        self.detector.take(hour * 60, self.world.main(said, true), bins, who, self.bets, self.limits)
+        self.detector.close_week(until * 60, self.limits)
         return self.detector.loss_standing, self.detector.estimate_standing
 
 

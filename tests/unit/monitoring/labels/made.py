@@ -1,7 +1,7 @@
 """What do the tests of labels fold: a version with one probability, its requests, and labels that come later."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,10 +50,7 @@ def binary(given: Performance | None = None) -> Ask:
     """What is asked of it, as a binary task."""
     asked = ask_of(reference(given or performance(200, held_out=False)), None)
     assert isinstance(asked, Ask)
-    return asked if given is not None else Ask(*(getattr(asked, name) for name in _FIELDS), None)
-
-
-_FIELDS = ("task", "outputs", "said", "confidence", "edges", "scale")
+    return asked if given is not None else replace(asked, given=None)
 
 
 def request(minute: int, name: str, scores: Sequence[float], *, second: int = 0) -> Request:
