@@ -20,6 +20,8 @@ from msgspec.structs import replace
 
 from models.baseline import SPECIALS, Baseline, ColumnBaseline, Special
 from models.contract import Kind, Privacy
+from models.free_text import FreeText
+from models.private import without_values
 from service.featurelog.record import Schema, SchemaColumn
 
 Counts = npt.NDArray[np.int64]
@@ -39,7 +41,8 @@ class Reference:
     """One version's columns: `features` of them are features, the rest outputs.
 
     Column j's bins are `starts[j]:starts[j + 1]`; `owners`: the column of every bin; `answerable`: the bins that a row can
-    be in and still be answered (a refused row is skew's to judge, and would be no drift of the values).
+    be in and still be answered (a refused row is skew's to judge, and would be no drift of the values); `free`: how the
+    texts of columns without listed categories are counted.
     """
 
     columns: tuple[ColumnBaseline, ...]
@@ -48,6 +51,7 @@ class Reference:
     owners: npt.NDArray[np.intp]
     baseline: Counts
     answerable: npt.NDArray[np.bool_]
+    free: Mapping[int, FreeText]
 
     @classmethod
     def of(cls, schema: Schema, baseline: Baseline | None) -> Self:
@@ -72,6 +76,7 @@ class Reference:
                 + [True for column in outputs for _ in range(column.bins)],
                 dtype=np.bool_,
             ),
+            free={j: free for j, column in enumerate(columns) if (free := FreeText.of(column)) is not None},
         )
 
     @property
@@ -108,12 +113,17 @@ def _logged(
     """The references of what is in the log: without dropped features, and of hashed ones what a hash still tells."""
     declared = {column.name: column for column in columns}
     kept = [reference for reference in references if private.get(reference.name) is not Privacy.DROP]
-    return [
-        _hashed(reference, declared[reference.name])
-        if private.get(reference.name) is Privacy.HASH and reference.name in declared
-        else reference
-        for reference in kept
-    ]
+    return [_told(reference, private.get(reference.name), declared.get(reference.name)) for reference in kept]
+
+
+def _told(reference: ColumnBaseline, privacy: Privacy | None, column: SchemaColumn | None) -> ColumnBaseline:
+    match privacy:
+        case Privacy.HASH if column is not None:
+            return _hashed(without_values(reference), column)
+        case Privacy.BUCKET:
+            return without_values(reference)
+        case _:
+            return reference
 
 
 def _hashed(reference: ColumnBaseline, column: SchemaColumn) -> ColumnBaseline:

@@ -5,6 +5,9 @@ Laws
   spread over writers cannot show.
 - A row is counted in exactly one bin of each of its columns; a block that contradicts its schema is counted as
   malformed, not read.
+
+Cost: columns of numbers and listed categories take no step of Python a row; a text of a column without listed categories
+takes 0.9 µs (the walk over the block's texts and models/free_text.py).
 """
 
 from collections.abc import Sequence
@@ -14,7 +17,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from models.baseline import Special, bin_codes, bin_numbers
+from models.baseline import SPECIALS, Special, bin_codes, bin_numbers
 from models.contract import Kind
 from monitoring.reference import Extra, Reference
 from monitoring.sketch import BUCKETS, sketch
@@ -117,6 +120,7 @@ def count_blocks(blocks: list[Block], reference: Reference, columns: range, coun
         # One array for all blocks, turned so that a column is contiguous: 1 row a record costs what 1 000 rows do.
         cells = np.frombuffer(b"".join([b.cells for b in sound]), dtype="<i8").reshape(n, k).T.copy()
         nulls = _nulls(sound, n, k)
+        _code_texts(sound, reference, columns, cells)
         for place, column in enumerate(columns):
             index = bins_of(reference, column, cells[place], None if nulls is None else nulls[place])
             start, end = reference.starts[column], reference.starts[column + 1]
@@ -138,14 +142,33 @@ def _nulls(blocks: list[Block], n: int, k: int) -> npt.NDArray[np.bool_] | None:
     return np.frombuffer(joined, dtype=np.uint8).reshape(n, k).T.astype(np.bool_)
 
 
+def _code_texts(blocks: list[Block], reference: Reference, columns: range, cells: Counts) -> None:
+    """Puts into the cells of free text which value bin the text has; a cell without its text stays −1, unseen."""
+    free = {place: reference.free[column] for place, column in enumerate(columns) if column in reference.free}
+    if not free:
+        return
+    rows: dict[int, list[int]] = {place: [] for place in free}
+    codes: dict[int, list[int]] = {place: [] for place in free}
+    start = 0
+    for block in blocks:
+        for row, place, text in block.text or ():
+            if place in free and 0 <= row < block.n:
+                rows[place].append(start + row)
+                codes[place].append(free[place].code(text))
+        start += block.n
+    for place in free:
+        cells[place] = -1
+        cells[place, rows[place]] = codes[place]
+
+
 def bins_of(
     reference: Reference, column: int, cells: npt.NDArray[np.int64], null: npt.NDArray[np.bool_] | None
 ) -> npt.NDArray[np.intp]:
-    """The bin of each cell of a column; cells, null: shape (n,)."""
+    """The bin of each cell of a column; cells, null: shape (n,); of text the codes of value bins, −1 elsewhere."""
     about = reference.columns[column]
     match about.kind:
         case Kind.STRING:
-            return bin_codes(np.where(cells < len(about.categories or ()), cells, -1), null)
+            return bin_codes(np.where(cells < about.bins - SPECIALS, cells, -1), null)
         case Kind.FLOAT:
             return bin_numbers(about, cells.view("<f8"), null)
         case Kind.INT | Kind.BOOL:
