@@ -28,6 +28,14 @@ TYPE = "plumbline.retrain.requested.v1"
 SOURCE = "urn:plumbline:monitor"
 BODY_BYTES_MAX = 20_000  # Standard Webhooks asks for less than 20 kB
 
+# What a check that failed says of its column; of any other kind of skew: it came so.
+_WORDS = {
+    "drift": "drifted",
+    "new": "had names that the contract has not",
+    "shape": "had a wrong shape",
+    "collapse": "all but lost the category {category!r}",
+}
+
 Counts = npt.NDArray[np.int64]
 
 
@@ -100,7 +108,7 @@ def _body(name: str, incident: Incident, cut: _Cut) -> bytes:
 
 def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
     top = incident.breaching[0]
-    seen = _numbers(top)
+    seen = _numbers(top, cut)
     return {
         "model": incident.model,
         "version": incident.version,
@@ -128,7 +136,7 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
     }
 
 
-def _numbers(finding: Finding) -> dict[str, Any]:
+def _numbers(finding: Finding, cut: _Cut) -> dict[str, Any]:
     match finding.verdict:
         case Stable() | Drifted() as seen:
             return {
@@ -139,16 +147,25 @@ def _numbers(finding: Finding) -> dict[str, Any]:
                 "effect": _round(seen.effect),
                 "lower_bound": _round(seen.lower_bound),
                 "tolerance": _round(seen.tolerance),
+                **_rates(seen, cut),
             }
         case _:
             return {"n": 0}
 
 
+def _rates(seen: Stable | Drifted, cut: _Cut) -> dict[str, Any]:
+    """Of skew the present rate as an interval beside that of training, and the category that collapsed."""
+    if seen.low is None or seen.high is None or seen.trained is None:
+        return {}
+    rates = {"rate": _round(seen.statistic), "rate_interval": [_round(seen.low), _round(seen.high)]}
+    return {**rates, "training_rate": _round(seen.trained), "category": _short(seen.what, cut.chars) or None}
+
+
 def _reason(incident: Incident, top: Finding, cut: _Cut) -> str:
-    about, seen = top.check, _numbers(top)
+    about, seen = top.check, _numbers(top, cut)
     column = f"{about.side} {_short(about.column, cut.chars)!r}" if about.column else "the rows"
     unit = "PSI" if about.test == "drift" else "of the rows"
-    what = "drifted" if about.test == "drift" else f"came {about.test}"
+    what = _WORDS.get(about.test, f"came {about.test}").format(category=seen.get("category"))
     others = f", and {len(incident.breaching) - 1} more checks" if len(incident.breaching) > 1 else ""
     return (
         f"{incident.model}:{incident.version}: {column} {what}: {seen['effect']} {unit} from training, "
@@ -157,7 +174,7 @@ def _reason(incident: Incident, top: Finding, cut: _Cut) -> str:
 
 
 def _also(finding: Finding, cut: _Cut) -> dict[str, Any]:
-    about, seen = finding.check, _numbers(finding)
+    about, seen = finding.check, _numbers(finding, cut)
     return {
         "column": _short(about.column, cut.chars),
         "side": about.side,

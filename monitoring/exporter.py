@@ -26,6 +26,7 @@ from monitoring.pulse import Pulse
 from monitoring.rollout.metrics import rollout_metrics
 from monitoring.shadows.said import ShadowsSaid
 from monitoring.status import ArchiveStatus, ArmStatus, CheckStatus, Status, VersionStatus
+from monitoring.volume.metrics import volume_metrics
 
 PREFIX = "plumbline_monitor"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -84,6 +85,7 @@ class StatusCollector(Collector):
         yield from _archive(status.archive)
         yield from _shadows(status.shadows)
         yield from rollout_metrics(status.rollouts)
+        yield from volume_metrics(status.volumes)
 
 
 def _newest(versions: Iterable[VersionStatus]) -> Iterable[VersionStatus]:

@@ -26,7 +26,7 @@ from monitoring.marks import MarkRing, widen
 from monitoring.reference import Reference
 from monitoring.rules import Rules
 from monitoring.state import ARM_SHADOW, UNROUTED, Counters, Judged, Key, State, Version
-from monitoring.tally import Tally, tally_requests, tally_shadows
+from monitoring.tally import Tally, Traffic, tally_requests, tally_shadows
 from monitoring.window import MINUTE_S, MINUTE_US
 from service.featurelog.chunk import Chunk, Lost
 
@@ -103,6 +103,8 @@ def _take_in(state: State, number: int, minute: Minute, rules: Rules, references
             state.counters.refused += _records(minute, key)
             continue
         track.account(number, tally)
+        if key.version != UNROUTED and key.arm != ARM_SHADOW:
+            state.arrivals.take(key.version.model, number, int(tally.traffic[Traffic.ROWS : Traffic.LATENCY].sum()))
         if late:
             _add_late(state, key, number, tally, _records(minute, key))
         elif (held := state.open.setdefault(number, {}).get(key)) is not None:
@@ -262,6 +264,7 @@ def _forget_idle(state: State, number: int, rules: Rules) -> None:
     alive = {key.version for key in state.tracks}
     for digest in state.schemas.keys() - {version.digest for version in alive}:
         del state.schemas[digest]
+    state.arrivals.forget({version.model for version in alive})
     for version in [version for version in state.alerts if version not in alive]:
         del state.alerts[version]
         state.judged.pop(version, None)

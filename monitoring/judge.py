@@ -9,14 +9,14 @@ Laws
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from monitoring.alert import Standing
-from monitoring.drift import DriftRule, judge_drift
+from monitoring.drift import DriftRule, judge_drift, tolerance
 from monitoring.reference import Reference
 from monitoring.rules import Rules
 from monitoring.skew import SkewRule, checks_of, judge_skew, oddities, rows_came
@@ -116,17 +116,23 @@ def _look(reference: Reference, window: Window, rules: Rules, model: str, level:
     drift_rule = DriftRule(
         level.drift, rules.n_min, rules.confidence, rules.tolerance_floor, rules.tolerances.get(model)
     )
-    skew_rule = SkewRule(level.skew, rules.n_min, rules.confidence, rules.skew_tolerance)
+    skew_rule = SkewRule(level.skew, rules.n_min, rules.confidence, rules.skew_tolerance, rules.collapse_ratio)
     found = [
         Finding(Check(reference.side(j), reference.columns[j].name, "drift", window.window_s), verdict, j)
         for j, verdict in enumerate(judge_drift(reference, window.counts, window.covered_s, drift_rule))
     ]
     odd = oddities(reference, window.counts)
-    for oddity, verdict in zip(odd, judge_skew(odd, skew_rule), strict=True):
+    natural = [_natural(reference, oddity.column, window.covered_s, drift_rule) for oddity in odd]
+    for oddity, verdict in zip(odd, judge_skew(odd, natural, skew_rule), strict=True):
         side = WHOLE_ROW if oddity.column < 0 else reference.side(oddity.column)
         name = "" if oddity.column < 0 else reference.columns[oddity.column].name
         found.append(Finding(Check(side, name, oddity.kind, window.window_s), verdict, oddity.column))
     return found
+
+
+def _natural(reference: Reference, column: int, covered_s: float, rule: DriftRule) -> float:
+    """How far apart blocks of training data lay in this column, or may lie by the settings; 0 where nobody knows."""
+    return 0.0 if column < 0 else tolerance(reference, column, covered_s, replace(rule, tolerance_floor=0.0))
 
 
 def _cleared(check_id: str, listed: Mapping[str, Finding], enough: set[int], rules: Rules) -> bool:

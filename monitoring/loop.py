@@ -37,6 +37,7 @@ from monitoring.status import (
     unrouted_of,
     versions_of,
 )
+from monitoring.volume.said import volumes_of
 from service.featurelog.chunk import Positions
 
 STATUS_EVERY_S = 1.0  # a status is built for readers that look every few seconds
@@ -180,6 +181,7 @@ class Loop:
             archive=self._archive_status(),
             shadows=said(state.shadows, state.closed or 0, self._references.known),
             rollouts=self._rollouts(),
+            volumes=volumes_of(state.arrivals, state.closed, rules),
         )
 
 

@@ -9,7 +9,7 @@ Laws
 A vector is every feature's bins, then every output's bins (models.baseline: specials first), then `Extra`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
@@ -23,6 +23,8 @@ from models.contract import Kind, Privacy
 from models.free_text import FreeText
 from models.private import without_values
 from service.featurelog.record import Schema, SchemaColumn
+
+_WITHOUT_VALUE = (Special.ABSENT, Special.NULL, Special.NAN, Special.WRONG_TYPE)
 
 Counts = npt.NDArray[np.int64]
 
@@ -41,8 +43,9 @@ class Reference:
     """One version's columns: `features` of them are features, the rest outputs.
 
     Column j's bins are `starts[j]:starts[j + 1]`; `owners`: the column of every bin; `answerable`: the bins that a row can
-    be in and still be answered (a refused row is skew's to judge, and would be no drift of the values); `free`: how the
-    texts of columns without listed categories are counted.
+    be in and still be answered (a refused row is skew's to judge, and would be no drift of the values); `valued`: those of
+    rows that hold a value; `categorical`: those that stand for one text or bool; `free`: how the texts of columns without
+    listed categories are counted.
     """
 
     columns: tuple[ColumnBaseline, ...]
@@ -51,6 +54,8 @@ class Reference:
     owners: npt.NDArray[np.intp]
     baseline: Counts
     answerable: npt.NDArray[np.bool_]
+    valued: npt.NDArray[np.bool_]
+    categorical: npt.NDArray[np.bool_]
     free: Mapping[int, FreeText]
 
     @classmethod
@@ -76,6 +81,8 @@ class Reference:
                 + [True for column in outputs for _ in range(column.bins)],
                 dtype=np.bool_,
             ),
+            valued=_each_bin(columns, lambda _, place: place not in _WITHOUT_VALUE),
+            categorical=_each_bin(columns, _is_category),
             free={j: free for j, column in enumerate(columns) if (free := FreeText.of(column)) is not None},
         )
 
@@ -142,6 +149,21 @@ def _without_rows(column: SchemaColumn) -> ColumnBaseline:
     return ColumnBaseline(
         name=column.name, kind=column.kind, categories=column.categories, counts=(0,) * (SPECIALS + value_bins)
     )
+
+
+def _each_bin(columns: Sequence[ColumnBaseline], of: Callable[[ColumnBaseline, int], bool]) -> npt.NDArray[np.bool_]:
+    return np.array([of(column, place) for column in columns for place in range(column.bins)], dtype=np.bool_)
+
+
+def _is_category(column: ColumnBaseline, place: int) -> bool:
+    """Numbers have ranges in their bins, and a bucket of free text many values."""
+    match column.kind:
+        case Kind.STRING:
+            return SPECIALS <= place < column.bins - column.buckets
+        case Kind.BOOL:
+            return place >= SPECIALS
+        case Kind.FLOAT | Kind.INT:
+            return False
 
 
 def _answerable(column: ColumnBaseline) -> list[bool]:

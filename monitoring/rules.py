@@ -14,7 +14,8 @@ from monitoring.window import Span
 class Rules:
     """Lengths in seconds of event time, tolerances in PSI (drift) and share of rows (skew).
 
-    `tolerances`: drift tolerance by model name, in place of what training varied by.
+    `tolerances`: drift tolerance by model name, in place of what training varied by; `collapse_ratio`: of its training share,
+    below which a category has collapsed; `volume_ratio`: so many times more or fewer rows an hour never matter.
     """
 
     traffic_window_s: int = 300
@@ -25,6 +26,8 @@ class Rules:
     confidence: float = 0.999
     tolerance_floor: float = 0.01
     skew_tolerance: float = 0.01
+    collapse_ratio: float = 0.2
+    volume_ratio: float = 2.0
     clear_ratio: float = 0.8
     tolerances: Mapping[str, float] = field(default_factory=dict)
     hold_s: int = 60

@@ -105,6 +105,12 @@ class Settings(BaseSettings):
     skew_tolerance: float = Field(
         0.01, gt=0, lt=1, description="share of odd rows above the training rate that never matters"
     )
+    collapse_ratio: float = Field(
+        0.2, gt=0, le=0.4, description="share of its training share below which a category has collapsed"
+    )
+    volume_ratio: float = Field(
+        2.0, gt=1, description="so many times more or fewer rows in an hour than usual at that time never matter"
+    )
     hold_s: int = Field(60, ge=0, description="how long a breach or a clear must last before it counts")
     cooldown_s: int = Field(3600, ge=0, description="how long after an incident a relapse belongs to it")
     lateness_s: int = Field(5, ge=0, description="how late a record may come and still be judged with its minute")
@@ -178,6 +184,8 @@ class Settings(BaseSettings):
             n_min=self.n_min_rows,
             tolerance_floor=self.tolerance_floor_psi,
             skew_tolerance=self.skew_tolerance,
+            collapse_ratio=self.collapse_ratio,
+            volume_ratio=self.volume_ratio,
             tolerances=self.tolerances_psi,
             hold_s=self.hold_s,
             cooldown_s=self.cooldown_s,

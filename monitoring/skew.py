@@ -1,45 +1,59 @@
-"""Do rows arrive that training never had: absent, null, out of range, unseen, of the wrong type or shape?
+"""Do the rows that arrive still keep the contract that training saw: no more absent, null, out of range or unseen values than
+then, no name or shape that it did not have, and no category that has all but vanished?
 
 Laws
-- Every row that came is in the denominator: the answered ones and those that were turned away.
-- Drifted needs both: *significant* (exact binomial tail against the upper bound of the training rate below `alpha`) and
-  *relevant* (Clopper-Pearson lower bound of the present rate above that upper bound by more than the tolerance).
-- Kinds that did not occur are not listed; with fewer than `n_min` rows those that did are `TooFewSamples`.
+- Every row whose contents were looked at is in the denominator: the answered ones, and those that were refused for them.
+- Drifted needs both: *significant* (exact binomial tail against the bound of the training rate below `alpha`) and
+  *relevant* (Clopper-Pearson bound of the present rate beyond that bound by more than the tolerance).
+- Nature is no skew: a rate that a block of the training data itself had, as far as the baseline's natural variation can
+  tell, is within the tolerance. A kind that training never had is not natural at any rate.
+- Kinds that did not occur, and categories that keep half of their share, are not listed; with fewer than `n_min` rows
+  those that did are `TooFewSamples`.
 
-Effects are shares of rows. Source of the bounds: Clopper and Pearson 1934, through the incomplete beta function.
+Effects are shares of rows: how much more there is now (of a kind), how much less (of a category that collapses). Sources of
+the bounds: monitoring/rates.py.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from models.baseline import SPECIALS, Special
+from monitoring import rates
+from monitoring.collapse import COLLAPSE, collapsible, fallen
 from monitoring.reference import Extra, Reference
 from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples, Verdict
 
 # The training rate is estimated once a version, not once a check: one pair in 10 000 may have a rate above its bound,
 # and would still have to pass the tolerance on top of it.
 TRAINING_CONFIDENCE = 0.9999
-WHOLE_ROW = (Extra.UNKNOWN, Extra.SHAPE)  # faults that no single column has
+# Faults that no single column has. The log does not hold a name that is not in the contract, so `new` is of the row.
+WHOLE_ROW = {"new": Extra.UNKNOWN, "shape": Extra.SHAPE}
 
 Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class SkewRule:
-    """`alpha` of one check; `confidence` of the lower bound; `tolerance` in share of rows."""
+    """`alpha` of one check; `confidence` of the bounds; `tolerance` in share of rows; a category collapses below
+    `collapse_ratio` of its training share.
+    """
 
     alpha: float
     n_min: int
     confidence: float
     tolerance: float
+    collapse_ratio: float = 0.2
 
 
 class Oddity(NamedTuple):
-    """How often a kind occurred: `column` −1 for the whole row; `seen` of `n` rows, `known` of `m` at training."""
+    """How often a kind occurred: `column` −1 for the whole row; `seen` of `n` rows, `known` of `m` at training; `what`: the
+    category that fell.
+    """
 
     column: int
     kind: str
@@ -47,20 +61,36 @@ class Oddity(NamedTuple):
     n: int
     known: int
     m: int
+    what: str = ""
+
+
+class _Numbers(NamedTuple):
+    """One entry an oddity."""
+
+    rate: Floats
+    low: Floats
+    high: Floats
+    trained: Floats
+    p_value: Floats
+    effect: Floats
+    lower_bound: Floats
+    tolerance: Floats
 
 
 def rows_came(reference: Reference, counts: Counts) -> int:
-    """Rows of the window, answered or turned away."""
+    """Rows of the window, answered or refused for their contents."""
     return reference.extra(counts, Extra.ROWS_ANSWERED) + reference.extra(counts, Extra.ROWS_REJECTED)
 
 
 def checks_of(reference: Reference) -> int:
-    """How many (column, kind) pairs are watched: what the budget is shared among."""
-    return len(reference.judged) * SPECIALS + len(WHOLE_ROW)
+    """How many (column, kind) pairs and categories are watched: what the budget is shared among."""
+    return len(reference.judged) * SPECIALS + len(WHOLE_ROW) + int(np.count_nonzero(collapsible(reference)))
 
 
 def oddities(reference: Reference, counts: Counts) -> list[Oddity]:
-    """Every kind that occurred in the window; counts: shape (reference.size,)."""
+    """Every kind that occurred in the window, and of each column the category that fell most; counts: shape
+    (reference.size,).
+    """
     came, bins, width = rows_came(reference, counts), int(reference.starts[-1]), len(reference.columns)
     now = np.bincount(reference.owners, counts[:bins], width)
     trained = np.bincount(reference.owners, reference.baseline, width)
@@ -72,38 +102,69 @@ def oddities(reference: Reference, counts: Counts) -> list[Oddity]:
         found.append(
             Oddity(j, Special(s).name.lower(), seen, max(n, seen), int(reference.baseline[at]), int(trained[j]))
         )
-    whole = ((word, reference.extra(counts, word)) for word in WHOLE_ROW)
+    whole = ((kind, reference.extra(counts, word)) for kind, word in WHOLE_ROW.items())
     training = int(trained.max(initial=0))
-    found.extend(Oddity(-1, word.name.lower(), seen, max(came, seen), 0, training) for word, seen in whole if seen)
-    return found
+    found.extend(Oddity(-1, kind, seen, max(came, seen), 0, training) for kind, seen in whole if seen)
+    falls = fallen(reference, counts) if came else []  # a window without rows says nothing of categories
+    return found + [Oddity(f.column, COLLAPSE, f.seen, f.n, f.known, f.m, f.what) for f in falls]
 
 
-def judge_skew(found: list[Oddity], rule: SkewRule) -> list[Verdict]:
-    """One verdict an oddity, in order."""
+def judge_skew(found: Sequence[Oddity], natural_psi: Sequence[float], rule: SkewRule) -> list[Verdict]:
+    """One verdict an oddity, in order; `natural_psi`: how far blocks of training data lay apart in its column."""
     if not found:
         return []
     seen, n, known, m = (np.array([o[i] for o in found], dtype=np.float64) for i in (2, 3, 4, 5))
-    trained = np.maximum(m, 1)
-    upper = np.where(
-        known >= trained, 1.0, special.betaincinv(known + 1, np.maximum(trained - known, 1), TRAINING_CONFIDENCE)
+    falls = np.array([o.kind == COLLAPSE for o in found])
+    psi, n, m = np.asarray(natural_psi, dtype=np.float64), np.maximum(n, 1), np.maximum(m, 1)
+    risen, sunk = _risen(seen, n, known, m, psi, rule), _sunk(seen, n, known, m, psi, rule)
+    numbers = _Numbers(*(np.where(falls, down, up) for up, down in zip(risen, sunk, strict=True)))
+    return [_verdict(o, _Numbers(*(each[i] for each in numbers)), rule) for i, o in enumerate(found)]
+
+
+def _risen(seen: Floats, n: Floats, known: Floats, m: Floats, psi: Floats, rule: SkewRule) -> _Numbers:
+    upper = rates.upper_bound(known, m, TRAINING_CONFIDENCE)
+    low, high = _interval(seen, n, rule)
+    natural = np.where((known > 0) & (psi > 0), rates.farthest_up(upper, psi) - upper, 0.0)
+    return _Numbers(
+        rate=seen / n,
+        low=low,
+        high=high,
+        trained=known / m,
+        p_value=rates.tail_above(seen, n, upper),
+        effect=seen / n - known / m,
+        lower_bound=low - upper,
+        tolerance=np.maximum(rule.tolerance, natural),
     )
-    p_value = special.betainc(seen, n - seen + 1, upper)
-    lower = special.betaincinv(seen, n - seen + 1, 1 - rule.confidence) - upper
-    rate = seen / n
-    effect = rate - known / trained
-    return [
-        _verdict(o, float(rate[i]), float(p_value[i]), float(effect[i]), float(lower[i]), rule)
-        for i, o in enumerate(found)
-    ]
 
 
-def _verdict(oddity: Oddity, rate: float, p_value: float, effect: float, lower: float, rule: SkewRule) -> Verdict:
+def _sunk(seen: Floats, n: Floats, known: Floats, m: Floats, psi: Floats, rule: SkewRule) -> _Numbers:
+    lower = rates.lower_bound(known, m, TRAINING_CONFIDENCE)
+    low, high = _interval(seen, n, rule)
+    least = np.minimum(rule.collapse_ratio * lower, np.where(psi > 0, rates.farthest_down(lower, psi), lower))
+    return _Numbers(
+        rate=seen / n,
+        low=low,
+        high=high,
+        trained=known / m,
+        p_value=rates.tail_below(seen, n, lower),
+        effect=known / m - seen / n,
+        lower_bound=lower - high,
+        tolerance=lower - least,
+    )
+
+
+def _interval(seen: Floats, n: Floats, rule: SkewRule) -> tuple[Floats, Floats]:
+    return rates.lower_bound(seen, n, rule.confidence), rates.upper_bound(seen, n, rule.confidence)
+
+
+def _verdict(oddity: Oddity, numbers: _Numbers, rule: SkewRule) -> Verdict:
     if oddity.m == 0:
         return NoBaseline(oddity.n)
     if oddity.n < rule.n_min:
         return TooFewSamples(oddity.n, rule.n_min)
+    rate, low, high, trained, p_value, effect, lower_bound, tolerance = (float(each) for each in numbers)
     significant = p_value < rule.alpha
-    kind = Drifted if significant and lower > rule.tolerance else Stable
+    kind = Drifted if significant and lower_bound > tolerance else Stable
     return kind(
         n=oddity.n,
         statistic=rate,
@@ -111,6 +172,10 @@ def _verdict(oddity: Oddity, rate: float, p_value: float, effect: float, lower: 
         p_value=p_value,
         significant=significant,
         effect=effect,
-        lower_bound=lower,
-        tolerance=rule.tolerance,
+        lower_bound=lower_bound,
+        tolerance=tolerance,
+        low=low,
+        high=high,
+        trained=trained,
+        what=oddity.what,
     )

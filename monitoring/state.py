@@ -22,6 +22,7 @@ from monitoring.reference import Reference
 from monitoring.rules import Rules
 from monitoring.shadows.book import Book
 from monitoring.tally import OUTCOMES, TRAFFIC_SIZE, Tally, Traffic
+from monitoring.volume.arrivals import Arrivals
 from monitoring.window import Ring
 from service.featurelog.record import Schema
 
@@ -117,6 +118,7 @@ class State:
     schemas: dict[str, Schema] = field(default_factory=dict)  # by digest: what the tracks' references are laid out from
     counters: Counters = field(default_factory=Counters)
     shadows: Book = field(default_factory=Book)
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
     def track(self, key: Key, minute: int, reference: Reference | None, rules: Rules) -> Track | None:
         """The track of a key, made at its first record; None where the limits refuse it."""

@@ -18,6 +18,7 @@ from monitoring.sketch import quantile
 from monitoring.state import UNROUTED, Judged, Key, State, Track, Version
 from monitoring.tally import OUTCOMES, Traffic
 from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples
+from monitoring.volume.said import VolumeStatus
 from monitoring.window import MINUTE_S
 from service.featurelog.chunk import Positions
 from service.featurelog.record import Outcome, Schema
@@ -62,6 +63,10 @@ class CheckStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     effect: float | None = None
     lower_bound: float | None = None
     tolerance: float | None = None
+    low: float | None = None
+    high: float | None = None
+    trained: float | None = None
+    what: str = ""
 
 
 class AlertStatus(msgspec.Struct, frozen=True):
@@ -193,6 +198,7 @@ class Status(msgspec.Struct, frozen=True):
     archive: ArchiveStatus = ArchiveStatus()
     shadows: ShadowsSaid = ShadowsSaid()
     rollouts: tuple[RolloutStatus, ...] = ()
+    volumes: tuple[VolumeStatus, ...] = ()
 
 
 def versions_of(state: State, rules: Rules) -> tuple[VersionStatus, ...]:
@@ -299,6 +305,10 @@ def _check(finding: Finding) -> CheckStatus:
                 effect=seen.effect,
                 lower_bound=seen.lower_bound,
                 tolerance=seen.tolerance,
+                low=seen.low,
+                high=seen.high,
+                trained=seen.trained,
+                what=seen.what,
             )
         case TooFewSamples(have, need):
             return msgspec.structs.replace(_named(finding.check, "too_few_samples", have), need=need)

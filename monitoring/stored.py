@@ -21,6 +21,7 @@ from monitoring.shadows import stored as shadows_stored
 from monitoring.state import Counters, Key, State, Track, Version
 from monitoring.tally import TRAFFIC_SIZE, Tally
 from monitoring.vectors import StoredRing, StoredVector, pack, pack_ring, unpack, unpack_ring
+from monitoring.volume import arrivals as hours
 from monitoring.window import Ring, Span
 from service.featurelog.record import Schema
 
@@ -79,6 +80,7 @@ class Stored(msgspec.Struct, frozen=True):
     lost: dict[str, int]
     lost_unknown: dict[str, int]
     shadows: shadows_stored.StoredBook | None = None  # checkpoints of earlier versions have none
+    arrivals: list[hours.StoredHours] = []
 
 
 def store(state: State) -> Stored:
@@ -104,6 +106,7 @@ def store(state: State) -> Stored:
         lost=dict(state.counters.lost),
         lost_unknown=dict(state.counters.lost_unknown),
         shadows=shadows_stored.store(state.shadows),
+        arrivals=hours.store(state.arrivals),
     )
 
 
@@ -138,6 +141,7 @@ def _restore(stored: Stored, rules: Rules) -> State:
     state.counters = Counters(**known, lost=Counter(stored.lost), lost_unknown=Counter(stored.lost_unknown))
     if stored.shadows is not None:
         state.shadows = shadows_stored.restore(stored.shadows, rules.shadow_window_s)
+    state.arrivals = hours.restore(stored.arrivals)
     return state
 
 

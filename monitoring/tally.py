@@ -176,11 +176,16 @@ def bins_of(
 
 
 def _count_rejections(rejected: list[Request], reference: Reference, counts: Counts) -> None:
-    """Rows that were turned away are rows that came: their faults are bins of the column at fault."""
+    """Rows that were turned away for their contents are rows that came: their faults are bins of the column at fault.
+
+    What was refused unread, for its size, key or rate, says nothing of columns and is in no denominator.
+    """
     places = {column.name: j for j, column in enumerate(reference.columns[: reference.features])}
     end = int(reference.starts[-1])
     for request in rejected:
-        problems = request.problems or ()
+        problems = request.problems
+        if not problems:
+            continue
         counts[end + Extra.ROWS_REJECTED] += max([request.rows, *(problem.rows for problem in problems)])
         for problem in problems:
             special, place = _PROBLEM_BIN.get(problem.kind), places.get(problem.column)

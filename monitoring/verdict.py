@@ -8,7 +8,8 @@ class _Measured(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `n`: rows of the window; `statistic` with `df` degrees of freedom (drift: G; skew: the present rate, df 0);
     `effect`, `lower_bound` and `tolerance` in the unit of the check (drift: PSI; skew: share of rows); `significant`:
-    p_value is below its share of the budget.
+    p_value is below its share of the budget. Of skew also `low` to `high`, what the present rate can be (exact, each side at
+    the confidence of the rules), the `trained` rate, and `what`: the category that collapsed.
     """
 
     n: int
@@ -19,6 +20,10 @@ class _Measured(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     effect: float
     lower_bound: float
     tolerance: float
+    low: float | None = None
+    high: float | None = None
+    trained: float | None = None
+    what: str = ""
 
 
 class Stable(_Measured, frozen=True, gc=False, tag="stable"):
