@@ -114,30 +114,38 @@ def judge_skew(found: Sequence[Oddity], natural_psi: Sequence[float], rule: Skew
     if not found:
         return []
     seen, n, known, m = (np.array([o[i] for o in found], dtype=np.float64) for i in (2, 3, 4, 5))
+    given = (seen, np.maximum(n, 1), known, np.maximum(m, 1), np.asarray(natural_psi, dtype=np.float64))
     falls = np.array([o.kind == COLLAPSE for o in found])
-    psi, n, m = np.asarray(natural_psi, dtype=np.float64), np.maximum(n, 1), np.maximum(m, 1)
-    risen, sunk = _risen(seen, n, known, m, psi, rule), _sunk(seen, n, known, m, psi, rule)
-    numbers = _Numbers(*(np.where(falls, down, up) for up, down in zip(risen, sunk, strict=True)))
-    return [_verdict(o, _Numbers(*(each[i] for each in numbers)), rule) for i, o in enumerate(found)]
+    numbers = np.empty((len(_Numbers._fields), len(found)))
+    for which, sense in ((~falls, _risen), (falls, _sunk)):
+        if which.any():
+            numbers[:, which] = sense(rule, *(each[which] for each in given))
+    return [_verdict(o, _Numbers(*numbers[:, i]), rule) for i, o in enumerate(found)]
 
 
-def _risen(seen: Floats, n: Floats, known: Floats, m: Floats, psi: Floats, rule: SkewRule) -> _Numbers:
+def _risen(rule: SkewRule, seen: Floats, n: Floats, known: Floats, m: Floats, psi: Floats) -> _Numbers:
+    """Of kinds: is there more than at training?"""
     upper = rates.upper_bound(known, m, TRAINING_CONFIDENCE)
     low, high = _interval(seen, n, rule)
-    natural = np.where((known > 0) & (psi > 0), rates.farthest_up(upper, psi) - upper, 0.0)
+    effect, tolerance = seen / n - known / m, np.full_like(seen, rule.tolerance)
+    # Hot: what is found of an unchanged stream is within the plain tolerance, and needs no search for the natural one.
+    at = np.flatnonzero((known > 0) & (psi > 0) & (effect > rule.tolerance / 2))
+    if at.size:
+        tolerance[at] = np.maximum(rule.tolerance, rates.farthest_up(upper[at], psi[at]) - upper[at])
     return _Numbers(
         rate=seen / n,
         low=low,
         high=high,
         trained=known / m,
         p_value=rates.tail_above(seen, n, upper),
-        effect=seen / n - known / m,
+        effect=effect,
         lower_bound=low - upper,
-        tolerance=np.maximum(rule.tolerance, natural),
+        tolerance=tolerance,
     )
 
 
-def _sunk(seen: Floats, n: Floats, known: Floats, m: Floats, psi: Floats, rule: SkewRule) -> _Numbers:
+def _sunk(rule: SkewRule, seen: Floats, n: Floats, known: Floats, m: Floats, psi: Floats) -> _Numbers:
+    """Of categories: is there far less than at training?"""
     lower = rates.lower_bound(known, m, TRAINING_CONFIDENCE)
     low, high = _interval(seen, n, rule)
     least = np.minimum(rule.collapse_ratio * lower, np.where(psi > 0, rates.farthest_down(lower, psi), lower))
