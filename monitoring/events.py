@@ -18,10 +18,9 @@ from cloudevents.core.bindings.http import to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
 from monitoring.alert import event_id
-from monitoring.judge import Finding
 from monitoring.marks import LogRange
 from monitoring.reference import Reference
-from monitoring.verdict import Drifted, Stable
+from monitoring.verdict import Drifted, Finding, Stable
 from monitoring.window import MINUTE_S, MINUTE_US
 
 TYPE = "plumbline.retrain.requested.v1"
@@ -62,7 +61,7 @@ class Event:
 @dataclass(frozen=True, slots=True, eq=False)
 class Incident:
     """What the fold knows of a breach when it begins; `breaching` worst first, `counts` and `arms` of the worst one's
-    window.
+    window, which is of minutes [first_minute, last_minute].
     """
 
     model: str
@@ -71,6 +70,7 @@ class Incident:
     began_minute: int
     judged_minute: int
     first_minute: int
+    last_minute: int
     covered_s: int
     counts: Counts
     arms: Mapping[str, Counts]
@@ -118,11 +118,12 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
         "feature": _short(top.check.column, cut.chars),
         "side": top.check.side,
         "check": top.check.test,
+        "segment": _short(top.check.segment, cut.chars) or None,
         **seen,
         "window": {
             "seconds": top.check.window_s,
-            "from": stamp(max(incident.first_minute, incident.judged_minute + 1 - incident.covered_s // MINUTE_S)),
-            "to": stamp(incident.judged_minute + 1),
+            "from": stamp(max(incident.first_minute, incident.last_minute + 1 - incident.covered_s // MINUTE_S)),
+            "to": stamp(incident.last_minute + 1),
             "rows": seen["n"],
         },
         "histograms": None if top.place < 0 else _histograms(incident, top.place, cut),
@@ -164,11 +165,14 @@ def _rates(seen: Stable | Drifted, cut: _Cut) -> dict[str, Any]:
 def _reason(incident: Incident, top: Finding, cut: _Cut) -> str:
     about, seen = top.check, _numbers(top, cut)
     column = f"{about.side} {_short(about.column, cut.chars)!r}" if about.column else "the rows"
+    where, since = "", "training"
+    if about.segment:
+        where, since = f" in the segment {_short(about.segment, cut.chars)!r}", "what the segment was"
     unit = "PSI" if about.test == "drift" else "of the rows"
     what = _WORDS.get(about.test, f"came {about.test}").format(category=seen.get("category"))
     others = f", and {len(incident.breaching) - 1} more checks" if len(incident.breaching) > 1 else ""
     return (
-        f"{incident.model}:{incident.version}: {column} {what}: {seen['effect']} {unit} from training, "
+        f"{incident.model}:{incident.version}: {column} {what}{where}: {seen['effect']} {unit} from {since}, "
         f"at least {seen['lower_bound']}, tolerance {seen['tolerance']}, in {seen['n']} rows of {about.window_s} s{others}"
     )
 
@@ -180,6 +184,7 @@ def _also(finding: Finding, cut: _Cut) -> dict[str, Any]:
         "side": about.side,
         "check": about.test,
         "window_s": about.window_s,
+        **({"segment": _short(about.segment, cut.chars)} if about.segment else {}),
         "effect": seen.get("effect"),
         "lower_bound": seen.get("lower_bound"),
         "n": seen["n"],

@@ -24,6 +24,7 @@ from monitoring import gates
 from monitoring.alert import Phase
 from monitoring.pulse import Pulse
 from monitoring.rollout.metrics import rollout_metrics
+from monitoring.segments.metrics import segment_metrics
 from monitoring.shadows.said import ShadowsSaid
 from monitoring.status import ArchiveStatus, ArmStatus, CheckStatus, Status, VersionStatus
 from monitoring.volume.metrics import volume_metrics
@@ -35,7 +36,7 @@ JSON = "application/json"
 VERSION = ("model", "version")
 ARM = (*VERSION, "arm")
 RIVAL = (*VERSION, "shadow")
-CHECK = (*VERSION, "side", "column", "kind", "window")
+CHECK = (*VERSION, "side", "column", "kind")
 
 
 def app(pulse: Pulse) -> Starlette:
@@ -86,6 +87,7 @@ class StatusCollector(Collector):
         yield from _shadows(status.shadows)
         yield from rollout_metrics(status.rollouts)
         yield from volume_metrics(status.volumes)
+        yield from segment_metrics(versions)
 
 
 def _newest(versions: Iterable[VersionStatus]) -> Iterable[VersionStatus]:
@@ -129,6 +131,7 @@ def _checks(versions: list[VersionStatus]) -> Iterator[Metric]:
         "lower_bound": _gauge("effect_lower_bound", "Lower bound of the effect.", CHECK),
         "tolerance": _gauge("effect_tolerance", "Effect that is tolerated.", CHECK),
         "n": _gauge("window_rows", "Rows that a check is made on.", CHECK),
+        "window_s": _gauge("window_seconds", "Length of the window that says most about a check.", CHECK),
     }
     drifted = _gauge("drifted", "1 where a check says drifted, 0 stable; absent where nothing can be said.", CHECK)
     for version in versions:
@@ -143,7 +146,7 @@ def _checks(versions: list[VersionStatus]) -> Iterator[Metric]:
 
 
 def _check_labels(version: VersionStatus, check: CheckStatus) -> list[str]:
-    return [version.model, version.version, check.side, check.column, check.check, f"{check.window_s}s"]
+    return [version.model, version.version, check.side, check.column, check.check]
 
 
 def _alerts(versions: list[VersionStatus]) -> Iterator[Metric]:

@@ -162,7 +162,7 @@ class Loop:
     def _status(self, lag_bytes: int) -> Status:
         state, rules = self._state, self._rules
         return Status(
-            versions=versions_of(state, rules),
+            versions=versions_of(state, rules, self._references.known),
             unrouted=unrouted_of(state, rules),
             outbox=self._outbox_status(),
             log=log_of(state, self._intake.positions, caught_up=self._caught_up, lag_bytes=lag_bytes),
@@ -171,7 +171,7 @@ class Loop:
                 errors=self._errors,
                 last_error=self._last_error,
                 checkpoints=self._saves,
-                keys=len(state.tracks),
+                keys=sum(not key.segment for key in state.tracks),
                 keys_max=rules.keys_max,
                 state_bytes=state.reserved_bytes(rules),
                 state_bytes_max=rules.state_bytes_max,

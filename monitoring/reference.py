@@ -10,18 +10,19 @@ A vector is every feature's bins, then every output's bins (models.baseline: spe
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Self
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec.structs import replace
 
 from models.baseline import SPECIALS, Baseline, ColumnBaseline, Special
 from models.contract import Kind, Privacy
 from models.free_text import FreeText
 from models.private import without_values
+from monitoring.segments.plan import NO_SEGMENTS, Plan, plan
 from service.featurelog.record import Schema, SchemaColumn
 
 _WITHOUT_VALUE = (Special.ABSENT, Special.NULL, Special.NAN, Special.WRONG_TYPE)
@@ -45,7 +46,9 @@ class Reference:
     Column j's bins are `starts[j]:starts[j + 1]`; `owners`: the column of every bin; `answerable`: the bins that a row can
     be in and still be answered (a refused row is skew's to judge, and would be no drift of the values); `valued`: those of
     rows that hold a value; `categorical`: those that stand for one text or bool; `free`: how the texts of columns without
-    listed categories are counted.
+    listed categories are counted; `ordinal`: the bins of numbers from the least to the greatest, column after column;
+    `natural_steps`: (length in s from which on it holds, how far blocks of training data lay apart in PSI, shape
+    (columns,)); `places`: the number of a column by (side, name); `segments`: the parts of the rows that are counted apart.
     """
 
     columns: tuple[ColumnBaseline, ...]
@@ -57,23 +60,32 @@ class Reference:
     valued: npt.NDArray[np.bool_]
     categorical: npt.NDArray[np.bool_]
     free: Mapping[int, FreeText]
+    ordinal: npt.NDArray[np.intp]
+    natural_steps: tuple[tuple[int, npt.NDArray[np.float64]], ...]
+    places: Mapping[tuple[str, str], int]
+    segments: Plan = NO_SEGMENTS
 
     @classmethod
-    def of(cls, schema: Schema, baseline: Baseline | None) -> Self:
-        """Lays out the schema's columns; a side that the baseline does not describe gets references without rows."""
+    def of(cls, schema: Schema, baseline: Baseline | None, declared: Sequence[str] = (), segments_max: int = 0) -> Self:
+        """Lays out the schema's columns; a side that the baseline does not describe gets references without rows.
+
+        `declared`: the segments of its model, as the settings have them.
+        """
         private = schema.private or {}
         features = _side(schema.features, _logged(schema.features, baseline.features if baseline else (), private))
         outputs = _side(schema.outputs, baseline.outputs if baseline else ())
-        return cls.laid_out(features, outputs)
+        return replace(cls.laid_out(features, outputs), segments=plan(declared, features, segments_max))
 
     @classmethod
     def laid_out(cls, features: Sequence[ColumnBaseline], outputs: Sequence[ColumnBaseline] = ()) -> Self:
         """These columns side by side."""
         columns = (*features, *outputs)
+        starts = np.cumsum([0, *(column.bins for column in columns)], dtype=np.intp)
+        ordered = [start + _in_order(column) for start, column in zip(starts, columns, strict=False)]
         return cls(
             columns=columns,
             features=len(features),
-            starts=np.cumsum([0, *(column.bins for column in columns)], dtype=np.intp),
+            starts=starts,
             owners=np.repeat(np.arange(len(columns), dtype=np.intp), [column.bins for column in columns]),
             baseline=np.array([count for column in columns for count in column.counts], dtype=np.int64),
             answerable=np.array(
@@ -84,6 +96,9 @@ class Reference:
             valued=_each_bin(columns, lambda _, place: place not in _WITHOUT_VALUE),
             categorical=_each_bin(columns, _is_category),
             free={j: free for j, column in enumerate(columns) if (free := FreeText.of(column)) is not None},
+            ordinal=np.concatenate([np.empty(0, dtype=np.intp), *ordered]),
+            natural_steps=_natural_steps(columns),
+            places={("feature" if j < len(features) else "output", column.name): j for j, column in enumerate(columns)},
         )
 
     @property
@@ -95,6 +110,12 @@ class Reference:
     def judged(self) -> tuple[int, ...]:
         """The columns that have a baseline."""
         return tuple(j for j, column in enumerate(self.columns) if any(column.counts))
+
+    def natural(self, covered_s: int) -> npt.NDArray[np.float64]:
+        """How far blocks of training data lay apart, by column, in PSI: the longest that `covered_s` holds, else the shortest;
+        0 where training had no times.
+        """
+        return next(apart for from_s, apart in reversed(self.natural_steps) if from_s <= max(0, covered_s))
 
     def bins(self, counts: Counts, column: int) -> Counts:
         """A column's part of a vector."""
@@ -137,7 +158,7 @@ def _hashed(reference: ColumnBaseline, column: SchemaColumn) -> ColumnBaseline:
     """Categories by their hashes, at the same places; of a number only whether it was there."""
     if reference.kind is Kind.STRING:
         alike = len(reference.categories or ()) == len(column.categories or ())
-        return replace(reference, categories=column.categories) if alike else reference
+        return msgspec.structs.replace(reference, categories=column.categories) if alike else reference
     counts = [0] * SPECIALS
     counts[Special.NULL] = reference.counts[Special.NULL]
     counts[Special.UNSEEN] = reference.n - counts[Special.NULL]
@@ -164,6 +185,28 @@ def _is_category(column: ColumnBaseline, place: int) -> bool:
             return place >= SPECIALS
         case Kind.FLOAT | Kind.INT:
             return False
+
+
+def _natural_steps(columns: Sequence[ColumnBaseline]) -> tuple[tuple[int, npt.NDArray[np.float64]], ...]:
+    lengths = sorted({length for column in columns for length, _ in column.natural})
+    return tuple(
+        (length, np.array([_natural(column, length) for column in columns], dtype=np.float64))
+        for length in (0, *lengths)
+    )
+
+
+def _natural(column: ColumnBaseline, covered_s: int) -> float:
+    if not column.natural:
+        return 0.0
+    return max((known for known in column.natural if known[0] <= covered_s), default=min(column.natural))[1]
+
+
+def _in_order(column: ColumnBaseline) -> npt.NDArray[np.intp]:
+    """The bins of a number from the least to the greatest; of a text none."""
+    if column.kind is Kind.STRING:
+        return np.empty(0, dtype=np.intp)
+    least, greatest = (Special.NEG_INF, Special.BELOW), (Special.ABOVE, Special.POS_INF)
+    return np.array([*least, *range(SPECIALS, column.bins), *greatest], dtype=np.intp)
 
 
 def _answerable(column: ColumnBaseline) -> list[bool]:

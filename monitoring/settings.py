@@ -93,7 +93,11 @@ class Settings(BaseSettings):
 
     traffic_window: Window = Field(300, description='window of rates and latency, such as "5m"')
     shadow_window: Window = Field(3600, description='window in which shadows are compared with answers, such as "1h"')
-    drift_windows: Windows = Field((3600, 86_400), description='windows of drift and skew, such as ["1h", "24h"]')
+    drift_windows: Windows = Field(
+        Rules.drift_windows_s,
+        description='windows of drift and skew, such as ["1h", "24h"]; many, so that a large shift is seen in minutes and '
+        "a small one in hours",
+    )
     budget_alarms_per_30_days: float = Field(
         1.0, gt=0, description="false alarms a model may raise in 30 days, all checks together"
     )
@@ -111,6 +115,21 @@ class Settings(BaseSettings):
     volume_ratio: float = Field(
         2.0, gt=1, description="so many times more or fewer rows in an hour than usual at that time never matter"
     )
+    segments: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="parts of the rows that are watched on their own, by model: features of categories, and expressions "
+        'such as "amount > 1000"',
+    )
+    segments_max: int = Field(
+        16, ge=0, le=64, description="segments a version may have; declarations beyond are refused"
+    )
+    segment_windows: Windows = Field(
+        (3600, 14_400, 86_400, 604_800), description='windows of the segments, such as ["1h", "24h"]'
+    )
+    segment_learning: Window = Field(
+        604_800, description='how long a segment is learnt before it is judged, such as "7d": as long as its seasons'
+    )
+    segment_rows_min: int = Field(1000, ge=100, description="rows that a segment is learnt from at least")
     hold_s: int = Field(60, ge=0, description="how long a breach or a clear must last before it counts")
     cooldown_s: int = Field(3600, ge=0, description="how long after an incident a relapse belongs to it")
     lateness_s: int = Field(5, ge=0, description="how late a record may come and still be judged with its minute")
@@ -168,6 +187,8 @@ class Settings(BaseSettings):
     def _fits_together(self) -> Self:
         if not self.drift_windows:
             raise ValueError("drift_windows: expected at least one")
+        if not self.segment_windows:
+            raise ValueError("segment_windows: expected at least one")
         if self.webhook_url is not None and not re.match(r"https?://[^/]+", self.webhook_url):
             raise ValueError("webhook_url: expected http:// or https:// and a host")
         if not re.match(r"https?://[^/]+", self.service_url):
@@ -186,6 +207,11 @@ class Settings(BaseSettings):
             skew_tolerance=self.skew_tolerance,
             collapse_ratio=self.collapse_ratio,
             volume_ratio=self.volume_ratio,
+            segments=self.segments,
+            segments_max=self.segments_max,
+            segment_windows_s=tuple(sorted(set(self.segment_windows))),
+            segment_learning_s=self.segment_learning,
+            segment_rows_min=self.segment_rows_min,
             tolerances=self.tolerances_psi,
             hold_s=self.hold_s,
             cooldown_s=self.cooldown_s,

@@ -3,7 +3,7 @@ then, no name or shape that it did not have, and no category that has all but va
 
 Laws
 - Every row whose contents were looked at is in the denominator: the answered ones, and those that were refused for them.
-- Drifted needs both: *significant* (exact binomial tail against the bound of the training rate below `alpha`) and
+- Drifted needs both: *significant* (exact binomial tail against the bound of the training rate below its level) and
   *relevant* (Clopper-Pearson bound of the present rate beyond that bound by more than the tolerance).
 - Nature is no skew: a rate that a block of the training data itself had, as far as the baseline's natural variation can
   tell, is within the tolerance. A kind that training never had is not natural at any rate.
@@ -39,11 +39,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class SkewRule:
-    """`alpha` of one check; `confidence` of the bounds; `tolerance` in share of rows; a category collapses below
-    `collapse_ratio` of its training share.
+    """`confidence` of the bounds; `tolerance` in share of rows; a category collapses below `collapse_ratio` of its training
+    share.
     """
 
-    alpha: float
     n_min: int
     confidence: float
     tolerance: float
@@ -109,8 +108,12 @@ def oddities(reference: Reference, counts: Counts) -> list[Oddity]:
     return found + [Oddity(f.column, COLLAPSE, f.seen, f.n, f.known, f.m, f.what) for f in falls]
 
 
-def judge_skew(found: Sequence[Oddity], natural_psi: Sequence[float], rule: SkewRule) -> list[Verdict]:
-    """One verdict an oddity, in order; `natural_psi`: how far blocks of training data lay apart in its column."""
+def judge_skew(
+    found: Sequence[Oddity], natural_psi: Sequence[float], alphas: Sequence[float], rule: SkewRule
+) -> list[Verdict]:
+    """One verdict an oddity, in order; `natural_psi`: how far blocks of training data lay apart in its column; `alphas`: the
+    level of its check.
+    """
     if not found:
         return []
     seen, n, known, m = (np.array([o[i] for o in found], dtype=np.float64) for i in (2, 3, 4, 5))
@@ -120,7 +123,7 @@ def judge_skew(found: Sequence[Oddity], natural_psi: Sequence[float], rule: Skew
     for which, sense in ((~falls, _risen), (falls, _sunk)):
         if which.any():
             numbers[:, which] = sense(rule, *(each[which] for each in given))
-    return [_verdict(o, _Numbers(*numbers[:, i]), rule) for i, o in enumerate(found)]
+    return [_verdict(o, _Numbers(*numbers[:, i]), alphas[i], rule) for i, o in enumerate(found)]
 
 
 def _risen(rule: SkewRule, seen: Floats, n: Floats, known: Floats, m: Floats, psi: Floats) -> _Numbers:
@@ -165,13 +168,13 @@ def _interval(seen: Floats, n: Floats, rule: SkewRule) -> tuple[Floats, Floats]:
     return rates.lower_bound(seen, n, rule.confidence), rates.upper_bound(seen, n, rule.confidence)
 
 
-def _verdict(oddity: Oddity, numbers: _Numbers, rule: SkewRule) -> Verdict:
+def _verdict(oddity: Oddity, numbers: _Numbers, alpha: float, rule: SkewRule) -> Verdict:
     if oddity.m == 0:
         return NoBaseline(oddity.n)
     if oddity.n < rule.n_min:
         return TooFewSamples(oddity.n, rule.n_min)
     rate, low, high, trained, p_value, effect, lower_bound, tolerance = (float(each) for each in numbers)
-    significant = p_value < rule.alpha
+    significant = p_value < alpha
     kind = Drifted if significant and lower_bound > tolerance else Stable
     return kind(
         n=oddity.n,

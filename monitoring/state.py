@@ -9,6 +9,7 @@ Laws
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,12 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from monitoring.alert import Alert
-from monitoring.judge import Judgement
-from monitoring.marks import LogRange, MarkRing
+from monitoring.judge import Judgement, Look
+from monitoring.marks import LogRange, MarkTier
 from monitoring.reference import Reference
 from monitoring.rules import Rules
+from monitoring.segments.learnt import Learnt
 from monitoring.shadows.book import Book
 from monitoring.tally import OUTCOMES, TRAFFIC_SIZE, Tally, Traffic
+from monitoring.tier import SLICES_MAX, Tier
 from monitoring.volume.arrivals import Arrivals
 from monitoring.window import Ring
 from service.featurelog.record import Schema
@@ -43,6 +46,7 @@ class Key(NamedTuple):
 
     version: Version
     arm: str
+    segment: str = ""  # of all rows
 
 
 UNROUTED = Version("", "", "")
@@ -50,10 +54,12 @@ UNROUTED = Version("", "", "")
 
 @dataclass(slots=True)
 class Track:
-    """The counts of one version and arm: rings by window, and requests and rows by outcome since the log began."""
+    """The counts of one version and arm: the traffic window, the tiers of the drift windows by the minutes of a slice, and
+    requests and rows by outcome since the log began.
+    """
 
     traffic: Ring
-    drift: dict[int, Ring]
+    drift: dict[int, Tier]
     first_minute: int
     last_minute: int
     requests: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(OUTCOMES), dtype=np.int64))
@@ -65,8 +71,21 @@ class Track:
         self.requests += tally.traffic[Traffic.REQUESTS : Traffic.ROWS]
         self.rows += tally.traffic[Traffic.ROWS : Traffic.LATENCY]
 
-    def rings(self) -> list[Ring]:
-        return [self.traffic, *self.drift.values()]
+    def advance(self, minute: int) -> None:
+        """Forgets what left the windows when `minute` was closed."""
+        self.traffic.advance(minute)
+        for tier in self.drift.values():
+            tier.advance(minute)
+
+    def next_due(self, after: int) -> int | None:
+        """The next minute in which a window that holds something changes; None where none does."""
+        minutes = [tier.next_due(after) for tier in self.drift.values()]
+        return min((minute for minute in minutes if minute is not None), default=None)
+
+    @property
+    def columns_size(self) -> int:
+        """Length of the vectors that the tiers hold."""
+        return max((tier.size for tier in self.drift.values()), default=0)
 
 
 @dataclass(slots=True)
@@ -75,8 +94,8 @@ class Counters:
 
     `late`: records of a minute that was already judged (counted in the windows all the same); `forgotten`: so late that
     their windows were over; `refused`: requests of versions beyond the limits; `malformed`: blocks that contradict
-    their schema; `nameless`: requests whose schema the log has lost; `lost`: records lost by reason; `lost_unknown`:
-    holes of unknown size by reason.
+    their schema; `unsegmented`: rows of segments beyond the limits; `nameless`: requests whose schema the log has lost;
+    `lost`: records lost by reason; `lost_unknown`: holes of unknown size by reason.
     """
 
     records: int = 0
@@ -84,6 +103,7 @@ class Counters:
     forgotten: int = 0
     refused: int = 0
     malformed: int = 0
+    unsegmented: int = 0
     nameless: int = 0
     feedback: int = 0
     evaluations: int = 0
@@ -93,10 +113,14 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was last found about a version, and at which minute."""
+    """What was last found about a version, and at which minute; `looks`: the last one of each window by its length in s;
+    `segments`: those at segments, by segment and length.
+    """
 
     minute: int
     judgement: Judgement
+    looks: Mapping[int, Look]
+    segments: Mapping[tuple[str, int], Look] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -112,36 +136,39 @@ class State:
     open: dict[int, dict[Key, Tally]] = field(default_factory=dict)
     open_marks: dict[int, LogRange] = field(default_factory=dict)
     tracks: dict[Key, Track] = field(default_factory=dict)
-    marks: dict[int, MarkRing] = field(default_factory=dict)
+    marks: dict[int, MarkTier] = field(default_factory=dict)
     alerts: dict[Version, Alert] = field(default_factory=dict)
     judged: dict[Version, Judged] = field(default_factory=dict)
     schemas: dict[str, Schema] = field(default_factory=dict)  # by digest: what the tracks' references are laid out from
     counters: Counters = field(default_factory=Counters)
     shadows: Book = field(default_factory=Book)
     arrivals: Arrivals = field(default_factory=Arrivals)
+    learnt: dict[tuple[Version, str], Learnt] = field(default_factory=dict)  # by segment: what it is compared with
 
     def track(self, key: Key, minute: int, reference: Reference | None, rules: Rules) -> Track | None:
         """The track of a key, made at its first record; None where the limits refuse it."""
         if (known := self.tracks.get(key)) is not None:
             return known
         size = 0 if reference is None else reference.size
-        if len(self.tracks) >= rules.keys_max or self.reserved_bytes(rules, size) > rules.state_bytes_max:
+        full = not key.segment and sum(not known.segment for known in self.tracks) >= rules.keys_max
+        if full or self.reserved_bytes(rules, key.segment, size) > rules.state_bytes_max:
             return None
-        drift = {window_s: Ring(span) for window_s, span in rules.drift_spans.items()}
+        drift = {minutes: Tier(minutes) for minutes in rules.tiers_of(key.segment)}
         self.tracks[key] = Track(Ring(rules.traffic_span), drift, first_minute=minute, last_minute=minute)
         return self.tracks[key]
 
-    def reserved_bytes(self, rules: Rules, extra_size: int = 0) -> int:
+    def reserved_bytes(self, rules: Rules, extra_segment: str = "", extra_size: int = 0) -> int:
         """What the counts can grow to, with one more key whose vectors have `extra_size` entries."""
-        sizes = [extra_size, *(_columns_size(track) for track in self.tracks.values())]
-        slices = sum(span.slices_max + 1 for span in rules.drift_spans.values())
-        traffic = (rules.traffic_span.slices_max + 1) * TRAFFIC_SIZE * len(sizes)
-        return COUNT_BYTES * (traffic + slices * sum(sizes))
+        held = [(extra_segment, extra_size), *((key.segment, track.columns_size) for key, track in self.tracks.items())]
+        traffic = (rules.traffic_span.slices_max + 1) * TRAFFIC_SIZE
+        entries = 0
+        for segment, size in held:
+            slices = len(rules.tiers_of(segment)) * (SLICES_MAX + 1)
+            entries += (
+                (slices + 1) * size if segment else slices * size + traffic
+            )  # a segment learns, and has no traffic
+        return COUNT_BYTES * entries
 
     def versions_of(self, model: str) -> int:
         """How many versions of a model are being judged."""
         return len({key.version for key in self.tracks if key.version.model == model and key.arm != ARM_SHADOW})
-
-
-def _columns_size(track: Track) -> int:
-    return max((0 if ring.total is None else ring.total.size for ring in track.drift.values()), default=0)

@@ -3,13 +3,14 @@
 Law: a status is built once a tick by whoever owns the state, and never changes afterwards; readers need no lock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from models.contract import Privacy
 from monitoring.alert import Alert, Phase
-from monitoring.judge import Check, Finding
+from monitoring.judge import telling
+from monitoring.reference import Extra, Reference
 from monitoring.rollout import outcome as rollout
 from monitoring.rollout.control import Reason
 from monitoring.rules import Rules
@@ -17,7 +18,7 @@ from monitoring.shadows.said import ShadowsSaid
 from monitoring.sketch import quantile
 from monitoring.state import UNROUTED, Judged, Key, State, Track, Version
 from monitoring.tally import OUTCOMES, Traffic
-from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples
+from monitoring.verdict import DRIFT, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples
 from monitoring.volume.said import VolumeStatus
 from monitoring.window import MINUTE_S
 from service.featurelog.chunk import Positions
@@ -78,9 +79,29 @@ class AlertStatus(msgspec.Struct, frozen=True):
     latched: tuple[str, ...]
 
 
+class SegmentStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A part of the rows: those that it was learnt from, since when, and until when (absent while it is being learnt: nothing
+    is judged); its checks as those of the version.
+    """
+
+    segment: str
+    learnt_rows: int
+    learnt_from_s: int
+    learnt_until_s: int | None = None
+    drift: tuple[CheckStatus, ...] = ()
+    skew: tuple[CheckStatus, ...] = ()
+
+
+class SegmentRefused(msgspec.Struct, frozen=True):
+    """A declaration that gives no segment of this version, and why."""
+
+    declared: str
+    reason: str
+
+
 class VersionStatus(msgspec.Struct, frozen=True):
-    """Everything about one model version; `judged_s` is the end of the last judged minute, `not_watched` are the features
-    that are dropped before they are written.
+    """Everything about one model version; `judged_s` is the end of the last judged minute, `drift` and `skew` have each
+    check once, in the window that says most, `not_watched` are the features that are dropped before they are written.
     """
 
     model: str
@@ -93,6 +114,8 @@ class VersionStatus(msgspec.Struct, frozen=True):
     drift: tuple[CheckStatus, ...]
     skew: tuple[CheckStatus, ...]
     not_watched: tuple[str, ...] = ()
+    segments: tuple[SegmentStatus, ...] = ()
+    segments_refused: tuple[SegmentRefused, ...] = ()
 
 
 class OutboxStatus(msgspec.Struct, frozen=True):
@@ -201,10 +224,13 @@ class Status(msgspec.Struct, frozen=True):
     volumes: tuple[VolumeStatus, ...] = ()
 
 
-def versions_of(state: State, rules: Rules) -> tuple[VersionStatus, ...]:
-    """Every version that is counted, by name."""
+def versions_of(
+    state: State, rules: Rules, references: Mapping[str, Reference] | None = None
+) -> tuple[VersionStatus, ...]:
+    """Every version that is counted, by name; `references` by digest: they know the segments."""
+    known = references or {}
     versions = sorted({key.version for key in state.tracks} - {UNROUTED})
-    return tuple(_version(state, version, rules) for version in versions)
+    return tuple(_version(state, version, rules, known.get(version.digest)) for version in versions)
 
 
 def unrouted_of(state: State, rules: Rules) -> tuple[ArmStatus, ...]:
@@ -215,7 +241,17 @@ def unrouted_of(state: State, rules: Rules) -> tuple[ArmStatus, ...]:
 def log_of(state: State, positions: Positions, *, caught_up: bool, lag_bytes: int) -> LogStatus:
     """How far the log was read."""
     counters = state.counters
-    names = ("records", "late", "forgotten", "refused", "malformed", "nameless", "feedback", "evaluations")
+    names = (
+        "records",
+        "late",
+        "forgotten",
+        "refused",
+        "malformed",
+        "unsegmented",
+        "nameless",
+        "feedback",
+        "evaluations",
+    )
     return LogStatus(
         positions=positions,
         caught_up=caught_up,
@@ -228,9 +264,9 @@ def log_of(state: State, positions: Positions, *, caught_up: bool, lag_bytes: in
     )
 
 
-def _version(state: State, version: Version, rules: Rules) -> VersionStatus:
+def _version(state: State, version: Version, rules: Rules, reference: Reference | None) -> VersionStatus:
     judged = state.judged.get(version)
-    checks = [] if judged is None else [_check(finding) for finding in judged.judgement.findings]
+    checks = [] if judged is None else [_check(finding) for finding in telling(tuple(judged.looks.values()))]
     return VersionStatus(
         model=version.model,
         version=version.version,
@@ -239,10 +275,34 @@ def _version(state: State, version: Version, rules: Rules) -> VersionStatus:
         alert=_alert(state.alerts.get(version, Alert())),
         judged_s=None if judged is None else (judged.minute + 1) * MINUTE_S,
         standing=_standing(judged),
-        drift=tuple(check for check in checks if check.check == "drift"),
-        skew=tuple(check for check in checks if check.check != "drift"),
+        drift=tuple(check for check in checks if check.check == DRIFT),
+        skew=tuple(check for check in checks if check.check != DRIFT),
         not_watched=_dropped(state.schemas.get(version.digest)),
+        segments=() if reference is None else tuple(_segments(state, version, reference, judged)),
+        segments_refused=() if reference is None else _refused(reference),
     )
+
+
+def _segments(state: State, version: Version, reference: Reference, judged: Judged | None) -> Iterator[SegmentStatus]:
+    looks = {} if judged is None else judged.segments
+    for segment in reference.segments.segments:
+        learnt = state.learnt.get((version, segment.name))
+        if learnt is None:
+            continue
+        own = tuple(look for (name, _), look in sorted(looks.items()) if name == segment.name)
+        checks = [_check(finding) for finding in telling(own)]
+        yield SegmentStatus(
+            segment=segment.name,
+            learnt_rows=reference.extra(learnt.counts, Extra.ROWS_ANSWERED) if learnt.fits(reference) else 0,
+            learnt_from_s=learnt.since * MINUTE_S,
+            learnt_until_s=None if learnt.until is None else (learnt.until + 1) * MINUTE_S,
+            drift=tuple(check for check in checks if check.check == DRIFT),
+            skew=tuple(check for check in checks if check.check != DRIFT),
+        )
+
+
+def _refused(reference: Reference) -> tuple[SegmentRefused, ...]:
+    return tuple(SegmentRefused(refused.declared, refused.reason) for refused in reference.segments.refused)
 
 
 def _dropped(schema: Schema | None) -> tuple[str, ...]:
@@ -256,11 +316,15 @@ def _standing(judged: Judged | None) -> str | None:
 
 def _alert(alert: Alert) -> AlertStatus:
     incident = None if alert.incident is None else alert.incident * MINUTE_S
-    return AlertStatus(alert.phase, alert.since * MINUTE_S, incident, tuple(sorted(alert.latched)))
+    latched = tuple(sorted(check.id for check in alert.latched))
+    return AlertStatus(alert.phase, alert.since * MINUTE_S, incident, latched)
 
 
 def _arms(state: State, version: Version, rules: Rules) -> tuple[ArmStatus, ...]:
-    found = sorted((key, track) for key, track in state.tracks.items() if key.version == version)
+    found = sorted(
+        ((key, track) for key, track in state.tracks.items() if key.version == version and not key.segment),
+        key=lambda named: named[0],
+    )
     return tuple(_arm(key, track, state.closed or 0, rules) for key, track in found)
 
 

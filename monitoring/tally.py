@@ -10,7 +10,7 @@ Cost: columns of numbers and listed categories take no step of Python a row; a t
 takes 0.9 µs (the walk over the block's texts and models/free_text.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -105,27 +105,60 @@ def _traffic(outcomes: list[int], rows: list[int], answered_us: list[int]) -> Co
     return traffic
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """Rows of blocks side by side: `bins`: the place of each cell in a version's vector, shape (k, n); `cells` and `nulls`,
+    the same shape, what they hold (None: nothing is null).
+    """
+
+    blocks: list[Block]
+    bins: npt.NDArray[np.intp]
+    cells: Counts
+    nulls: npt.NDArray[np.bool_] | None
+
+    @property
+    def n(self) -> int:
+        return int(self.cells.shape[1])
+
+    def texts(self) -> Iterator[tuple[int, int, str]]:
+        """(row, column, text) of the cells that hold a text of no listed category."""
+        return _texts(self.blocks)
+
+
 def count_blocks(blocks: list[Block], reference: Reference, columns: range, counts: Counts) -> tuple[int, int]:
     """Adds the bins of all rows to `counts`; returns how many rows were counted and how many blocks contradict the
     schema.
     """
-    k, kinds = len(columns), [reference.columns[column].kind for column in columns]
-    sound = [
-        block
-        for block in (_widened(block, kinds) for block in blocks)
-        if len(block.cells) == block.n * k * CELL_BYTES and (block.nulls is None or len(block.nulls) == block.n * k)
-    ]
+    kinds = [reference.columns[column].kind for column in columns]
+    sound = [block for block in blocks if is_sound(block, kinds)]
     n = sum(block.n for block in sound)
-    if n and k:
-        # One array for all blocks, turned so that a column is contiguous: 1 row a record costs what 1 000 rows do.
-        cells = np.frombuffer(b"".join([b.cells for b in sound]), dtype="<i8").reshape(n, k).T.copy()
-        nulls = _nulls(sound, n, k)
-        _code_texts(sound, reference, columns, cells)
-        for place, column in enumerate(columns):
-            index = bins_of(reference, column, cells[place], None if nulls is None else nulls[place])
-            start, end = reference.starts[column], reference.starts[column + 1]
-            counts[start:end] += np.bincount(index, minlength=end - start)
+    if n and len(columns):
+        bins = read_blocks(sound, reference, columns).bins
+        counts += np.bincount(bins.ravel(), minlength=reference.size)
     return n, len(blocks) - len(sound)
+
+
+def is_sound(block: Block, kinds: Sequence[Kind]) -> bool:
+    """Has it as many cells and null marks as its schema says?"""
+    size = block.n * len(kinds)
+    whole = len(block.cells) == size * CELL_BYTES and (block.nulls is None or len(block.nulls) == size)
+    return whole or block.narrow(kinds)
+
+
+def read_blocks(sound: list[Block], reference: Reference, columns: range) -> Read:
+    """The rows of sound blocks of these columns, each cell in its bin."""
+    k, n = len(columns), sum(block.n for block in sound)
+    kinds = [reference.columns[column].kind for column in columns]
+    # One array for all blocks, turned so that a column is contiguous: 1 row a record costs what 1 000 rows do.
+    whole = [_widened(block, kinds) for block in sound]
+    cells = np.frombuffer(b"".join([block.cells for block in whole]), dtype="<i8").reshape(n, k).T.copy()
+    nulls = _nulls(whole, n, k)
+    _code_texts(sound, reference, columns, cells)
+    bins = np.empty((k, n), dtype=np.intp)
+    for place, column in enumerate(columns):
+        null = None if nulls is None else nulls[place]
+        bins[place] = reference.starts[column] + bins_of(reference, column, cells[place], null)
+    return Read(sound, bins, cells, nulls)
 
 
 def _widened(block: Block, kinds: Sequence[Kind]) -> Block:
@@ -142,6 +175,15 @@ def _nulls(blocks: list[Block], n: int, k: int) -> npt.NDArray[np.bool_] | None:
     return np.frombuffer(joined, dtype=np.uint8).reshape(n, k).T.astype(np.bool_)
 
 
+def _texts(blocks: list[Block]) -> Iterator[tuple[int, int, str]]:
+    start = 0
+    for block in blocks:
+        for row, place, text in block.text or ():
+            if 0 <= row < block.n:
+                yield start + row, place, text
+        start += block.n
+
+
 def _code_texts(blocks: list[Block], reference: Reference, columns: range, cells: Counts) -> None:
     """Puts into the cells of free text which value bin the text has; a cell without its text stays −1, unseen."""
     free = {place: reference.free[column] for place, column in enumerate(columns) if column in reference.free}
@@ -149,13 +191,10 @@ def _code_texts(blocks: list[Block], reference: Reference, columns: range, cells
         return
     rows: dict[int, list[int]] = {place: [] for place in free}
     codes: dict[int, list[int]] = {place: [] for place in free}
-    start = 0
-    for block in blocks:
-        for row, place, text in block.text or ():
-            if place in free and 0 <= row < block.n:
-                rows[place].append(start + row)
-                codes[place].append(free[place].code(text))
-        start += block.n
+    for row, place, text in _texts(blocks):
+        if place in free:
+            rows[place].append(row)
+            codes[place].append(free[place].code(text))
     for place in free:
         cells[place] = -1
         cells[place, rows[place]] = codes[place]

@@ -8,12 +8,11 @@ from models.baseline import SPECIALS, ColumnBaseline, Special, column_of_numbers
 from models.contract import Column, Kind
 from models.free_text import column_of_texts
 from monitoring.collapse import COLLAPSE, collapsible, fallen
-from monitoring.drift import DriftRule, tolerance
 from monitoring.reference import Extra, Reference
 from monitoring.skew import SkewRule, checks_of, judge_skew, oddities
 from monitoring.verdict import Drifted, Stable, TooFewSamples, Verdict
 
-RULE = SkewRule(alpha=1e-7, n_min=100, confidence=0.999, tolerance=0.01)
+RULE = SkewRule(n_min=100, confidence=0.999, tolerance=0.01)
 CHANNELS = ColumnBaseline(
     name="channel",
     kind=Kind.STRING,
@@ -40,7 +39,7 @@ def window(channels: list[int], returning: tuple[int, int] | None = None, nulls:
 
 def found(counts: np.ndarray, reference: Reference = REFERENCE, natural: float = 0.0) -> dict[str, Verdict]:
     odd = [one for one in oddities(reference, counts) if one.kind == COLLAPSE]
-    verdicts = judge_skew(odd, [natural] * len(odd), RULE)
+    verdicts = judge_skew(odd, [natural] * len(odd), [1e-7] * len(odd), RULE)
     return {f"{reference.columns[one.column].name}={one.what}": v for one, v in zip(odd, verdicts, strict=True)}
 
 
@@ -116,8 +115,7 @@ def test_a_category_that_training_blocks_were_without_may_be_gone_as_long_as_the
     counts = np.zeros(seasonal.size, dtype=np.int64)
     counts[SPECIALS : SPECIALS + 4] = [5600, 50, 0, 4400]
     counts[seasonal.starts[-1] + Extra.ROWS_ANSWERED] = 10_050
-    rule = DriftRule(1e-6, 100, 0.999, tolerance_floor=0.0)
-    hour, day = (tolerance(seasonal, 0, covered_s, rule) for covered_s in (3600, 86_400))
+    hour, day = (float(seasonal.natural(covered_s)[0]) for covered_s in (3600, 86_400))
     (by_night,), (all_day,) = (found(counts, seasonal, natural).values() for natural in (hour, day))
     assert isinstance(by_night, Stable)  # an hour without `phone` lies 0.2 from the whole: hours do
     assert isinstance(all_day, Drifted)
