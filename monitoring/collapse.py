@@ -63,6 +63,21 @@ def fallen(reference: Reference, counts: Counts) -> list[Fallen]:
     return [found[j] for j in sorted(found)]
 
 
+def may_collapse(reference: Reference, counts: Counts, ratio: float, confidence: float) -> Mask:
+    """Windows in which a category could have collapsed: its share is below `ratio` of training's, and so is what it could
+    be if none of the rows had it. counts: shape (windows, reference.size).
+    """
+    at = np.flatnonzero(collapsible(reference))
+    if not at.size:
+        return np.zeros(len(counts), dtype=np.bool_)
+    bins, owner = len(reference.owners), reference.owners[at]
+    valued = np.where(reference.valued, counts[:, :bins], 0)
+    n = np.add.reduceat(valued, reference.starts[:-1], axis=1)[:, owner]
+    limit = ratio * reference.baseline[at] / _rows(reference, reference.baseline)[owner]
+    least = -np.expm1(np.log1p(-confidence) / np.maximum(n, 1))  # the upper bound where none was seen
+    return np.asarray(((counts[:, at] < limit * n) & (least < limit)).any(axis=1))
+
+
 def _rows(reference: Reference, counts: Counts) -> Counts:
     """The rows with a value of each column."""
     kept = counts[: len(reference.owners)][reference.valued]

@@ -26,7 +26,7 @@ from monitoring.reference import Extra, Reference
 from monitoring.rules import Rules
 from monitoring.segments.count import count_segments
 from monitoring.segments.learnt import Learnt
-from monitoring.segments.watch import learn, look_at_segments
+from monitoring.segments.watch import learn, segments_of
 from monitoring.state import ARM_SHADOW, UNROUTED, Counters, Judged, Key, State, Version
 from monitoring.tally import TRAFFIC_SIZE, Tally, Traffic, tally_requests, tally_shadows
 from monitoring.watch import incident_of, windows_of
@@ -227,10 +227,10 @@ def _judge(state: State, version: Version, number: int, rules: Rules, reference:
         model=version.model,
         versions=max(1, state.versions_of(version.model)),
         latched=latched,
-        segments=look_at_segments(state, version, number, reference, rules, latched),
+        segments=segments_of(state, version, number, reference, rules, latched),
     )
     state.counters.evaluations += 1
-    state.judged[version] = _judged(state.judged.get(version), number, judgement)
+    state.judged[version] = _judged(state.judged.get(version), number, judgement, reference)
     after, action = alerts.step(before, judgement.standing, number, rules.hold_s, rules.cooldown_s)
     state.alerts[version] = replace(after, latched=judgement.latched)
     if action is not Action.REQUEST_RETRAIN or after.incident is None:
@@ -238,15 +238,12 @@ def _judge(state: State, version: Version, number: int, rules: Rules, reference:
     return [request_retrain(incident_of(state, version, number, after.incident, judgement))]
 
 
-def _judged(known: Judged | None, number: int, judgement: Judgement) -> Judged:
-    looks = {} if known is None else dict(known.looks)
+def _judged(known: Judged | None, number: int, judgement: Judgement, reference: Reference) -> Judged:
+    windows = {} if known is None else dict(known.windows)
     segments = {} if known is None else dict(known.segments)
-    for one in judgement.looks:
-        if one.window.segment:
-            segments[one.window.segment, one.window.scale.window_s] = one
-        else:
-            looks[one.window.scale.window_s] = one
-    return Judged(number, judgement, looks, segments)
+    windows.update((window.scale.window_s, window) for window in judgement.windows)
+    segments.update(((window.segment, window.scale.window_s), window) for window in judgement.segments)
+    return Judged(number, judgement, windows, reference, segments)
 
 
 def _forget_idle(state: State, number: int, rules: Rules) -> None:

@@ -19,6 +19,7 @@ from monitoring.budget import Part, level
 from monitoring.drift import DriftLook, DriftRule, look_for_drift
 from monitoring.reference import Reference
 from monitoring.rules import Rules
+from monitoring.screen import Screened, screen
 from monitoring.skew import Oddity, SkewRule, checks_of, judge_skew, oddities, rows_came
 from monitoring.tier import Scale
 from monitoring.verdict import DRIFT, WHOLE_ROW, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples, Verdict
@@ -57,7 +58,7 @@ class Alphas:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """One look at one window; verdicts are made when somebody asks for them: a minute's looks have hundreds."""
+    """One exact look at one window; verdicts are made when somebody asks for them: a look has dozens."""
 
     reference: Reference
     window: Window
@@ -85,11 +86,6 @@ class Look:
         yield from (self._check(j, DRIFT) for j in np.flatnonzero(self.drift.drifted).tolist())
         yield from (finding.check for finding in self.skew if isinstance(finding.verdict, Drifted))
 
-    @property
-    def measured(self) -> bool:
-        """Could anything be said at all?"""
-        return bool(self.drift.measured.any()) or any(_measured(finding) for finding in self.skew)
-
     def _check(self, j: int, test: str) -> Check:
         about, window = self.reference.columns[j].name, self.window
         return Check(self.reference.side(j), about, test, window.scale.window_s, window.segment)
@@ -97,26 +93,34 @@ class Look:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """`breaching`: worst first; `latched`: the checks that breached and have not cleared; `looks`: what was looked at."""
+    """`breaching`: worst first; `latched`: the checks that breached and have not cleared; `windows`: what was judged, and
+    `segments`, the same of segments; `evidence`: the look that the worst one is of.
+    """
 
     standing: Standing
     breaching: tuple[Finding, ...]
     latched: frozenset[Check]
-    looks: tuple[Look, ...]
+    windows: tuple[Window, ...]
+    segments: tuple[Window, ...] = ()
+    evidence: Look | None = None
 
 
-def alphas(rules: Rules, reference: Reference, versions: int, scale: Scale) -> Alphas:
-    """The levels of a window's checks: the parts that drift and skew have in the budget, each among its checks."""
+def alphas(rules: Rules, reference: Reference, versions: int, window: Window) -> Alphas:
+    """The levels of a window's checks: the parts that drift and skew have in the budget, each among its checks; those of
+    segments have a part together, half for drift and half for skew, shared among as many segments as are declared.
+    """
+    budget, share = rules.budget_alarms_per_30_days, 1
+    windows, drift, skew = len(rules.scales), Part.DRIFT, Part.SKEW
+    if window.segment:
+        budget, share = budget / 2, len(reference.segments.segments)
+        windows, drift, skew = len(rules.segment_scales), Part.SEGMENTS, Part.SEGMENTS
 
     def of(part: Part, checks: int) -> float:
-        windows = len(rules.scales)
         return level(
-            rules.budget_alarms_per_30_days, part, windows=windows, scale=scale, checks=checks, versions=versions
+            budget, part, windows=windows, scale=window.scale, checks=checks * max(1, share), versions=versions
         )
 
-    return Alphas(
-        drift=of(Part.DRIFT, len(reference.judged)) / SMALL_SAMPLE_MARGIN, skew=of(Part.SKEW, checks_of(reference))
-    )
+    return Alphas(drift=of(drift, len(reference.judged)) / SMALL_SAMPLE_MARGIN, skew=of(skew, checks_of(reference)))
 
 
 def judge(
@@ -127,40 +131,72 @@ def judge(
     model: str,
     versions: int,
     latched: frozenset[Check],
-    segments: Sequence[Look] = (),
+    segments: Sequence[tuple[Reference, Sequence[Window]]] = (),
 ) -> Judgement:
     """The checks of a version in the windows that are due and in those of `latched`, which breached before and have not
-    cleared; `segments`: the looks at its segments.
+    cleared, exactly only where a check could breach or clear; `segments`: its segments with the references of their own.
     """
-    levels = [alphas(rules, reference, versions, window.scale) for window in windows]
-    looks = [*look(reference, windows, rules, levels, model=model), *segments]
-    by_window = {(one.window.scale.window_s, one.window.segment): one for one in looks}
-    raised = {check for one in looks if one.window.due for check in one.raised()}
-    held = {check for check in latched if not _cleared(check, by_window.get(_window_of(check)), rules)}
-    found = [by_window[_window_of(check)].found(check) for check in raised | held if _window_of(check) in by_window]
+    examined = [_examine(reference, windows, rules, model, versions, latched)]
+    examined += [_examine(own, some, rules, model, versions, latched) for own, some in segments]
+    looks = {_place(one.window): one for _, some in examined for one in some}
+    raised = {check for one in looks.values() if one.window.due for check in one.raised()}
+    held = {check for check in latched if not _cleared(check, looks.get((check.segment, check.window_s)), rules)}
+    places = {check: looks.get((check.segment, check.window_s)) for check in raised | held}
+    found = [one.found(check) for check, one in places.items() if one is not None]
     breaching = tuple(sorted((one for one in found if one is not None and _measured(one)), key=_rank))
+    measured = any(could for could, _ in examined)
     return Judgement(
-        standing=_standing(breaching, held, looks),
+        standing=_standing(breaching, held, measured),
         breaching=breaching,
         latched=frozenset(raised | held),
-        looks=tuple(looks),
+        windows=tuple(windows),
+        segments=tuple(window for _, some in segments for window in some),
+        evidence=places[breaching[0].check] if breaching else None,
     )
 
 
-def _window_of(check: Check) -> tuple[int, str]:
-    return check.window_s, check.segment
+def _examine(
+    reference: Reference, windows: Sequence[Window], rules: Rules, model: str, versions: int, latched: frozenset[Check]
+) -> tuple[bool, list[Look]]:
+    """Could anything be said of these windows, and the looks at those in which a check could breach or clear?"""
+    screened = _screened(reference, windows, rules, versions)
+    wanted = {(check.segment, check.window_s) for check in latched}
+    worth = [
+        window
+        for window, suspect in zip(windows, screened.suspect.tolist(), strict=True)
+        if (suspect and window.due) or _place(window) in wanted
+    ]
+    looks = look(reference, worth, rules, model=model, versions=versions)
+    return bool(screened.measured.any()) or any(_measured(finding) for one in looks for finding in one.skew), looks
 
 
-def look(
-    reference: Reference, windows: Sequence[Window], rules: Rules, levels: Sequence[Alphas], *, model: str
-) -> list[Look]:
-    """One look a window at the levels given, all windows in one pass."""
+def _place(window: Window) -> tuple[str, int]:
+    return window.segment, window.scale.window_s
+
+
+def _screened(reference: Reference, windows: Sequence[Window], rules: Rules, versions: int) -> Screened:
+    levels = np.array([alphas(rules, reference, versions, window).drift for window in windows])
+    return screen(reference, _stacked(reference, windows), levels, _skew_rule(rules))
+
+
+def _stacked(reference: Reference, windows: Sequence[Window]) -> Counts:
+    return np.array([window.counts for window in windows], dtype=np.int64).reshape(len(windows), reference.size)
+
+
+def _skew_rule(rules: Rules) -> SkewRule:
+    return SkewRule(rules.n_min, rules.confidence, rules.skew_tolerance, rules.collapse_ratio)
+
+
+def look(reference: Reference, windows: Sequence[Window], rules: Rules, *, model: str, versions: int) -> list[Look]:
+    """One look a window, all windows in one pass."""
+    levels = [alphas(rules, reference, versions, window) for window in windows]
     drift_rules = [
         DriftRule(a.drift, rules.n_min, rules.confidence, rules.tolerance_floor, rules.tolerances.get(model))
         for a in levels
     ]
-    counts = np.array([window.counts for window in windows], dtype=np.int64).reshape(len(windows), reference.size)
-    drift = look_for_drift(reference, counts, [window.covered_s for window in windows], drift_rules)
+    drift = look_for_drift(
+        reference, _stacked(reference, windows), [window.covered_s for window in windows], drift_rules
+    )
     skew = _skew(reference, windows, [a.skew for a in levels], rules, rules.tolerances.get(model))
     return [
         Look(reference, window, found, odd, rows_came(reference, window.counts) >= rules.n_min)
@@ -179,8 +215,7 @@ def _skew(
         for apart in _natural(reference, window, some, natural_set)
     ]
     levels = [alpha for alpha, some in zip(alphas, odd, strict=True) for _ in some]
-    rule = SkewRule(rules.n_min, rules.confidence, rules.skew_tolerance, rules.collapse_ratio)
-    verdicts = iter(judge_skew([oddity for some in odd for oddity in some], natural, levels, rule))
+    verdicts = iter(judge_skew([oddity for some in odd for oddity in some], natural, levels, _skew_rule(rules)))
     return [
         tuple(_found(reference, oddity, window, next(verdicts)) for oddity in some)
         for window, some in zip(windows, odd, strict=True)
@@ -216,10 +251,10 @@ def _cleared(check: Check, held: Look | None, rules: Rules) -> bool:
             return False
 
 
-def _standing(breaching: Sequence[Finding], held: set[Check], looks: Sequence[Look]) -> Standing:
+def _standing(breaching: Sequence[Finding], held: set[Check], measured: bool) -> Standing:
     if breaching:
         return Standing.BREACH
-    if held or not any(one.measured for one in looks):
+    if held or not measured:
         return Standing.NO_DATA
     return Standing.CLEAR
 

@@ -48,7 +48,8 @@ class Reference:
     rows that hold a value; `categorical`: those that stand for one text or bool; `free`: how the texts of columns without
     listed categories are counted; `ordinal`: the bins of numbers from the least to the greatest, column after column;
     `natural_steps`: (length in s from which on it holds, how far blocks of training data lay apart in PSI, shape
-    (columns,)); `places`: the number of a column by (side, name); `segments`: the parts of the rows that are counted apart.
+    (columns,)); `places`: the number of a column by (side, name); `judged`: the columns that have a baseline; `segments`:
+    the parts of the rows that are counted apart.
     """
 
     columns: tuple[ColumnBaseline, ...]
@@ -63,6 +64,7 @@ class Reference:
     ordinal: npt.NDArray[np.intp]
     natural_steps: tuple[tuple[int, npt.NDArray[np.float64]], ...]
     places: Mapping[tuple[str, str], int]
+    judged: tuple[int, ...]
     segments: Plan = NO_SEGMENTS
 
     @classmethod
@@ -98,6 +100,7 @@ class Reference:
             free={j: free for j, column in enumerate(columns) if (free := FreeText.of(column)) is not None},
             ordinal=np.concatenate([np.empty(0, dtype=np.intp), *ordered]),
             natural_steps=_natural_steps(columns),
+            judged=tuple(j for j, column in enumerate(columns) if any(column.counts)),
             places={("feature" if j < len(features) else "output", column.name): j for j, column in enumerate(columns)},
         )
 
@@ -105,11 +108,6 @@ class Reference:
     def size(self) -> int:
         """Length of a version's vector of counts."""
         return int(self.starts[-1]) + len(Extra)
-
-    @property
-    def judged(self) -> tuple[int, ...]:
-        """The columns that have a baseline."""
-        return tuple(j for j, column in enumerate(self.columns) if any(column.counts))
 
     def natural(self, covered_s: int) -> npt.NDArray[np.float64]:
         """How far blocks of training data lay apart, by column, in PSI: the longest that `covered_s` holds, else the shortest;

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from models.baseline import SPECIALS, Special
 from monitoring import rates
-from monitoring.collapse import COLLAPSE, collapsible, fallen
+from monitoring.collapse import COLLAPSE, collapsible, fallen, may_collapse
 from monitoring.reference import Extra, Reference
 from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples, Verdict
 
@@ -84,6 +84,28 @@ def rows_came(reference: Reference, counts: Counts) -> int:
 def checks_of(reference: Reference) -> int:
     """How many (column, kind) pairs and categories are watched: what the budget is shared among."""
     return len(reference.judged) * SPECIALS + len(WHOLE_ROW) + int(np.count_nonzero(collapsible(reference)))
+
+
+def may_breach(reference: Reference, counts: Counts, rule: SkewRule) -> npt.NDArray[np.bool_]:
+    """Windows in which a check could be Drifted, by a bound that is cheap: the lower bound of a rate is below the rate, and
+    what training had at most is at least its rate. counts: shape (windows, reference.size).
+    """
+    bins, n_min, tolerance = int(reference.starts[-1]), rule.n_min, rule.tolerance
+    came = counts[:, bins + Extra.ROWS_ANSWERED] + counts[:, bins + Extra.ROWS_REJECTED]
+    whole = counts[:, [bins + word for word in WHOLE_ROW.values()]]
+    rows = np.maximum(came[:, None], whole)
+    found: npt.NDArray[np.bool_] = ((rows >= n_min) & (whole > tolerance * rows)).any(axis=1)
+    if not bins:
+        return found
+    first = reference.starts[:-1]
+    at = first[:, None] + np.arange(SPECIALS)
+    known = reference.baseline[at] / np.maximum(np.add.reduceat(reference.baseline, first), 1)[:, None]
+    now = np.add.reduceat(counts[:, :bins], first, axis=1)
+    is_feature = np.arange(len(reference.columns)) < reference.features
+    seen = counts[:, at]
+    rows = np.maximum(np.where(is_feature, came[:, None], now)[:, :, None], seen)
+    found |= ((rows >= n_min) & (seen > (known + tolerance) * rows)).any(axis=(1, 2))
+    return found | may_collapse(reference, counts, rule.collapse_ratio, rule.confidence)
 
 
 def oddities(reference: Reference, counts: Counts) -> list[Oddity]:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitoring.alert import Alert
-from monitoring.judge import Judgement, Look
+from monitoring.judge import Judgement, Window
 from monitoring.marks import LogRange, MarkTier
 from monitoring.reference import Reference
 from monitoring.rules import Rules
@@ -62,6 +62,7 @@ class Track:
     drift: dict[int, Tier]
     first_minute: int
     last_minute: int
+    expected_size: int = 0
     requests: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(OUTCOMES), dtype=np.int64))
     rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(OUTCOMES), dtype=np.int64))
 
@@ -84,8 +85,8 @@ class Track:
 
     @property
     def columns_size(self) -> int:
-        """Length of the vectors that the tiers hold."""
-        return max((tier.size for tier in self.drift.values()), default=0)
+        """Length of the vectors that the tiers hold, or will hold when the first minute is closed."""
+        return max((tier.size for tier in self.drift.values()), default=0) or self.expected_size
 
 
 @dataclass(slots=True)
@@ -113,14 +114,15 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was last found about a version, and at which minute; `looks`: the last one of each window by its length in s;
-    `segments`: those at segments, by segment and length.
+    """What was last found about a version, and at which minute; `windows`: each as it was last due, by its length in s;
+    `segments`: those of segments, by segment and length.
     """
 
     minute: int
     judgement: Judgement
-    looks: Mapping[int, Look]
-    segments: Mapping[tuple[str, int], Look] = field(default_factory=dict)
+    windows: Mapping[int, Window]
+    reference: Reference
+    segments: Mapping[tuple[str, int], Window] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -154,7 +156,9 @@ class State:
         if full or self.reserved_bytes(rules, key.segment, size) > rules.state_bytes_max:
             return None
         drift = {minutes: Tier(minutes) for minutes in rules.tiers_of(key.segment)}
-        self.tracks[key] = Track(Ring(rules.traffic_span), drift, first_minute=minute, last_minute=minute)
+        self.tracks[key] = Track(
+            Ring(rules.traffic_span), drift, first_minute=minute, last_minute=minute, expected_size=size
+        )
         return self.tracks[key]
 
     def reserved_bytes(self, rules: Rules, extra_segment: str = "", extra_size: int = 0) -> int:

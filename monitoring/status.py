@@ -3,13 +3,13 @@
 Law: a status is built once a tick by whoever owns the state, and never changes afterwards; readers need no lock.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from models.contract import Privacy
 from monitoring.alert import Alert, Phase
-from monitoring.judge import telling
+from monitoring.judge import Window, look, telling
 from monitoring.reference import Extra, Reference
 from monitoring.rollout import outcome as rollout
 from monitoring.rollout.control import Reason
@@ -266,7 +266,11 @@ def log_of(state: State, positions: Positions, *, caught_up: bool, lag_bytes: in
 
 def _version(state: State, version: Version, rules: Rules, reference: Reference | None) -> VersionStatus:
     judged = state.judged.get(version)
-    checks = [] if judged is None else [_check(finding) for finding in telling(tuple(judged.looks.values()))]
+    checks = (
+        []
+        if judged is None
+        else [_check(finding) for finding in _telling(judged.reference, judged.windows.values(), version, state, rules)]
+    )
     return VersionStatus(
         model=version.model,
         version=version.version,
@@ -278,22 +282,24 @@ def _version(state: State, version: Version, rules: Rules, reference: Reference 
         drift=tuple(check for check in checks if check.check == DRIFT),
         skew=tuple(check for check in checks if check.check != DRIFT),
         not_watched=_dropped(state.schemas.get(version.digest)),
-        segments=() if reference is None else tuple(_segments(state, version, reference, judged)),
+        segments=() if reference is None else tuple(_segments(state, version, reference, judged, rules)),
         segments_refused=() if reference is None else _refused(reference),
     )
 
 
-def _segments(state: State, version: Version, reference: Reference, judged: Judged | None) -> Iterator[SegmentStatus]:
-    looks = {} if judged is None else judged.segments
+def _segments(
+    state: State, version: Version, reference: Reference, judged: Judged | None, rules: Rules
+) -> Iterator[SegmentStatus]:
+    windows = {} if judged is None else judged.segments
     for segment in reference.segments.segments:
         learnt = state.learnt.get((version, segment.name))
-        if learnt is None:
+        if learnt is None or not learnt.fits(reference):
             continue
-        own = tuple(look for (name, _), look in sorted(looks.items()) if name == segment.name)
-        checks = [_check(finding) for finding in telling(own)]
+        own = [window for (name, _), window in sorted(windows.items(), key=_place) if name == segment.name]
+        checks = [_check(finding) for finding in _telling(learnt.reference(reference), own, version, state, rules)]
         yield SegmentStatus(
             segment=segment.name,
-            learnt_rows=reference.extra(learnt.counts, Extra.ROWS_ANSWERED) if learnt.fits(reference) else 0,
+            learnt_rows=reference.extra(learnt.counts, Extra.ROWS_ANSWERED),
             learnt_from_s=learnt.since * MINUTE_S,
             learnt_until_s=None if learnt.until is None else (learnt.until + 1) * MINUTE_S,
             drift=tuple(check for check in checks if check.check == DRIFT),
@@ -301,8 +307,21 @@ def _segments(state: State, version: Version, reference: Reference, judged: Judg
         )
 
 
+def _place(named: tuple[tuple[str, int], Window]) -> tuple[str, int]:
+    return named[0]
+
+
 def _refused(reference: Reference) -> tuple[SegmentRefused, ...]:
     return tuple(SegmentRefused(refused.declared, refused.reason) for refused in reference.segments.refused)
+
+
+def _telling(
+    reference: Reference, windows: Iterable[Window], version: Version, state: State, rules: Rules
+) -> list[Finding]:
+    """Exact looks at all windows, which deciding did without."""
+    versions = max(1, state.versions_of(version.model))
+    fitting = [window for window in windows if window.counts.size == reference.size]
+    return telling(look(reference, fitting, rules, model=version.model, versions=versions))
 
 
 def _dropped(schema: Schema | None) -> tuple[str, ...]:

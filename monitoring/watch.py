@@ -59,8 +59,9 @@ def _windows(
 def incident_of(state: State, version: Version, number: int, began: int, judgement: Judgement) -> Incident:
     """What is known of a breach when it becomes an incident; its worst check's window is the evidence."""
     top = judgement.breaching[0].check
-    look = next(look for look in judgement.looks if look.window.of(top))
-    window, reference = look.window, look.reference
+    evidence = judgement.evidence
+    assert evidence is not None  # a breach is what was looked at
+    window, reference = evidence.window, evidence.reference
     scale, marks = window.scale, state.marks.get(window.scale.slice_minutes)
     arms = {
         arm: track.drift[scale.slice_minutes].sums(number, [scale.slices], reference.size)[0]
