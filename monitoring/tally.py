@@ -133,11 +133,11 @@ def count_blocks(blocks: list[Block], reference: Reference, columns: range, coun
     sound = [block for block in blocks if is_whole(block, len(kinds))]
     if len(sound) < len(blocks):  # rare, and asking each block whether it is narrow took a quarter of the fold
         sound = [block for block in blocks if is_sound(block, kinds)]
-    n = sum(block.n for block in sound)
-    if n and len(columns):
-        bins = read_blocks(sound, reference, columns).bins
-        counts += np.bincount(bins.ravel(), minlength=reference.size)
-    return n, len(blocks) - len(sound)
+    if not sound or not len(columns):
+        return sum(block.n for block in sound), len(blocks) - len(sound)
+    read = read_blocks(sound, reference, columns)
+    counts += np.bincount(read.bins.ravel(), minlength=reference.size)
+    return read.n, len(blocks) - len(sound)
 
 
 def is_sound(block: Block, kinds: Sequence[Kind]) -> bool:
@@ -155,8 +155,11 @@ def read_blocks(sound: list[Block], reference: Reference, columns: range) -> Rea
     """The rows of sound blocks of these columns, each cell in its bin."""
     k, n = len(columns), sum(block.n for block in sound)
     # One array for all blocks, turned so that a column is contiguous: 1 row a record costs what 1 000 rows do.
-    whole = [block if is_whole(block, k) else _widened(block) for block in sound]
-    cells = np.frombuffer(b"".join([block.cells for block in whole]), dtype="<i8").reshape(n, k).T.copy()
+    whole, joined = sound, b"".join([block.cells for block in sound])
+    if len(joined) < n * k * CELL_BYTES:  # some are narrow: told by the length of all, not by asking each
+        whole = [block if is_whole(block, k) else _widened(block) for block in sound]
+        joined = b"".join([block.cells for block in whole])
+    cells = np.frombuffer(joined, dtype="<i8").reshape(n, k).T.copy()
     nulls = _nulls(whole, n, k)
     _code_texts(sound, reference, columns, cells)
     bins = np.empty((k, n), dtype=np.intp)
