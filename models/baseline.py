@@ -56,6 +56,7 @@ class ColumnBaseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     have none, and all their texts are unseen.
     `mean`, `std`: of the finite training values, for effect sizes that people know.
     `natural`: (window length in s, tolerance in PSI): how far blocks of the training data of that length lie from the whole.
+    `by_hour`: counts of each hour of the week (models/weekly.py), where they were asked for; `natural` is then what is left.
     """
 
     name: str
@@ -70,12 +71,15 @@ class ColumnBaseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     natural: tuple[tuple[int, float], ...] = ()
     top: tuple[str, ...] = ()
     buckets: int = 0
+    by_hour: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.counts) != self.bins:
             raise ContractInvalid(
                 f"baseline of {self.name!r}", f"{len(self.counts)} counts", f"{self.bins} for its bins"
             )
+        if self.by_hour and {len(counts) for counts in self.by_hour} != {self.bins}:
+            raise ContractInvalid(f"baseline of {self.name!r}", "counts by hour of other bins", f"{self.bins} an hour")
         if list(self.edges) != sorted(set(self.edges)):
             raise ContractInvalid(f"baseline of {self.name!r}", "edges out of order", "ascending edges")
         listed = self.kind is not Kind.STRING or self.categories is not None

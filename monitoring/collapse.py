@@ -49,8 +49,9 @@ def collapsible(reference: Reference) -> Mask:
 def fallen(reference: Reference, counts: Counts) -> list[Fallen]:
     """Of each column the category that fell most, where one fell or no row has a value; counts: shape (reference.size,)."""
     owner, at = reference.owners, np.flatnonzero(collapsible(reference))
-    n, m = _rows(reference, counts)[owner[at]], _rows(reference, reference.baseline)[owner[at]]
-    seen, known = counts[at], reference.baseline[at]
+    baseline = reference.expected(counts[None, :])[0]
+    n, m = _rows(reference, counts)[owner[at]], _rows(reference, baseline)[owner[at]]
+    seen, known = counts[at], baseline[at]
     candidate = (n == 0) | (seen * m < LISTED_BELOW * known * n)
     at, n, m, seen, known = (each[candidate] for each in (at, n, m, seen, known))
     contradicts = n * rates.distance(seen / np.maximum(n, 1), known / np.maximum(m, 1))
@@ -73,7 +74,9 @@ def may_collapse(reference: Reference, counts: Counts, ratio: float, confidence:
     bins, owner = len(reference.owners), reference.owners[at]
     valued = np.where(reference.valued, counts[:, :bins], 0)
     n = np.add.reduceat(valued, reference.starts[:-1], axis=1)[:, owner]
-    limit = ratio * reference.baseline[at] / _rows(reference, reference.baseline)[owner]
+    expected = reference.expected(counts)
+    trained = np.add.reduceat(np.where(reference.valued, expected, 0), reference.starts[:-1], axis=1)[:, owner]
+    limit = ratio * expected[:, at] / np.maximum(trained, 1)
     least = -np.expm1(np.log1p(-confidence) / np.maximum(n, 1))  # the upper bound where none was seen
     return np.asarray(((counts[:, at] < limit * n) & (least < limit)).any(axis=1))
 

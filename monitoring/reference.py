@@ -6,7 +6,8 @@ Laws
 - A feature that is dropped before it is written has no column: it is not watched, and no verdict speaks of it.
 - A baseline that does not describe the schema's columns is no baseline: those columns are counted, never judged.
 
-A vector is every feature's bins, then every output's bins (models.baseline: specials first), then `Extra`.
+A vector is every feature's bins, then every output's bins (models.baseline: specials first), then `Extra`, and where training
+is known by hour of the week, the answered rows of each of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from models.baseline import SPECIALS, Baseline, ColumnBaseline, Special
 from models.contract import Kind, Privacy
 from models.free_text import FreeText
 from models.private import without_values
+from models.weekly import HOURS, hour_of_week, mixture
 from monitoring.segments.plan import NO_SEGMENTS, Plan, plan
 from service.featurelog.record import Schema, SchemaColumn
 
@@ -48,8 +50,9 @@ class Reference:
     rows that hold a value; `categorical`: those that stand for one text or bool; `free`: how the texts of columns without
     listed categories are counted; `ordinal`: the bins of numbers from the least to the greatest, column after column;
     `natural_steps`: (length in s from which on it holds, how far blocks of training data lay apart in PSI, shape
-    (columns,)); `places`: the number of a column by (side, name); `judged`: the columns that have a baseline; `segments`:
-    the parts of the rows that are counted apart.
+    (columns,)); `places`: the number of a column by (side, name); `judged`: the columns that have a baseline; `hours`:
+    training's counts by hour of the week, shape (HOURS, bins), None where training was not asked for them; `segments`: the
+    parts of the rows that are counted apart.
     """
 
     columns: tuple[ColumnBaseline, ...]
@@ -65,6 +68,7 @@ class Reference:
     natural_steps: tuple[tuple[int, npt.NDArray[np.float64]], ...]
     places: Mapping[tuple[str, str], int]
     judged: tuple[int, ...]
+    hours: Counts | None = None
     segments: Plan = NO_SEGMENTS
 
     @classmethod
@@ -101,13 +105,34 @@ class Reference:
             ordinal=np.concatenate([np.empty(0, dtype=np.intp), *ordered]),
             natural_steps=_natural_steps(columns),
             judged=tuple(j for j, column in enumerate(columns) if any(column.counts)),
+            hours=_hours(columns),
             places={("feature" if j < len(features) else "output", column.name): j for j, column in enumerate(columns)},
         )
 
     @property
     def size(self) -> int:
         """Length of a version's vector of counts."""
+        return int(self.starts[-1]) + len(Extra) + (0 if self.hours is None else HOURS)
+
+    @property
+    def segment_size(self) -> int:
+        """The same of a segment, whose hours of the week nobody knows."""
         return int(self.starts[-1]) + len(Extra)
+
+    def hour_place(self, at_us: int) -> int | None:
+        """Where the rows of this time's hour of the week are counted; None where hours are not told apart."""
+        if self.hours is None:
+            return None
+        return int(self.starts[-1]) + len(Extra) + int(hour_of_week(np.array([at_us / 1e6]))[0])
+
+    def expected(self, counts: Counts) -> Counts:
+        """What training says of windows: its counts, or those of the hours that their rows came in; counts: shape (windows,
+        size); shape (windows, bins).
+        """
+        if self.hours is None:
+            return np.broadcast_to(self.baseline, (len(counts), self.baseline.size))
+        rows = self.hours[:, : int(self.starts[1])].sum(axis=1)
+        return mixture(counts[:, int(self.starts[-1]) + len(Extra) :], self.hours, rows)
 
     def natural(self, covered_s: int) -> npt.NDArray[np.float64]:
         """How far blocks of training data lay apart, by column, in PSI: the longest that `covered_s` holds, else the shortest;
@@ -183,6 +208,20 @@ def _is_category(column: ColumnBaseline, place: int) -> bool:
             return place >= SPECIALS
         case Kind.FLOAT | Kind.INT:
             return False
+
+
+def _hours(columns: Sequence[ColumnBaseline]) -> Counts | None:
+    """Side by side; a column that has none by hour (it is private) says the same at each, in as many rows."""
+    rows = next((np.array(column.by_hour).sum(axis=1) for column in columns if column.by_hour), None)
+    if rows is None:
+        return None
+    alike = [
+        np.array(column.by_hour)
+        if column.by_hour
+        else np.rint(np.outer(rows, np.array(column.counts) / max(1, column.n))).astype(np.int64)
+        for column in columns
+    ]
+    return np.concatenate(alike, axis=1).astype(np.int64)
 
 
 def _natural_steps(columns: Sequence[ColumnBaseline]) -> tuple[tuple[int, npt.NDArray[np.float64]], ...]:

@@ -97,9 +97,9 @@ def may_breach(reference: Reference, counts: Counts, rule: SkewRule) -> npt.NDAr
     found: npt.NDArray[np.bool_] = ((rows >= n_min) & (whole > tolerance * rows)).any(axis=1)
     if not bins:
         return found
-    first = reference.starts[:-1]
+    first, trained = reference.starts[:-1], reference.expected(counts)
     at = first[:, None] + np.arange(SPECIALS)
-    known = reference.baseline[at] / np.maximum(np.add.reduceat(reference.baseline, first), 1)[:, None]
+    known = trained[:, at] / np.maximum(np.add.reduceat(trained, first, axis=1), 1)[:, :, None]
     now = np.add.reduceat(counts[:, :bins], first, axis=1)
     is_feature = np.arange(len(reference.columns)) < reference.features
     seen = counts[:, at]
@@ -114,15 +114,14 @@ def oddities(reference: Reference, counts: Counts) -> list[Oddity]:
     """
     came, bins, width = rows_came(reference, counts), int(reference.starts[-1]), len(reference.columns)
     now = np.bincount(reference.owners, counts[:bins], width)
-    trained = np.bincount(reference.owners, reference.baseline, width)
+    baseline = reference.expected(counts[None, :])[0]
+    trained = np.bincount(reference.owners, baseline, width)
     special_bins = reference.starts[:-1, None] + np.arange(SPECIALS)
     found: list[Oddity] = []
     for j, s in np.argwhere(counts[special_bins] > 0).tolist():
         at = special_bins[j, s]
         seen, n = int(counts[at]), came if j < reference.features else int(now[j])
-        found.append(
-            Oddity(j, Special(s).name.lower(), seen, max(n, seen), int(reference.baseline[at]), int(trained[j]))
-        )
+        found.append(Oddity(j, Special(s).name.lower(), seen, max(n, seen), int(baseline[at]), int(trained[j])))
     whole = ((kind, reference.extra(counts, word)) for kind, word in WHOLE_ROW.items())
     training = int(trained.max(initial=0))
     found.extend(Oddity(-1, kind, seen, max(came, seen), 0, training) for kind, seen in whole if seen)

@@ -59,7 +59,7 @@ class FeatureRows:
 
 
 def count_segments(requests: Sequence[Request], reference: Reference) -> dict[str, Counts]:
-    """The counts of each segment that any of these rows is in; each of shape (reference.size,)."""
+    """The counts of each segment that any of these rows is in; each of shape (reference.segment_size,)."""
     features, outputs = _paired(requests, reference)
     if not reference.segments.segments or not features:
         return {}
@@ -105,6 +105,6 @@ def _counts(placed: Index, mask: Mask, reference: Reference) -> Counts | None:
     rows = int(np.count_nonzero(mask))
     if not rows:
         return None
-    counts = np.bincount(placed[:, mask].ravel(), minlength=reference.size)
+    counts = np.bincount(placed[:, mask].ravel(), minlength=reference.segment_size)
     counts[int(reference.starts[-1]) + Extra.ROWS_ANSWERED] = rows
     return counts

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from models.natural import BLOCK_ROWS_MIN, BLOCKS_MIN, noise_corrected_psi
+from models.natural import BLOCK_ROWS_MIN, BLOCKS_MIN, beyond_noise
 from monitoring.reference import Extra, Reference
 from monitoring.tier import SLICES_MAX, Tier
 from monitoring.vectors import StoredVector, pack, unpack
@@ -74,13 +74,13 @@ class Learnt:
         return self.until is not None and minute > self.until
 
     def fits(self, reference: Reference) -> bool:
-        return self.counts.size == reference.size
+        return self.counts.size == reference.segment_size
 
     def reference(self, whole: Reference) -> Reference:
         """The segment's own reference, on the bins of the version."""
         lengths = sorted({length for length, _ in (*whole.natural_steps, *self.natural)})
         steps = tuple((length, np.maximum(whole.natural(length), self._own(length, whole))) for length in lengths)
-        return replace(whole, baseline=self.counts[: int(whole.starts[-1])], natural_steps=steps)
+        return replace(whole, baseline=self.counts[: int(whole.starts[-1])], natural_steps=steps, hours=None)
 
     def _own(self, covered_s: int, whole: Reference) -> Floats:
         if not self.natural:
@@ -106,13 +106,13 @@ def _natural(
 
 
 def _blocks(tiers: Sequence[Tier], minute: int, reference: Reference) -> Counts:
-    """The whole slices with rows enough, summed over arms; shape (blocks, reference.size)."""
+    """The whole slices with rows enough, summed over arms; shape (blocks, reference.segment_size)."""
     newest = (minute + 1) // tiers[0].slice_minutes - 1 if tiers else 0
-    blocks = np.zeros((SLICES_MAX, reference.size), dtype=np.int64)
+    blocks = np.zeros((SLICES_MAX, reference.segment_size), dtype=np.int64)
     for tier in tiers:
         for place in range(SLICES_MAX):
             held = tier.slices.get(newest - place)
-            if held is not None and held.size == reference.size:
+            if held is not None and held.size == reference.segment_size:
                 blocks[place] += held
     rows = blocks[:, int(reference.starts[-1]) + Extra.ROWS_ANSWERED]
     return blocks[rows >= BLOCK_ROWS_MIN]
@@ -123,7 +123,7 @@ def _apart(blocks: Counts, counts: Counts, reference: Reference) -> Floats:
     for j in range(len(reference.columns)):
         here = slice(reference.starts[j], reference.starts[j + 1])
         rest = np.maximum(counts[here] - blocks[:, here], 0)  # what came late is in a block and was not learnt
-        apart[j] = noise_corrected_psi(blocks[:, here], rest).max()
+        apart[j] = beyond_noise(blocks[:, here], rest)
     return apart
 
 

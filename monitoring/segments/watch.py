@@ -22,9 +22,10 @@ def segments_of(
         learnt = state.learnt.get((version, segment.name))
         if learnt is None or not learnt.judges(number) or not learnt.fits(reference):
             continue
-        windows = windows_of(state, version, number, reference, rules, held, segment=segment.name)
+        own = learnt.reference(reference)
+        windows = windows_of(state, version, number, own, rules, held, segment=segment.name)
         if windows:
-            found.append((learnt.reference(reference), windows))
+            found.append((own, windows))
     return found
 
 
