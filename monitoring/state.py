@@ -21,7 +21,7 @@ from monitoring.judge import Judgement, Window
 from monitoring.marks import LogRange, MarkTier
 from monitoring.reference import Reference
 from monitoring.rules import Rules
-from monitoring.segments.learnt import Learnt
+from monitoring.segments.learnt import LEARNT_VECTORS, Learnt
 from monitoring.shadows.book import Book
 from monitoring.tally import OUTCOMES, TRAFFIC_SIZE, Tally, Traffic
 from monitoring.tier import SLICES_MAX, Tier
@@ -169,7 +169,7 @@ class State:
         for segment, size in held:
             slices = len(rules.tiers_of(segment)) * (SLICES_MAX + 1)
             entries += (
-                (slices + 1) * size if segment else slices * size + traffic
+                (slices + LEARNT_VECTORS) * size if segment else slices * size + traffic
             )  # a segment learns, and has no traffic
         return COUNT_BYTES * entries
 

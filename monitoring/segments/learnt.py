@@ -5,25 +5,27 @@ Laws
   it has and has rows enough; from then on its reference never changes. Before that it is counted and not judged.
 - Learning is addition: order of records, chunk borders and writers cannot show. Records that come late, after their minute was
   closed, are in the windows and not in what is learnt.
-- Natural is what the whole model's training blocks varied by, or the segment's own blocks while it was learnt, whichever is
-  more.
+- Natural is what the whole model's training blocks varied by, or the segment's own hours of the day and days of the week
+  while it was learnt, whichever is more: its hours lie apart by nature, also where those of the whole do not.
+- Bounded: HOURS + DAYS vectors while it is learnt, one afterwards.
 - A replay is given what was learnt: it judges a piece of the log by the same references as it was judged by.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from models.natural import BLOCK_ROWS_MIN, BLOCKS_MIN, beyond_noise
+from models.natural import BLOCK_ROWS_MIN, beyond_noise
 from monitoring.reference import Extra, Reference
-from monitoring.tier import SLICES_MAX, Tier
 from monitoring.vectors import StoredVector, pack, unpack
 from monitoring.window import MINUTE_S
 
-DAY_MINUTES = 1440  # blocks tell of seasons where they reach back a day
+HOURS, DAYS = 24, 7
+HOUR_MINUTES, DAY_MINUTES = 60, 1440
+HOUR_S, DAY_S = 3600, 86_400
+LEARNT_VECTORS = HOURS + DAYS + 1
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -37,37 +39,43 @@ class StoredLearnt(msgspec.Struct, frozen=True, array_like=True):
     since: int
     until: int | None
     counts: StoredVector
+    blocks: dict[int, StoredVector]
     natural: list[tuple[int, list[float]]]
 
 
 @dataclass(slots=True)
 class Learnt:
     """`since`: the first minute with rows; `until`: the minute after which it was complete, None while it is being learnt;
-    `natural`: (length in s, how far blocks of that length lay from the others, shape (columns,)).
+    `blocks`: counts of the hours of the day, and of the days of the week from HOURS on, while it is learnt; `natural`:
+    (length in s, how far blocks of that length lay from the others, shape (columns,)).
     """
 
     since: int
     counts: Counts
     until: int | None = None
+    blocks: dict[int, Counts] = field(default_factory=dict)
     natural: tuple[tuple[int, Floats], ...] = ()
 
     def take(self, minute: int, counts: Counts) -> None:
         """Adds a minute's counts while it is being learnt; of another layout it begins anew (a baseline was added late)."""
         if self.counts.size != counts.size:
-            self.since, self.counts, self.until, self.natural = minute, counts.copy(), None, ()
-        elif self.until is None:
-            self.counts = self.counts + counts
+            self.since, self.counts, self.until = minute, np.zeros_like(counts), None
+            self.blocks, self.natural = {}, ()
+        if self.until is not None:
+            return
+        self.counts = self.counts + counts
+        for block in (minute // HOUR_MINUTES % HOURS, HOURS + minute // DAY_MINUTES % DAYS):
+            self.blocks[block] = self.blocks[block] + counts if block in self.blocks else counts.copy()
 
-    def complete(
-        self, minute: int, tracks: Sequence[Mapping[int, Tier]], reference: Reference, *, learning_s: int, rows_min: int
-    ) -> None:
-        """Ends the learning where closing `minute` made it long enough; `tracks`: the tiers of its arms."""
+    def complete(self, minute: int, reference: Reference, *, learning_s: int, rows_min: int) -> None:
+        """Ends the learning where closing `minute` made it long enough."""
         if self.until is not None or (minute + 1 - self.since) * MINUTE_S < learning_s or not self.fits(reference):
             return
         if reference.extra(self.counts, Extra.ROWS_ANSWERED) < rows_min:
             return
         self.until = minute
-        self.natural = _natural(self.counts, tracks, minute, reference)
+        self.natural = _natural(self.counts, self.blocks, reference)
+        self.blocks = {}
 
     def judges(self, minute: int) -> bool:
         """Is it what windows of this minute are held against?"""
@@ -92,48 +100,35 @@ def _length(known: tuple[int, Floats]) -> int:
     return known[0]
 
 
-def _natural(
-    counts: Counts, tracks: Sequence[Mapping[int, Tier]], minute: int, reference: Reference
-) -> tuple[tuple[int, Floats], ...]:
-    found = []
-    for slice_minutes in sorted({minutes for tiers in tracks for minutes in tiers}):
-        if slice_minutes * SLICES_MAX < DAY_MINUTES:
-            continue
-        blocks = _blocks([tiers[slice_minutes] for tiers in tracks if slice_minutes in tiers], minute, reference)
-        if len(blocks) >= BLOCKS_MIN:
-            found.append((slice_minutes * MINUTE_S, _apart(blocks, counts, reference)))
-    return tuple(found)
+def _natural(counts: Counts, blocks: dict[int, Counts], reference: Reference) -> tuple[tuple[int, Floats], ...]:
+    """Days vary as days do; an hour by as much as the hours of a day, or as the days."""
+    days = _apart([block for at, block in blocks.items() if at >= HOURS], DAYS, counts, reference)
+    hours = _apart([block for at, block in blocks.items() if at < HOURS], HOURS, counts, reference)
+    return (HOUR_S, np.maximum(hours, days)), (DAY_S, days)
 
 
-def _blocks(tiers: Sequence[Tier], minute: int, reference: Reference) -> Counts:
-    """The whole slices with rows enough, summed over arms; shape (blocks, reference.segment_size)."""
-    newest = (minute + 1) // tiers[0].slice_minutes - 1 if tiers else 0
-    blocks = np.zeros((SLICES_MAX, reference.segment_size), dtype=np.int64)
-    for tier in tiers:
-        for place in range(SLICES_MAX):
-            held = tier.slices.get(newest - place)
-            if held is not None and held.size == reference.segment_size:
-                blocks[place] += held
-    rows = blocks[:, int(reference.starts[-1]) + Extra.ROWS_ANSWERED]
-    return blocks[rows >= BLOCK_ROWS_MIN]
-
-
-def _apart(blocks: Counts, counts: Counts, reference: Reference) -> Floats:
+def _apart(blocks: list[Counts], expected: int, counts: Counts, reference: Reference) -> Floats:
+    """How far each column of these blocks lies from the others; 0 where less than half of them have rows enough to tell."""
     apart = np.zeros(len(reference.columns))
+    telling = [block for block in blocks if reference.extra(block, Extra.ROWS_ANSWERED) >= BLOCK_ROWS_MIN]
+    if 2 * len(telling) < expected:
+        return apart
+    stacked = np.array(telling)
     for j in range(len(reference.columns)):
         here = slice(reference.starts[j], reference.starts[j + 1])
-        rest = np.maximum(counts[here] - blocks[:, here], 0)  # what came late is in a block and was not learnt
-        apart[j] = beyond_noise(blocks[:, here], rest)
+        apart[j] = beyond_noise(stacked[:, here], counts[here] - stacked[:, here])
     return apart
 
 
 def store(version: tuple[str, str, str], segment: str, learnt: Learnt) -> StoredLearnt:
     """What was learnt, as a value to be written."""
     natural = [(length, apart.tolist()) for length, apart in learnt.natural]
-    return StoredLearnt(version, segment, learnt.since, learnt.until, pack(learnt.counts), natural)
+    blocks = {block: pack(counts) for block, counts in learnt.blocks.items()}
+    return StoredLearnt(version, segment, learnt.since, learnt.until, pack(learnt.counts), blocks, natural)
 
 
 def restore(stored: StoredLearnt) -> Learnt:
     """What was written."""
     natural = tuple((length, np.array(apart, dtype=np.float64)) for length, apart in stored.natural)
-    return Learnt(stored.since, unpack(stored.counts), stored.until, natural)
+    blocks = {block: unpack(counts) for block, counts in stored.blocks.items()}
+    return Learnt(stored.since, unpack(stored.counts), stored.until, blocks, natural)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from monitoring.judge import Window
 from monitoring.reference import Reference
 from monitoring.rules import Rules
-from monitoring.state import ARM_SHADOW, State, Track, Version
+from monitoring.state import State, Version
 from monitoring.verdict import Check
 from monitoring.watch import windows_of
 
@@ -34,18 +34,5 @@ def learn(state: State, version: Version, number: int, reference: Reference, rul
     for segment in reference.segments.segments:
         learnt = state.learnt.get((version, segment.name))
         if learnt is not None and learnt.until is None:
-            learnt.complete(
-                number,
-                [track.drift for track in _tracks(state, version, segment.name)],
-                reference,
-                learning_s=rules.segment_learning_s,
-                rows_min=rules.segment_rows_min,
-            )
-
-
-def _tracks(state: State, version: Version, segment: str) -> list[Track]:
-    return [
-        track
-        for key, track in state.tracks.items()
-        if key.version == version and key.segment == segment and key.arm != ARM_SHADOW
-    ]
+            learning_s, rows_min = rules.segment_learning_s, rules.segment_rows_min
+            learnt.complete(number, reference, learning_s=learning_s, rows_min=rows_min)

@@ -32,7 +32,7 @@ from tests.unit.monitoring.made import (
 )
 
 MADE = model()
-RULES = Rules(drift_windows_s=(3600,))
+RULES = Rules(drift_windows_s=(60,))
 N, ODD = 2000, 200  # rows of the hour, and those that are odd
 
 Change = Callable[[Rows], None]
