@@ -295,7 +295,7 @@ def _segments(
         learnt = state.learnt.get((version, segment.name))
         if learnt is None or not learnt.fits(reference):
             continue
-        own = [window for (name, _), window in sorted(windows.items(), key=_place) if name == segment.name]
+        own = [windows[place] for place in sorted(windows) if place[0] == segment.name]
         checks = [_check(finding) for finding in _telling(learnt.reference(reference), own, version, state, rules)]
         yield SegmentStatus(
             segment=segment.name,
@@ -305,10 +305,6 @@ def _segments(
             drift=tuple(check for check in checks if check.check == DRIFT),
             skew=tuple(check for check in checks if check.check != DRIFT),
         )
-
-
-def _place(named: tuple[tuple[str, int], Window]) -> tuple[str, int]:
-    return named[0]
 
 
 def _refused(reference: Reference) -> tuple[SegmentRefused, ...]:

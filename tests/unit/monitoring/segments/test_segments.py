@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.weekly import HOURS as WEEK_HOURS
 from monitoring.budget import Part, looks_per_30_days
 from monitoring.fold import fold
 from monitoring.judge import SMALL_SAMPLE_MARGIN, Window, alphas
@@ -193,6 +194,15 @@ def test_a_replay_that_is_given_what_was_learnt_sends_the_same_bytes() -> None:
     assert [e.body for e in again] == [event.body]
     unlearnt = list(replay([(whole, True)], RULES, lambda _: REFERENCES, **piece))
     assert not any(json.loads(e.body)["data"]["segment"] for e in unlearnt)  # nobody knows how Oslo was
+
+
+def test_segments_are_judged_the_same_beside_a_reference_by_hour_of_the_week() -> None:
+    by_hour = replaced(REFERENCE, hours=np.tile(REFERENCE.baseline // WEEK_HOURS, (WEEK_HOURS, 1)))
+    state, (event,) = folded(MOVED, references={MADE.schema.digest: by_hour})
+    assert event["segment"] == "city=oslo"
+    assert event["window"]["rows"] < 400
+    shown = versions_of(state, RULES, {MADE.schema.digest: by_hour})[0].segments
+    assert {len(segment.drift) for segment in shown} == {4}
 
 
 def test_a_segment_that_is_declared_no_more_holds_no_alert() -> None:
