@@ -18,8 +18,8 @@ from dataclasses import replace
 import numpy as np
 
 from monitoring import alert as alerts
-from monitoring.alert import Action, Alert
-from monitoring.events import Event, Incident, request_retrain
+from monitoring.alert import Action, Alert, Phase
+from monitoring.events import Event, Incident, incident_ended, request_retrain
 from monitoring.group import Minute, group
 from monitoring.judge import Judgement, Window, judge
 from monitoring.marks import MarkRing, widen
@@ -160,8 +160,7 @@ def _close_minute(state: State, number: int, rules: Rules, references: Reference
         for version in sorted(touched):
             if version.digest in references:
                 events += _judge(state, version, number, rules, references[version.digest])
-    _forget_idle(state, number, rules)
-    return events
+    return events + _forget_idle(state, number, rules)
 
 
 def _into_windows(state: State, number: int, rules: Rules) -> set[Version]:
@@ -201,9 +200,20 @@ def _judge(state: State, version: Version, number: int, rules: Rules, reference:
     state.judged[version] = Judged(number, judgement)
     after, action = alerts.step(before, judgement.standing, number, rules.hold_s, rules.cooldown_s)
     state.alerts[version] = replace(after, latched=judgement.latched)
+    ended = _ended(version, before, "cleared") if after.incident != before.incident else []
     if action is not Action.REQUEST_RETRAIN or after.incident is None:
+        return ended
+    return [
+        *ended,
+        request_retrain(_incident(state, version, number, after.incident, windows, judgement, rules, reference)),
+    ]
+
+
+def _ended(version: Version, alert: Alert, why: str) -> list[Event]:
+    """What is told when the alert no longer holds its incident: it was clear when it began to cool."""
+    if alert.incident is None or alert.phase not in (Phase.FIRING, Phase.COOLING):
         return []
-    return [request_retrain(_incident(state, version, number, after.incident, windows, judgement, rules, reference))]
+    return [incident_ended(version, alert.incident, alert.since, why)]
 
 
 def _windows(state: State, version: Version, number: int, reference: Reference) -> list[Window]:
@@ -255,13 +265,15 @@ def _incident(
     )
 
 
-def _forget_idle(state: State, number: int, rules: Rules) -> None:
+def _forget_idle(state: State, number: int, rules: Rules) -> list[Event]:
     """A key that was silent for twice the longest window is over; its alert goes with the version's last key."""
+    events: list[Event] = []
     for key in [k for k, t in state.tracks.items() if t.last_minute + 2 * rules.longest_minutes <= number]:
         del state.tracks[key]
     alive = {key.version for key in state.tracks}
     for digest in state.schemas.keys() - {version.digest for version in alive}:
         del state.schemas[digest]
-    for version in [version for version in state.alerts if version not in alive]:
-        del state.alerts[version]
+    for version in sorted(version for version in state.alerts if version not in alive):
+        events += _ended(version, replace(state.alerts.pop(version), since=number), "forgotten")
         state.judged.pop(version, None)
+    return events

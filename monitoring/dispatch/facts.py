@@ -1,0 +1,80 @@
+"""What does a decision to send read of an event? A few of its fields, taken from its bytes.
+
+Law: whatever else an event carries changes nothing; a field that is not there reads as "not known", never as good news.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from monitoring.events import ENDED_TYPE
+
+
+class Loss(StrEnum):
+    """Did the model's loss rise, realised or estimated? What an event says of it as `data.loss.rose`."""
+
+    ROSE = "rose"
+    NOT_RISEN = "not_risen"
+    UNKNOWN = "unknown"
+
+
+class Look(msgspec.Struct, frozen=True):
+    """One check that breached, as silences name it; the whole row has no feature."""
+
+    feature: str
+    check: str
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """`incident` is the id of the event that opened it, `looks` the checks that breached, `looks_left_out` how many more did;
+    `body` the event as it was parsed, for templates.
+    """
+
+    id: str
+    ended: bool
+    incident: str
+    model: str
+    version: str
+    digest: str
+    time: str
+    reason: str
+    looks: tuple[Look, ...]
+    looks_left_out: int
+    loss: Loss
+    body: dict[str, Any]
+
+
+def facts_of(body: bytes) -> Facts:
+    """Raises msgspec.DecodeError, msgspec.ValidationError: these bytes are no event."""
+    event = msgspec.json.decode(body, type=dict[str, Any])
+    data: dict[str, Any] = event.get("data") or {}
+    ended = event.get("type") == ENDED_TYPE
+    identifier = str(event.get("id", ""))
+    return Facts(
+        id=identifier,
+        ended=ended,
+        incident=str(data.get("incident", "")) if ended else identifier,
+        model=str(data.get("model", "")),
+        version=str(data.get("version", "")),
+        digest=str(data.get("digest", "")),
+        time=str(event.get("time", "")),
+        reason=str(data.get("reason", "")),
+        looks=tuple(_looks(data)),
+        looks_left_out=int(data.get("also_left_out") or 0),
+        loss=_loss(data.get("loss")),
+        body=event,
+    )
+
+
+def _looks(data: dict[str, Any]) -> list[Look]:
+    found = [Look(str(data.get("feature", "")), str(data.get("check", "")))] if "check" in data else []
+    others = [one for one in data.get("also") or () if isinstance(one, dict)]
+    return found + [Look(str(one.get("column", "")), str(one.get("check", ""))) for one in others]
+
+
+def _loss(told: object) -> Loss:
+    rose = told.get("rose") if isinstance(told, dict) else None
+    if not isinstance(rose, bool):
+        return Loss.UNKNOWN
+    return Loss.ROSE if rose else Loss.NOT_RISEN
