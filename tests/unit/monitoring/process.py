@@ -16,7 +16,7 @@ from tests.processes import wait_until
 from tests.unit.monitoring.receiver import SECRET
 
 ROOT = Path(__file__).resolve().parents[3]
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0  # a second or two on a quiet machine
 
 
 class Receiver(Protocol):
@@ -48,7 +48,11 @@ class Monitor:
                 cwd=ROOT,
                 stderr=log,
             )
-        self.port = wait_until(self._port, DEADLINE_S, f"the monitor is ready ({self.log})")
+        try:
+            self.port = wait_until(self._port, DEADLINE_S, f"the monitor is ready ({self.log})")
+        except AssertionError:
+            self.end(signal.SIGKILL)
+            raise
 
     def _port(self) -> int | None:
         assert self.process.poll() is None, self.log.read_text()
