@@ -52,7 +52,6 @@ def _settings() -> Iterator[str]:
             shown = "" if default is None else f"`{default}`"
             yield f"| `{name}` | `{variable}` | {shown} | {_sentence(field.description or '')} |"
 
-
     yield from ("", "### `[[monitor.receivers]]`", "", "One table a receiver; docs/alerts.md has examples.", "")
     yield from ("| key | default | what |", "|---|---|---|")
     for name, field in ReceiverSettings.model_fields.items():
