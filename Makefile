@@ -51,6 +51,7 @@ format: $(VENV)/.dev ## what ruff can mend by itself
 promises: $(VENV)/.dev ## the promises, the long way: their tests, the fault table, restarts under load, twice the load of a core, rollouts, months of traffic; ARGS="--months 20"
 	$(BIN)/python -m pytest tests/promises
 	$(BIN)/python -m tests.promises.faults
+	$(BIN)/python -m tests.promises.webhooks
 	$(BIN)/python -m tests.promises.restarts
 	$(BIN)/python -m tests.promises.hostile
 	$(BIN)/python -m tests.promises.sticky

@@ -98,14 +98,14 @@ class Courier:
             self._wake.clear()
             self.status.disabled = self.desk.outbox.disabled(self.receiver.name, self.url)
             try:
-                await self._carry_due(self._decide())
+                await self._carry_due(await self._decide())
                 await self._repeat()
             except OSError as error:  # what could not be written was not decided; it is looked at again
                 self._failed(f"not decided: {error}")
                 self._waiting = True
             await self._pause(self._wait_s())
 
-    def _decide(self) -> list[str]:
+    async def _decide(self) -> list[str]:
         """Decides what can be decided; returns the ids of the messages that are due, oldest first."""
         pending = self.desk.outbox.pending
         self._offered.intersection_update(pending)
@@ -121,6 +121,7 @@ class Courier:
                     self._waiting = True
                 case _:
                     pass
+            await asyncio.sleep(0)  # each decision waits for the disk; the page and the other couriers come in between
         self.desk.settle(one for one in pending if one in self._offered)
         self._parcels = {one: self._parcels.get(one, _Parcel()) for one in leaders}
         return list(leaders)

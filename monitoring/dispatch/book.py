@@ -38,9 +38,10 @@ class Book:
     def all(self) -> list[Deliveries]:
         return list(self._held.values())
 
-    def write(self, event_id: str, receiver: str, delivery: Delivery) -> None:
-        """Raises OSError when the disk refuses; then nothing changed."""
-        now = self.of(event_id).having(receiver, delivery)
+    def write(self, event_id: str, receiver: str, delivery: Delivery, model: str = "") -> None:
+        """`model` may be left out where it was said before. Raises OSError when the disk refuses; then nothing changed."""
+        before = self.of(event_id)
+        now = before.having(receiver, delivery, model or before.model)
         replace_durably(self._directory / f"{event_id}.json", msgspec.json.encode(now))
         self._held[event_id] = now
 

@@ -62,13 +62,14 @@ Delivery = Held | Due | Taken | Withheld
 
 
 class Deliveries(msgspec.Struct, frozen=True):
-    """One event's, by the name of the receiver."""
+    """One event's, by the name of the receiver; `model` is whose budget it counts in."""
 
     event: str
     receivers: dict[str, Delivery] = {}
+    model: str = ""
 
-    def having(self, receiver: str, delivery: Delivery) -> "Deliveries":
-        return Deliveries(self.event, {**self.receivers, receiver: delivery})
+    def having(self, receiver: str, delivery: Delivery, model: str) -> "Deliveries":
+        return Deliveries(self.event, {**self.receivers, receiver: delivery}, model)
 
     def settled(self, receivers: Iterable[str]) -> bool:
         """Is it final with all of these?"""

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from monitoring.dispatch.book import Book
-from monitoring.dispatch.decide import History, Policy, dispatch
+from monitoring.dispatch.decide import DAY_S, History, Policy, dispatch
 from monitoring.dispatch.deliveries import Deliveries, Delivery, Due, Held, Taken, Why, Withheld
 from monitoring.dispatch.facts import Facts, Loss, facts_of
 from monitoring.dispatch.hands import Hands
@@ -41,12 +41,22 @@ class Desk:
     loss: Callable[[Facts], Loss] = _as_the_event_says
     unreadable: int = 0
     _facts: dict[str, Facts | None] = field(default_factory=dict)
+    _retrained_s: dict[str, dict[str, float]] = field(default_factory=dict)  # by model, by event: when it was decided
+
+    def __post_init__(self) -> None:
+        retraining = [one.name for one in self.receivers if one.retrains]
+        for known in self.book.all():
+            sent_s = None if known.event.endswith(END) else known.sent_at_s(retraining)
+            if sent_s is not None:
+                self._retrained_s.setdefault(known.model, {})[known.event] = sent_s
 
     def facts(self, event_id: str) -> Facts | None:
         """None: these bytes are no event; it stays where it is, and is counted. Raises OSError."""
         if event_id not in self._facts:
             try:
                 self._facts[event_id] = facts_of(self.outbox.body(event_id))
+            except KeyError:  # the outbox let it go while somebody looked
+                return None
             except msgspec.MsgspecError as error:
                 self._facts[event_id] = None
                 self.unreadable += 1
@@ -66,12 +76,14 @@ class Desk:
         if isinstance(before, Due | Taken | Withheld):
             return before
         facts = msgspec.structs.replace(facts, loss=self.loss(facts))
-        now = dispatch(facts, receiver, self.hands(), self._history(facts, receiver, before), self.policy, at_s)
+        now = dispatch(facts, receiver, self.hands(), self._history(facts, receiver, before, at_s), self.policy, at_s)
         if now == before:
             return now
         if isinstance(now, Due) and receiver.group_s:
             self._take_along(facts, receiver, at_s)
-        self.book.write(event_id, receiver.name, now)
+        self.book.write(event_id, receiver.name, now, facts.model)
+        if isinstance(now, Due) and receiver.retrains and not facts.ended:
+            self._retrained_s.setdefault(facts.model, {}).setdefault(event_id, at_s)
         structlog.get_logger().info("event_decided", event_id=event_id, receiver=receiver.name, **_told(now))
         return now
 
@@ -100,32 +112,28 @@ class Desk:
                 self.book.forget()
                 self._facts.pop(event_id, None)  # the parsed bodies of what is pending are kept, not of what was
 
-    def _history(self, facts: Facts, receiver: Receiver, before: Delivery | None) -> History:
+    def _history(self, facts: Facts, receiver: Receiver, before: Delivery | None, at_s: float) -> History:
         opening = self.book.of(facts.incident).receivers.get(receiver.name) if facts.ended else None
         history = History(over=self.over(facts.incident), before=before, opening=opening)
         if self.policy.retrain_max_per_day is None or not receiver.retrains or facts.ended:
             return history
-        retraining = [one.name for one in self.receivers if one.retrains]
-        return replace(
-            history,
-            retrained=self.book.of(facts.id).sent_at_s(retraining) is not None,
-            retrains_s=tuple(self._retrains_s(facts, retraining)),
-        )
+        sent = {
+            event: sent_s for event, sent_s in self._retrained_s.get(facts.model, {}).items() if sent_s > at_s - DAY_S
+        }
+        self._retrained_s[facts.model] = sent  # what is older than a day counts no more: so many as the budget allows
+        others = tuple(sent_s for event, sent_s in sent.items() if event != facts.id)
+        return replace(history, retrained=self._is_retrained(facts.id), retrains_s=others)
 
-    def _retrains_s(self, facts: Facts, retraining: list[str]) -> Iterable[float]:
-        for deliveries in self.book.all():
-            if deliveries.event == facts.id or deliveries.event.endswith(END):
-                continue
-            sent_s = deliveries.sent_at_s(retraining)
-            if sent_s is not None and _model_of(self.facts(deliveries.event)) == facts.model:
-                yield sent_s
+    def _is_retrained(self, event_id: str) -> bool:
+        retraining = [one.name for one in self.receivers if one.retrains]
+        return self.book.of(event_id).sent_at_s(retraining) is not None
 
     def _take_along(self, leader: Facts, receiver: Receiver, at_s: float) -> None:
         for event_id in self.outbox.pending:
             held = self.book.of(event_id).receivers.get(receiver.name)
             same = _model_of(facts := self.facts(event_id)) == leader.model and facts is not None and not facts.ended
             if same and event_id != leader.id and isinstance(held, Held) and held.why is Why.GROUP:
-                self.book.write(event_id, receiver.name, Due(at_s, leader.id))
+                self.book.write(event_id, receiver.name, Due(at_s, leader.id), leader.model)
 
 
 def _model_of(facts: Facts | None) -> str | None:

@@ -27,8 +27,9 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """`incident` is the id of the event that opened it, `looks` the checks that breached, `looks_left_out` how many more did;
-    `body` the event as it was parsed, for templates.
+    """`incident` is the id of the event that opened it, `looks` the checks that breached, `looks_left_out` how many more did.
+
+    A few hundred bytes, so those of all pending events can be kept.
     """
 
     id: str
@@ -42,7 +43,6 @@ class Facts(msgspec.Struct, frozen=True):
     looks: tuple[Look, ...]
     looks_left_out: int
     loss: Loss
-    body: dict[str, Any]
 
 
 def facts_of(body: bytes) -> Facts:
@@ -63,7 +63,6 @@ def facts_of(body: bytes) -> Facts:
         looks=tuple(_looks(data)),
         looks_left_out=int(data.get("also_left_out") or 0),
         loss=_loss(data.get("loss")),
-        body=event,
     )
 
 

@@ -53,20 +53,20 @@ def _webhook(receiver: Receiver, events: Sequence[tuple[Facts, bytes]], at_s: fl
     if receiver.template is None:
         return Message(facts.id, body, receiver.content_type or CLOUD_EVENT)
     content_type = receiver.content_type or JSON
-    text = fill(receiver.template, facts.body, as_json="json" in content_type)
+    text = fill(receiver.template, _event(body), as_json="json" in content_type)
     return Message(facts.id, text.encode(), content_type)
 
 
 def _alertmanager(receiver: Receiver, events: Sequence[tuple[Facts, bytes]], at_s: float) -> Message:
-    alerts = [_alert(receiver, facts, at_s) for facts, _ in events]
+    alerts = [_alert(receiver, facts, _event(body), at_s) for facts, body in events]
     return Message(events[0][0].id, msgspec.json.encode(alerts), JSON, "/api/v2/alerts")
 
 
-def _alert(receiver: Receiver, facts: Facts, at_s: float) -> dict[str, Any]:
+def _alert(receiver: Receiver, facts: Facts, event: dict[str, Any], at_s: float) -> dict[str, Any]:
     """Labels name the alert, so opening and end have the same ones. Without an end Alertmanager would invent one (its
     `resolve_timeout`), so each message says until when it holds.
     """
-    data = facts.body.get("data", {})
+    data = event.get("data", {})
     labels = {
         "alertname": ALERTNAME,
         "severity": "warning",
@@ -93,9 +93,9 @@ def _airflow(receiver: Receiver, events: Sequence[tuple[Facts, bytes]], at_s: fl
     """The run's id is the event's, so a second one is a 409. Airflow answers that too where another run of the DAG has the same
     logical date, so none is given (v1 takes now, v2 wants to hear that there is none), and a 409 is asked back.
     """
-    ((facts, _),) = events
+    ((facts, event),) = events
     runs = f"/api/{receiver.api}/dags/{receiver.dag}/dagRuns"
-    body: dict[str, Any] = {"dag_run_id": facts.id, "conf": {"event": facts.body}}
+    body: dict[str, Any] = {"dag_run_id": facts.id, "conf": {"event": _event(event)}}
     if receiver.api == "v2":
         body["logical_date"] = None
     return Message(facts.id, msgspec.json.encode(body), JSON, runs, confirm=f"{runs}/{facts.id}")
@@ -103,9 +103,9 @@ def _airflow(receiver: Receiver, events: Sequence[tuple[Facts, bytes]], at_s: fl
 
 def _github(receiver: Receiver, events: Sequence[tuple[Facts, bytes]], at_s: float) -> Message:
     """GitHub knows no id of ours: an answer that is lost starts a second run, which the workflow tells by its `event_id`."""
-    ((facts, _),) = events
-    inputs = receiver.inputs or GITHUB_INPUTS
-    filled = {name: fill(text, facts.body)[:INPUT_CHARS_MAX] for name, text in inputs.items()}
+    ((facts, body),) = events
+    inputs, event = receiver.inputs or GITHUB_INPUTS, _event(body)
+    filled = {name: fill(text, event)[:INPUT_CHARS_MAX] for name, text in inputs.items()}
     path = f"/repos/{receiver.repository}/actions/workflows/{receiver.workflow}/dispatches"
     return Message(
         facts.id,
@@ -146,6 +146,10 @@ def _section(text: str) -> dict[str, Any]:
 def _escaped(text: str) -> str:
     """`<!channel>` would wake everybody."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _event(body: bytes) -> dict[str, Any]:
+    return msgspec.json.decode(body, type=dict[str, Any])
 
 
 Composer = Callable[[Receiver, Sequence[tuple[Facts, bytes]], float], Message]

@@ -51,13 +51,13 @@ class DyingBook(Book):
     point = "none"
     decisions = 0
 
-    def write(self, event_id: str, receiver: str, delivery: Delivery) -> None:
+    def write(self, event_id: str, receiver: str, delivery: Delivery, model: str = "") -> None:
         if self.point == ("half_decision" if isinstance(delivery, Due) else "half_mark"):
             (self._directory / f"{event_id}.json.1.new").write_bytes(b'{"event":')
             die()
         if isinstance(delivery, Taken) and self.point == "answered":
             die()
-        super().write(event_id, receiver, delivery)
+        super().write(event_id, receiver, delivery, model)
         self.decisions += isinstance(delivery, Due)
         if self.decisions == {"decision": 1, "second_decision": 2}.get(self.point):
             die()
@@ -74,9 +74,8 @@ def run(directory: Path, point: str) -> None:
     office.put(opening(0), opening(1, model="fraud"), end(0))
     if point == "put":
         die()
-    book = DyingBook(directory / "outbox", office.outbox)
+    office.desk.book = book = DyingBook(directory / "outbox", office.outbox)
     book.point = point
-    office.desk.book = book
     _die_when_settled(office, point)
     for receiver in RECEIVERS:
         office.senders[receiver.name] = Remembering(directory, receiver.name, point)  # type: ignore[assignment]

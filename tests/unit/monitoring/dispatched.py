@@ -154,8 +154,8 @@ class Office:
         async def once() -> None:
             for courier in self.couriers.values():
                 courier.offer(self.outbox.pending)
-                await courier._carry_due(courier._decide())
+                await courier._carry_due(await courier._decide())
                 await courier._repeat()
-                courier._decide()
+                await courier._decide()
 
         asyncio.run(once())

@@ -1,5 +1,6 @@
 """One courier: what it makes of answers, and in which order events leave."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def test_what_was_not_offered_is_not_sent(tmp_path: Path) -> None:
     made = office(tmp_path)
     made.put(opening(1))
     made.couriers["webhook"].offer(("evt_0000",))
-    assert made.couriers["webhook"]._decide() == ["evt_0000"]
+    assert asyncio.run(made.couriers["webhook"]._decide()) == ["evt_0000"]
 
 
 def test_a_version_that_the_receiver_answers_is_kept_with_the_event(tmp_path: Path) -> None:

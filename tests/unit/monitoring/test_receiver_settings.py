@@ -1,5 +1,6 @@
 """`[[monitor.receivers]]`: what is taken, what stops the start, and where secrets come from."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from monitoring.dispatch.receiver_settings import ReceiverSettings
 from monitoring.errors import SettingsInvalid
 from monitoring.outbox import Outbox
 from monitoring.settings import load
+from tests.unit.monitoring.process import ROOT
 from tests.unit.monitoring.receiver import SECRET
 
 TABLE = """
@@ -146,3 +148,10 @@ def test_two_receivers_of_one_name_do_not_start(tmp_path: Path) -> None:
     (tmp_path / "plumbline.toml").write_text(table * 2)
     with pytest.raises(SettingsInvalid, match="every name once"):
         load(tmp_path)
+
+
+def test_the_page_s_example_is_taken_as_it_stands(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "alerts.md").read_text(), re.DOTALL)
+    (tmp_path / "plumbline.toml").write_text(block)
+    names = [one.name for one in load(tmp_path).receivers]
+    assert names == ["pager", "chat", "airflow", "actions", "inbox"]
