@@ -194,12 +194,19 @@ def _combined(
     weights: half of the level stays with the test that sees everything).
     """
     windows, width = shape
-    at = (reference.ordinal + int(reference.starts[-1]) * np.arange(windows)[:, None]).ravel()
-    of = (reference.owners[reference.ordinal] + width * np.arange(windows)[:, None]).ravel()
-    ordered = np.isin(np.arange(width), reference.owners[reference.ordinal])
-    p_location, p_spread = location_and_spread(a[at], b[at], of, windows * width)
-    least = np.minimum(2 * p_g, 4 * np.minimum(p_location, p_spread))
-    return np.where(np.tile(ordered, windows) & known, np.minimum(least, 1.0), p_g).reshape(shape)
+    ordered = np.tile(np.isin(np.arange(width), reference.owners[reference.ordinal]), windows) & known
+    least = 4 * least_of_ordered(reference, a.reshape(windows, -1)[0], b.reshape(windows, -1)).ravel()
+    return np.where(ordered, np.minimum(np.minimum(2 * p_g, least), 1.0), p_g).reshape(shape)
+
+
+def least_of_ordered(reference: Reference, a: Floats, b: Floats) -> Floats:
+    """The smaller p-value of location and spread, 1 for a text; a: baseline rows, shape (bins,), b: shape (windows, bins);
+    shape (windows, columns).
+    """
+    windows, width, at = len(b), len(reference.columns), reference.ordinal
+    of = (reference.owners[at] + width * np.arange(windows)[:, None]).ravel()
+    both = location_and_spread(np.tile(a[at], windows), b[:, at].ravel(), of, windows * width)
+    return np.minimum(*both).reshape(windows, width)
 
 
 def _columns(reference: Reference, values: Floats) -> Floats:

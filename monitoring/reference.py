@@ -41,7 +41,8 @@ class Reference:
     Column j's bins are `starts[j]:starts[j + 1]`; `owners`: the column of every bin; `answerable`: the bins that a row can
     be in and still be answered (a refused row is skew's to judge, and would be no drift of the values); `ordinal`: the bins
     of numbers from the least to the greatest, column after column; `natural_steps`: (length in s from which on it holds, how
-    far blocks of training data lay apart in PSI, shape (columns,)); `places`: the number of a column by (side, name).
+    far blocks of training data lay apart in PSI, shape (columns,)); `places`: the number of a column by (side, name);
+    `judged`: the columns that have a baseline.
     """
 
     columns: tuple[ColumnBaseline, ...]
@@ -53,6 +54,7 @@ class Reference:
     ordinal: npt.NDArray[np.intp]
     natural_steps: tuple[tuple[int, npt.NDArray[np.float64]], ...]
     places: Mapping[tuple[str, str], int]
+    judged: tuple[int, ...]
 
     @classmethod
     def of(cls, schema: Schema, baseline: Baseline | None) -> Self:
@@ -81,6 +83,7 @@ class Reference:
             ),
             ordinal=np.concatenate([np.empty(0, dtype=np.intp), *ordered]),
             natural_steps=_natural_steps(columns),
+            judged=tuple(j for j, column in enumerate(columns) if any(column.counts)),
             places={("feature" if j < len(features) else "output", column.name): j for j, column in enumerate(columns)},
         )
 
@@ -88,11 +91,6 @@ class Reference:
     def size(self) -> int:
         """Length of a version's vector of counts."""
         return int(self.starts[-1]) + len(Extra)
-
-    @property
-    def judged(self) -> tuple[int, ...]:
-        """The columns that have a baseline."""
-        return tuple(j for j, column in enumerate(self.columns) if any(column.counts))
 
     def natural(self, covered_s: int) -> npt.NDArray[np.float64]:
         """How far blocks of training data lay apart, by column, in PSI: the longest that `covered_s` holds, else the shortest;

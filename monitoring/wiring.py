@@ -22,9 +22,10 @@ from models.registry import Registry
 from models.reserve import Reserve
 from monitoring.archivist import Archivist
 from monitoring.checkpoint import Checkpoints
-from monitoring.dispatch.api import AlertsApi, phases_of, says_something
+from monitoring.dispatch.api import AlertsApi, says_something
 from monitoring.dispatch.authority import Authority
 from monitoring.dispatch.mailroom import Mailroom, mailroom
+from monitoring.dispatch.present import loss_now, phases_of
 from monitoring.errors import MonitorBusy, RecordsLetGo, SettingsInvalid
 from monitoring.events import Event, stamp
 from monitoring.exporter import app
@@ -86,7 +87,9 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         pending_max=settings.outbox_pending_max,
         delivered_kept=settings.outbox_delivered_kept,
     )
-    post = mailroom(settings, outbox, lambda: frozenset(phases_of(pulse.status())))
+    post = mailroom(
+        settings, outbox, lambda: frozenset(phases_of(pulse.status())), lambda facts: loss_now(pulse.status(), facts)
+    )
     stop, here = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         here.add_signal_handler(number, stop.set)

@@ -17,17 +17,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from monitoring.alert import Phase, event_id
 from monitoring.dispatch import words
 from monitoring.dispatch.authority import Authority, refusal
 from monitoring.dispatch.hands import Word
 from monitoring.dispatch.hands_file import HandsFile
 from monitoring.dispatch.incidents import moment, shown, silences
 from monitoring.dispatch.mailroom import Mailroom
+from monitoring.dispatch.present import phases_of
 from monitoring.dispatch.shelf import on_shelf
 from monitoring.errors import EventUnknown, HandsFull, WordInvalid
 from monitoring.status import Status
-from monitoring.window import MINUTE_S
 
 BODY_BYTES_MAX = 16 * 1024
 JSON = "application/json"
@@ -37,15 +36,6 @@ T = TypeVar("T")
 def says_something(method: str, path: str) -> bool:
     """Is this a request that `Authority` decides about?"""
     return method in ("POST", "DELETE") and path.startswith(("/api/silences", "/api/incidents/"))
-
-
-def phases_of(status: Status) -> dict[str, str]:
-    """The phase of every alert that has an incident, by the id of its event."""
-    return {
-        event_id(one.model, one.digest, one.alert.incident_s // MINUTE_S): one.alert.phase.value
-        for one in status.versions
-        if one.alert.incident_s is not None and one.alert.phase in (Phase.FIRING, Phase.COOLING)
-    }
 
 
 class AlertsApi:

@@ -82,7 +82,8 @@ class Desk:
         if isinstance(now, Due) and receiver.group_s:
             self._take_along(facts, receiver, at_s)
         self.book.write(event_id, receiver.name, now, facts.model)
-        if isinstance(now, Due) and receiver.retrains and not facts.ended:
+        budgeted = self.policy.retrain_max_per_day is not None and receiver.retrains and not facts.ended
+        if isinstance(now, Due) and budgeted:
             self._retrained_s.setdefault(facts.model, {}).setdefault(event_id, at_s)
         structlog.get_logger().info("event_decided", event_id=event_id, receiver=receiver.name, **_told(now))
         return now

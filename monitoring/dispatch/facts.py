@@ -10,9 +10,12 @@ import msgspec
 
 from monitoring.events import ENDED_TYPE
 
+LABEL_SIDE = "label"
+LOSS_CHECKS = ("loss", "estimate")  # of realised loss against training, and against what the scores promise
+
 
 class Loss(StrEnum):
-    """Did the model's loss rise, realised or estimated? What an event says of it as `data.loss.rose`."""
+    """Did the model's loss rise, realised or estimated? An event says so as `data.loss.rose`, or by a check that breached."""
 
     ROSE = "rose"
     NOT_RISEN = "not_risen"
@@ -62,7 +65,7 @@ def facts_of(body: bytes) -> Facts:
         reason=str(data.get("reason", "")),
         looks=tuple(_looks(data)),
         looks_left_out=int(data.get("also_left_out") or 0),
-        loss=_loss(data.get("loss")),
+        loss=_loss(data),
     )
 
 
@@ -72,8 +75,19 @@ def _looks(data: dict[str, Any]) -> list[Look]:
     return found + [Look(str(one.get("column", "")), str(one.get("check", ""))) for one in others]
 
 
-def _loss(told: object) -> Loss:
+def _loss(data: dict[str, Any]) -> Loss:
+    if any(_is_rise(one) for one in (data, *(data.get("also") or ()))):
+        return Loss.ROSE
+    told = data.get("loss")
     rose = told.get("rose") if isinstance(told, dict) else None
     if not isinstance(rose, bool):
         return Loss.UNKNOWN
     return Loss.ROSE if rose else Loss.NOT_RISEN
+
+
+def _is_rise(check: object) -> bool:
+    """Is this a breached check of the loss that found more of it?"""
+    if not isinstance(check, dict) or check.get("side") != LABEL_SIDE or check.get("check") not in LOSS_CHECKS:
+        return False
+    effect = check.get("effect")
+    return isinstance(effect, int | float) and effect > 0

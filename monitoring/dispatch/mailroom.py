@@ -16,6 +16,7 @@ from monitoring.courier import Courier
 from monitoring.delivery import Backoff
 from monitoring.dispatch.book import Book
 from monitoring.dispatch.desk import Desk, counted
+from monitoring.dispatch.facts import Facts, Loss
 from monitoring.dispatch.hands_file import HandsFile
 from monitoring.dispatch.receiver import Kind, Receiver
 from monitoring.dispatch.receiver_settings import ReceiverSettings
@@ -102,8 +103,10 @@ class Mailroom:
             return 0
 
 
-def mailroom(settings: Settings, outbox: Outbox, open_incidents: Callable[[], frozenset[str]]) -> Mailroom:
-    """Raises SettingsInvalid."""
+def mailroom(
+    settings: Settings, outbox: Outbox, open_incidents: Callable[[], frozenset[str]], loss: Callable[[Facts], Loss]
+) -> Mailroom:
+    """`open_incidents` and `loss` are asked for what is so now. Raises SettingsInvalid."""
     monitor = settings.home / "monitor"
     hands = HandsFile(monitor)
     terms = list(_terms(settings))
@@ -113,6 +116,7 @@ def mailroom(settings: Settings, outbox: Outbox, open_incidents: Callable[[], fr
         receivers=tuple(receiver for receiver, _, _ in terms),
         policy=settings.policy(),
         hands=hands.hands,
+        loss=loss,
     )
     if not terms:
         structlog.get_logger().warning("no_receiver", consequence="events wait in the outbox")

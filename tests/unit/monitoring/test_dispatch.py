@@ -6,11 +6,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from monitoring.alert import Phase
 from monitoring.delivery import NoReply, Reply
 from monitoring.dispatch.decide import DAY_S, History, Policy, dispatch
 from monitoring.dispatch.deliveries import Due, Held, Taken, Why, Withheld
 from monitoring.dispatch.facts import Facts, Look, Loss
 from monitoring.dispatch.hands import Expire, Hands, Silence, hands_of
+from monitoring.dispatch.present import loss_now
+from monitoring.status import AlertStatus, VersionStatus
+from tests.reference import EMPTY
 from tests.unit.monitoring.dispatched import CHAT, PAGER, WEBHOOK, Office, Scripted, end, facts, opening
 
 NOW_S = 1_000_000.0
@@ -99,6 +103,14 @@ def test_the_gate_lets_through_what_costs_and_does_as_it_is_told_where_it_knows_
 def test_the_loss_is_read_from_the_event() -> None:
     found = [facts(opening(loss=told)).loss for told in ({"rose": True}, {"rose": False}, {}, None, {"rose": "yes"})]
     assert found == [Loss.ROSE, Loss.NOT_RISEN, Loss.UNKNOWN, Loss.UNKNOWN, Loss.UNKNOWN]
+
+
+def test_a_check_of_the_loss_that_breached_says_that_it_rose() -> None:
+    also = {"side": "label", "column": "score", "check": "loss", "effect": 0.2}
+    assert facts(opening(also=[also])).loss is Loss.ROSE
+    assert facts(opening(also=[{**also, "check": "estimate", "effect": -0.2}])).loss is Loss.UNKNOWN
+    assert facts(opening(also=[{**also, "side": "output"}])).loss is Loss.UNKNOWN
+    assert facts(opening(side="label", check="loss", effect=0.2)).loss is Loss.ROSE
 
 
 def test_the_budget_of_retrainings_holds_what_is_beyond_until_a_day_has_passed() -> None:
@@ -204,6 +216,18 @@ def test_the_budget_is_counted_over_restarts_incidents_and_receivers(tmp_path: P
     made.now_s += DAY_S
     made.look()
     assert made.states("evt_0001") == {"chat": "taken", "other": "taken", "webhook": "taken"}
+
+
+def test_what_the_gate_held_is_sent_when_the_loss_rises_later(tmp_path: Path) -> None:
+    made = Office(tmp_path, (WEBHOOK, CHAT), Policy(gate=True, without_labels="hold"))
+    made.put(opening())
+    made.look()
+    assert made.states("evt_0000") == {"chat": "taken", "webhook": "gate"}
+    alert = AlertStatus(Phase.FIRING, 0, 0, ("label|score|loss|2592000",))
+    version = VersionStatus("payments", "1", "sha256:a", (), alert, None, None, (), ())
+    made.desk.loss = lambda one: loss_now(msgspec.structs.replace(EMPTY, versions=(version,)), one)
+    made.look()
+    assert made.states("evt_0000") == {"chat": "taken", "webhook": "taken"}
 
 
 def test_a_dry_run_keeps_the_event_for_who_looks(tmp_path: Path) -> None:

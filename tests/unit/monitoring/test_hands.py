@@ -15,12 +15,13 @@ from models.key_file import FILE, KeyFile
 from models.keyring import Keyring
 from monitoring.cli import monitor
 from monitoring.delivery import NoReply, Reply
-from monitoring.dispatch.api import AlertsApi, phases_of, says_something
+from monitoring.dispatch.api import AlertsApi, says_something
 from monitoring.dispatch.authority import Authority
 from monitoring.dispatch.hands import Ack, Answer, Expire, Silence, hands_of
 from monitoring.dispatch.hands_file import HandsFile
 from monitoring.dispatch.incidents import shown
 from monitoring.dispatch.mailroom import Mailroom
+from monitoring.dispatch.present import phases_of
 from monitoring.dispatch.shelf import on_shelf
 from monitoring.errors import HandsFull
 from monitoring.keyed import Keyed

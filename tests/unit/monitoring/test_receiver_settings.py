@@ -61,7 +61,7 @@ def home_with(directory: Path, text: str) -> Path:
 def test_receivers_of_the_file_are_put_together_with_their_own_defaults(tmp_path: Path) -> None:
     settings = load(home_with(tmp_path, TABLE))
     outbox = Outbox(tmp_path / "outbox", pending_max=10, delivered_kept=10)
-    made = mailroom(settings, outbox, frozenset)
+    made = mailroom(settings, outbox, frozenset, lambda facts: facts.loss)
     pager, chat, airflow, actions = made.desk.receivers
     assert (pager.kind, pager.resolved, pager.repeat_s, pager.retrains) == (Kind.ALERTMANAGER, True, 60.0, False)
     assert (chat.group_s, chat.repeat_s, chat.resolved, chat.models) == (60.0, 14_400.0, True, ("pay*",))
