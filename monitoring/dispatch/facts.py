@@ -51,7 +51,7 @@ class Facts(msgspec.Struct, frozen=True):
 def facts_of(body: bytes) -> Facts:
     """Raises msgspec.DecodeError, msgspec.ValidationError: these bytes are no event."""
     event = msgspec.json.decode(body, type=dict[str, Any])
-    data: dict[str, Any] = event.get("data") or {}
+    data = msgspec.convert(event.get("data"), dict[str, Any])
     ended = event.get("type") == ENDED_TYPE
     identifier = str(event.get("id", ""))
     return Facts(
@@ -64,7 +64,7 @@ def facts_of(body: bytes) -> Facts:
         time=str(event.get("time", "")),
         reason=str(data.get("reason", "")),
         looks=tuple(_looks(data)),
-        looks_left_out=int(data.get("also_left_out") or 0),
+        looks_left_out=msgspec.convert(data.get("also_left_out", 0), int),
         loss=_loss(data),
     )
 

@@ -310,10 +310,13 @@ def test_a_receiver_that_is_new_gets_what_is_pending_and_nothing_older(tmp_path:
     assert wider.senders["chat"].ids == ["evt_0001"]
 
 
-def test_bytes_that_are_no_event_stay_where_they_are_and_are_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "body", [b"\x00", b"[]", b"{}", b'{"data": []}', b'{"data": null}', b'{"data": {"also_left_out": "x"}}']
+)
+def test_bytes_that_are_no_event_stay_where_they_are_and_are_counted(tmp_path: Path, body: bytes) -> None:
     made = Office(tmp_path)
     made.put(opening(1))
-    (tmp_path / "outbox" / "evt_bad.json").write_bytes(b"\x00")
+    (tmp_path / "outbox" / "evt_bad.json").write_bytes(body)
     made = made.again()
     made.look()
     assert made.senders["webhook"].ids == ["evt_0001"]
