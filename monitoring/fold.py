@@ -8,7 +8,8 @@ Laws
 - A record of a minute that was closed already is counted in every window that still holds its minute, and as late.
 - Minutes in which nothing can change are not visited: a year of silence costs no more than the slices that leave the windows.
 
-`fold` changes the state in place (see state.py) and returns the events to be sent, oldest first.
+`fold` changes the state in place (see state.py) and returns the requests for retraining, oldest first; the ends of
+incidents wait in `state.ended`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -164,7 +165,8 @@ def _close_minute(state: State, number: int, rules: Rules, references: Reference
         for version in sorted(touched - {UNROUTED}):
             if version.digest in references:
                 events += _judge(state, version, number, rules, references[version.digest])
-    return events + _forget_idle(state, number, rules)
+    _forget_idle(state, number, rules)
+    return events
 
 
 def _into_windows(state: State, number: int, rules: Rules) -> None:
@@ -198,28 +200,26 @@ def _judge(state: State, version: Version, number: int, rules: Rules, reference:
     state.judged[version] = Judged(number, judgement, windows, reference)
     after, action = alerts.step(before, judgement.standing, number, rules.hold_s, rules.cooldown_s)
     state.alerts[version] = replace(after, latched=judgement.latched)
-    ended = _ended(version, before, "cleared") if after.incident != before.incident else []
+    if after.incident != before.incident:
+        _end(state, version, before, "cleared")
     if action is not Action.REQUEST_RETRAIN or after.incident is None:
-        return ended
-    return [*ended, request_retrain(incident_of(state, version, number, after.incident, judgement, reference))]
-
-
-def _ended(version: Version, alert: Alert, why: str) -> list[Event]:
-    """What is told when the alert no longer holds its incident: it was clear when it began to cool."""
-    if alert.incident is None or alert.phase not in (Phase.FIRING, Phase.COOLING):
         return []
-    return [incident_ended(version, alert.incident, alert.since, why)]
+    return [request_retrain(incident_of(state, version, number, after.incident, judgement, reference))]
 
 
-def _forget_idle(state: State, number: int, rules: Rules) -> list[Event]:
+def _end(state: State, version: Version, alert: Alert, why: str) -> None:
+    """Notes the end of the incident that the alert held, if it held one: it was clear when it began to cool."""
+    if alert.incident is not None and alert.phase in (Phase.FIRING, Phase.COOLING):
+        state.ended.append(incident_ended(version, alert.incident, alert.since, why))
+
+
+def _forget_idle(state: State, number: int, rules: Rules) -> None:
     """A key that was silent for twice the longest window is over; its alert goes with the version's last key."""
-    events: list[Event] = []
     for key in [k for k, t in state.tracks.items() if t.last_minute + 2 * rules.longest_minutes <= number]:
         del state.tracks[key]
     alive = {key.version for key in state.tracks}
     for digest in state.schemas.keys() - {version.digest for version in alive}:
         del state.schemas[digest]
     for version in sorted(version for version in state.alerts if version not in alive):
-        events += _ended(version, replace(state.alerts.pop(version), since=number), "forgotten")
+        _end(state, version, replace(state.alerts.pop(version), since=number), "forgotten")
         state.judged.pop(version, None)
-    return events

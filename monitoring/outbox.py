@@ -77,6 +77,10 @@ class Outbox:
             path = self._pending.get(event_id) or self._done[event_id]
         return path.read_bytes()
 
+    def is_pending(self, event_id: str) -> bool:
+        with self._lock:
+            return event_id in self._pending
+
     def __contains__(self, event_id: str) -> bool:
         with self._lock:
             return event_id in self._pending or event_id in self._done

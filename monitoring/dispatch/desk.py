@@ -40,7 +40,7 @@ class Desk:
     hands: Callable[[], Hands]
     loss: Callable[[Facts], Loss] = _as_the_event_says
     unreadable: int = 0
-    _facts: dict[str, Facts | None] = field(default_factory=dict)
+    _facts: dict[str, Facts | None] = field(default_factory=dict)  # of pending events
     _retrained_s: dict[str, dict[str, float]] = field(default_factory=dict)  # by model, by event: when it was decided
 
     def __post_init__(self) -> None:
@@ -52,16 +52,19 @@ class Desk:
 
     def facts(self, event_id: str) -> Facts | None:
         """None: these bytes are no event; it stays where it is, and is counted. Raises OSError."""
-        if event_id not in self._facts:
-            try:
-                self._facts[event_id] = facts_of(self.outbox.body(event_id))
-            except KeyError:  # the outbox let it go while somebody looked
-                return None
-            except msgspec.MsgspecError as error:
-                self._facts[event_id] = None
-                self.unreadable += 1
-                structlog.get_logger().error("event_unreadable", event_id=event_id, reason=str(error))
-        return self._facts[event_id]
+        if event_id in self._facts:
+            return self._facts[event_id]
+        try:
+            found = facts_of(self.outbox.body(event_id))
+        except KeyError:  # the outbox let it go while somebody looked
+            return None
+        except msgspec.MsgspecError as error:
+            found = None
+            self.unreadable += 1
+            structlog.get_logger().error("event_unreadable", event_id=event_id, reason=str(error))
+        if self.outbox.is_pending(event_id):  # those are looked at each second; the others seldom
+            self._facts[event_id] = found
+        return found
 
     def over(self, incident: str) -> bool:
         """Is the incident's end known?"""
@@ -111,7 +114,7 @@ class Desk:
             if self.book.of(event_id).settled(wanting):
                 self.outbox.mark_delivered(event_id)
                 self.book.forget()
-                self._facts.pop(event_id, None)  # the parsed bodies of what is pending are kept, not of what was
+                self._facts.pop(event_id, None)
 
     def _history(self, facts: Facts, receiver: Receiver, before: Delivery | None, at_s: float) -> History:
         opening = self.book.of(facts.incident).receivers.get(receiver.name) if facts.ended else None

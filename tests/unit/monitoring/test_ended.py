@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from monitoring.events import END, ENDED_TYPE, Event, opening_of, stamp
 from monitoring.fold import close, fold
@@ -16,9 +17,16 @@ MADE = model(rows=5000)
 RULES = replace(Rules(), drift_windows_s=(60,), n_min=20, hold_s=60, cooldown_s=600)
 
 
-def folded(records: list[Record], state: State | None = None, rules: Rules = RULES) -> list[Event]:
-    held = State() if state is None else state
-    return fold(held, chunk(*records, made=MADE), settled=True, rules=rules, references=MADE.references())
+def folded(
+    records: list[Record], state: State | None = None, rules: Rules = RULES, per_chunk: int = 1_000_000
+) -> list[Event]:
+    """Openings and ends, as the loop puts them."""
+    held, found = State() if state is None else state, list[Event]()
+    for start in range(0, len(records), per_chunk):
+        piece = chunk(*records[start : start + per_chunk], made=MADE, first_seq=start)
+        found += fold(held, piece, settled=True, rules=rules, references=MADE.references())
+        found += held.take_ended()
+    return found
 
 
 def span(start: int, n: int, scale: float = 1.0) -> list[Record]:
@@ -50,7 +58,9 @@ def test_a_breach_that_did_not_hold_has_no_end() -> None:
 def test_a_version_that_is_heard_of_no_more_ends_its_incident() -> None:
     state = State()
     (opening,) = folded(span(0, 5, 1000.0), state)
-    (ending,) = close(state, START_MINUTE + 100_000, RULES, MADE.references())
+    assert close(state, START_MINUTE + 100_000, RULES, MADE.references()) == []
+    (ending,) = state.take_ended()
+    assert state.take_ended() == []
     data = json.loads(ending.body)["data"]
     assert (data["incident"], data["why"]) == (opening.id, "forgotten")
     assert not state.alerts
@@ -59,4 +69,11 @@ def test_a_version_that_is_heard_of_no_more_ends_its_incident() -> None:
 def test_the_second_incident_has_an_id_and_an_end_of_its_own() -> None:
     events = folded([*span(0, 5, 1000.0), *span(5, 30), *span(35, 5, 1000.0), *span(40, 30)])
     assert len({event.id for event in events}) == 4
-    assert [event.id.endswith(END) for event in events] == [False, True, False, True]
+    assert sorted(event.id.endswith(END) for event in events) == [False, False, True, True]
+
+
+@pytest.mark.parametrize("per_chunk", [997, 150])
+def test_ends_do_not_depend_on_how_the_log_is_cut(per_chunk: int) -> None:
+    records = [*span(0, 5, 1000.0), *span(5, 30), *span(35, 5, 1000.0), *span(40, 30)]
+    whole, cut = folded(records), folded(records, per_chunk=per_chunk)
+    assert sorted((event.id, event.body) for event in cut) == sorted((event.id, event.body) for event in whole)
