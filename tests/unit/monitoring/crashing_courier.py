@@ -52,7 +52,7 @@ class DyingBook(Book):
     decisions = 0
 
     def write(self, event_id: str, receiver: str, delivery: Delivery, model: str = "") -> None:
-        if self.point == ("half_decision" if isinstance(delivery, Due) else "half_mark"):
+        if isinstance(delivery, {"half_decision": Due, "half_mark": Taken}.get(self.point, ())):
             (self._directory / f"{event_id}.json.1.new").write_bytes(b'{"event":')
             die()
         if isinstance(delivery, Taken) and self.point == "answered":
