@@ -114,7 +114,8 @@ class Lane:
 
     def take(self, now_ns: int) -> tuple[list[Offer], int]:
         """The offers of the next run, at least one where any is left, and how many had waited too long."""
-        self._taken = taken = []
+        taken: list[_Waiting] = []
+        self._taken = taken
         rows = stale = 0
         while self._waiting and len(taken) < OFFERS_A_RUN:
             one = self._waiting[0]
