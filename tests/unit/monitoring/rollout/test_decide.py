@@ -135,7 +135,7 @@ def test_labels_that_were_asked_for_are_waited_for() -> None:
     [
         ("errors", {"failed": 4}),
         ("rejections", {"rejected": 4}),
-        ("latency p50", {"took_us": 1500}),
+        ("latency p50", {"took_us": 2500}),
         ("predictions", {"value_bin": 3}),
         ("labels", {"labelled": 20, "wrong": 8}),
     ],
