@@ -12,7 +12,7 @@ FROM ${BASE} AS build
 WORKDIR /build
 RUN python3 -m venv /opt/plumbline
 COPY requirements.lock .
-RUN /opt/plumbline/bin/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
+RUN /opt/plumbline/bin/python -m pip install --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
 COPY . .
 RUN /opt/plumbline/bin/python -m pip install --disable-pip-version-check --no-deps --no-index --no-build-isolation . \
     && /opt/plumbline/bin/python -m pip uninstall --yes pip setuptools \

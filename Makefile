@@ -87,13 +87,13 @@ clean: ## what was built or measured here; the home (.plumbline) stays
 # A stamp is touched last, so an install that was interrupted is done again.
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
 	@echo "installing requirements.lock into $(VENV) (once)"
-	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --require-hashes --no-deps -r requirements.lock
 	@$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock requirements.lock pyproject.toml | $(BIN)/python
 	@echo "installing requirements-dev.lock into $(VENV) (once)"
-	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --require-hashes --no-deps -r requirements-dev.lock
 	@$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $(VENV)/.runtime $@
 

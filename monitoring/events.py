@@ -18,10 +18,10 @@ from cloudevents.core.bindings.http import to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
 from monitoring.alert import event_id
-from monitoring.judge import Finding
+from monitoring.effects import effects
 from monitoring.marks import LogRange
 from monitoring.reference import Reference
-from monitoring.verdict import Drifted, Stable
+from monitoring.verdict import DRIFT, Drifted, Finding, Stable
 from monitoring.window import MINUTE_S, MINUTE_US
 
 TYPE = "plumbline.retrain.requested.v1"
@@ -54,7 +54,7 @@ class Event:
 @dataclass(frozen=True, slots=True, eq=False)
 class Incident:
     """What the fold knows of a breach when it begins; `breaching` worst first, `counts` and `arms` of the worst one's
-    window.
+    window, which is of minutes [first_minute, last_minute].
     """
 
     model: str
@@ -63,6 +63,7 @@ class Incident:
     began_minute: int
     judged_minute: int
     first_minute: int
+    last_minute: int
     covered_s: int
     counts: Counts
     arms: Mapping[str, Counts]
@@ -111,10 +112,11 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
         "side": top.check.side,
         "check": top.check.test,
         **seen,
+        "effects": _effects(incident, top),
         "window": {
             "seconds": top.check.window_s,
-            "from": stamp(max(incident.first_minute, incident.judged_minute + 1 - incident.covered_s // MINUTE_S)),
-            "to": stamp(incident.judged_minute + 1),
+            "from": stamp(max(incident.first_minute, incident.last_minute + 1 - incident.covered_s // MINUTE_S)),
+            "to": stamp(incident.last_minute + 1),
             "rows": seen["n"],
         },
         "histograms": None if top.place < 0 else _histograms(incident, top.place, cut),
@@ -142,6 +144,20 @@ def _numbers(finding: Finding) -> dict[str, Any]:
             }
         case _:
             return {"n": 0}
+
+
+def _effects(incident: Incident, top: Finding) -> dict[str, list[float] | None] | None:
+    """The measures of a drift that people know, each as [estimate, low, high] (effects.py)."""
+    if top.check.test != DRIFT or not isinstance(top.verdict, Stable | Drifted):
+        return None
+    known = effects(incident.reference, top.place, incident.counts, top.verdict.statistic, top.verdict.df)
+    if known is None:
+        return None
+    measures = {name: getattr(known, name) for name in known.__struct_fields__}
+    return {
+        name: None if one is None else [_round(one.estimate), _round(one.low), _round(one.high)]
+        for name, one in measures.items()
+    }
 
 
 def _reason(incident: Incident, top: Finding, cut: _Cut) -> str:

@@ -34,7 +34,7 @@ JSON = "application/json"
 VERSION = ("model", "version")
 ARM = (*VERSION, "arm")
 RIVAL = (*VERSION, "shadow")
-CHECK = (*VERSION, "side", "column", "kind", "window")
+CHECK = (*VERSION, "side", "column", "kind")
 
 
 def app(pulse: Pulse) -> Starlette:
@@ -56,15 +56,32 @@ def app(pulse: Pulse) -> Starlette:
         said, model = pulse.status().shadows, request.query_params.get("model")
         return Response(msgspec.json.encode(said if model is None else said.of(model)), media_type=JSON)
 
+    async def drift(request: Request) -> Response:
+        asked = request.query_params
+        model, window = asked.get("model", ""), asked.get("window_s", "")
+        if window and not window.isdecimal():
+            return _problem(400, "bad_input", f"window_s {window!r}: expected seconds")
+        found = pulse.gallery().picture(model, asked.get("version"), int(window) if window else None)
+        if found is None:
+            return _problem(
+                404, "not_judged", f"model {model!r}: no such version or window was judged yet, see /api/status"
+            )
+        return Response(msgspec.json.encode(found), media_type=JSON)
+
     return Starlette(
         routes=[
             Route("/metrics", metrics),
             Route("/healthz", healthz),
             Route("/api/status", status),
+            Route("/api/drift", drift),
             Route("/api/shadows", shadows),
             *gates.routes(pulse),
         ],
     )
+
+
+def _problem(status: int, code: str, sentence: str) -> Response:
+    return JSONResponse({"error": sentence, "code": code}, status_code=status)
 
 
 class StatusCollector(Collector):
@@ -127,6 +144,7 @@ def _checks(versions: list[VersionStatus]) -> Iterator[Metric]:
         "lower_bound": _gauge("effect_lower_bound", "Lower bound of the effect.", CHECK),
         "tolerance": _gauge("effect_tolerance", "Effect that is tolerated.", CHECK),
         "n": _gauge("window_rows", "Rows that a check is made on.", CHECK),
+        "window_s": _gauge("window_seconds", "Length of the window that says most about a check.", CHECK),
     }
     drifted = _gauge("drifted", "1 where a check says drifted, 0 stable; absent where nothing can be said.", CHECK)
     for version in versions:
@@ -141,7 +159,7 @@ def _checks(versions: list[VersionStatus]) -> Iterator[Metric]:
 
 
 def _check_labels(version: VersionStatus, check: CheckStatus) -> list[str]:
-    return [version.model, version.version, check.side, check.column, check.check, f"{check.window_s}s"]
+    return [version.model, version.version, check.side, check.column, check.check]
 
 
 def _alerts(versions: list[VersionStatus]) -> Iterator[Metric]:

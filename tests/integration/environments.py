@@ -27,7 +27,7 @@ def environment_of(client: str) -> Path:
         if not stamp.exists():
             _run([sys.executable, "-m", "venv", "--clear", str(place)])
             pip = [str(place / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet", "--quiet"]
-            _run([*pip, "install", "--require-hashes", "--requirement", str(lock)])
+            _run([*pip, "install", "--require-hashes", "--no-deps", "--requirement", str(lock)])
             stamp.touch()
     return place / "bin"
 
