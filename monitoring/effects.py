@@ -24,7 +24,7 @@ from scipy import special
 
 from models.baseline import SPECIALS, ColumnBaseline, Special
 from models.contract import Kind
-from monitoring.drift import EXACT_G_MAX
+from models.noncentral import EXACT_G_MAX
 from monitoring.reference import Reference
 
 SIDE = 0.975  # of each side of an interval: 95 % together
@@ -59,7 +59,7 @@ def effects(reference: Reference, j: int, counts: Counts, statistic: float, df: 
     """
     column, start, end = reference.columns[j], reference.starts[j], reference.starts[j + 1]
     can = reference.answerable[start:end]
-    base, window = (np.where(can, whole[start:end], 0) for whole in (reference.baseline, counts))
+    base, window = (np.where(can, whole[start:end], 0) for whole in (reference.expected(counts[None, :])[0], counts))
     m, n = float(base.sum()), float(window.sum())
     if not m or not n or df < 1:
         return None

@@ -188,7 +188,8 @@ def _also(finding: Finding, cut: _Cut) -> dict[str, Any]:
 def _histograms(incident: Incident, place: int, cut: _Cut) -> dict[str, Any]:
     """Both counts of the bins in which their shares differ most, in bin order; the others as one."""
     reference = incident.reference
-    base, now = reference.bins(reference.baseline, place), reference.bins(incident.counts, place)
+    expected = reference.expected(incident.counts[None, :])[0]
+    base, now = reference.bins(expected, place), reference.bins(incident.counts, place)
     labels = reference.columns[place].labels()
     differ = np.abs(base / max(1, int(base.sum())) - now / max(1, int(now.sum())))
     filled = np.flatnonzero((base + now) > 0)

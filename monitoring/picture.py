@@ -6,6 +6,8 @@ Law: a picture is a function of one window's counts and its baseline; it is made
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from monitoring.effects import Effects, effects
 from monitoring.judge import Look, look
@@ -13,6 +15,8 @@ from monitoring.rules import Rules
 from monitoring.state import Judged, State, Version
 from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples, Verdict
 from monitoring.window import MINUTE_S
+
+Counts = npt.NDArray[np.int64]
 
 
 class ColumnPicture(msgspec.Struct, frozen=True):
@@ -78,6 +82,7 @@ def gallery_of(state: State, rules: Rules) -> Gallery:
 
 def _picture(version: Version, judged: Judged, told: Look, lengths: Sequence[int]) -> Picture:
     scale = told.window.scale
+    expected = told.reference.expected(told.window.counts[None, :])[0]
     end = scale.last_minute(judged.minute) + 1
     return Picture(
         model=version.model,
@@ -87,15 +92,15 @@ def _picture(version: Version, judged: Judged, told: Look, lengths: Sequence[int
         from_s=end * MINUTE_S - told.window.covered_s,
         to_s=end * MINUTE_S,
         windows_s=tuple(lengths),
-        columns=tuple(_column(told, j) for j in range(len(told.reference.columns))),
+        columns=tuple(_column(told, expected, j) for j in range(len(told.reference.columns))),
     )
 
 
-def _column(told: Look, j: int) -> ColumnPicture:
+def _column(told: Look, expected: Counts, j: int) -> ColumnPicture:
     reference, finding = told.reference, told.drift_of(j)
     column = reference.columns[j]
-    now = reference.bins(told.window.counts, j)
-    filled = [i for i, (a, b) in enumerate(zip(column.counts, now.tolist(), strict=True)) if a or b]
+    base, now = reference.bins(expected, j).tolist(), reference.bins(told.window.counts, j).tolist()
+    filled = [i for i, (a, b) in enumerate(zip(base, now, strict=True)) if a or b]
     labels = column.labels()
     seen = finding.verdict if isinstance(finding.verdict, Stable | Drifted) else None
     return ColumnPicture(
@@ -108,8 +113,8 @@ def _column(told: Look, j: int) -> ColumnPicture:
         tolerance_psi=None if seen is None else seen.tolerance,
         p_value=None if seen is None else seen.p_value,
         labels=tuple(labels[i] for i in filled),
-        baseline=tuple(column.counts[i] for i in filled),
-        window=tuple(int(now[i]) for i in filled),
+        baseline=tuple(base[i] for i in filled),
+        window=tuple(now[i] for i in filled),
     )
 
 
