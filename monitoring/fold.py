@@ -8,7 +8,8 @@ Laws
 - A record of a minute that was closed already is counted in every window that still holds its minute, and as late.
 - Minutes in which nothing can change are not visited: a year of silence costs no more than the slices that leave the windows.
 
-`fold` changes the state in place (see state.py) and returns the events to be sent, oldest first.
+`fold` changes the state in place (see state.py) and returns the requests for retraining, oldest first; the ends of
+incidents wait in `state.ended`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,8 +18,8 @@ from dataclasses import replace
 import numpy as np
 
 from monitoring import alert as alerts
-from monitoring.alert import Action, Alert
-from monitoring.events import Event, request_retrain
+from monitoring.alert import Action, Alert, Phase
+from monitoring.events import Event, incident_ended, request_retrain
 from monitoring.group import Minute, group
 from monitoring.judge import Judgement, judge
 from monitoring.marks import MarkTier, widen
@@ -233,6 +234,8 @@ def _judge(state: State, version: Version, number: int, rules: Rules, reference:
     state.judged[version] = _judged(state.judged.get(version), number, judgement, reference)
     after, action = alerts.step(before, judgement.standing, number, rules.hold_s, rules.cooldown_s)
     state.alerts[version] = replace(after, latched=judgement.latched)
+    if after.incident != before.incident:
+        _end(state, version, before, "cleared")
     if action is not Action.REQUEST_RETRAIN or after.incident is None:
         return []
     return [request_retrain(incident_of(state, version, number, after.incident, judgement))]
@@ -246,6 +249,12 @@ def _judged(known: Judged | None, number: int, judgement: Judgement, reference: 
     return Judged(number, judgement, windows, reference, segments)
 
 
+def _end(state: State, version: Version, alert: Alert, why: str) -> None:
+    """Notes the end of the incident that the alert held, if it held one: it was clear when it began to cool."""
+    if alert.incident is not None and alert.phase in (Phase.FIRING, Phase.COOLING):
+        state.ended.append(incident_ended(version, alert.incident, alert.since, why))
+
+
 def _forget_idle(state: State, number: int, rules: Rules) -> None:
     """A key that was silent for twice the longest window is over; its alert goes with the version's last key."""
     for key in [k for k, t in state.tracks.items() if t.last_minute + 2 * rules.longest_minutes <= number]:
@@ -256,6 +265,6 @@ def _forget_idle(state: State, number: int, rules: Rules) -> None:
     state.arrivals.forget({version.model for version in alive})
     for gone in [of for of in state.learnt if of[0] not in alive]:
         del state.learnt[gone]
-    for version in [version for version in state.alerts if version not in alive]:
-        del state.alerts[version]
+    for version in sorted(version for version in state.alerts if version not in alive):
+        _end(state, version, replace(state.alerts.pop(version), since=number), "forgotten")
         state.judged.pop(version, None)

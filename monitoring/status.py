@@ -9,43 +9,20 @@ import msgspec
 
 from models.contract import Privacy
 from monitoring.alert import Alert, Phase
+from monitoring.arms import ArmStatus, arms_of
+from monitoring.dispatch.status import ReceiverStatus
 from monitoring.judge import Window, look, telling
 from monitoring.reference import Extra, Reference
 from monitoring.rollout import outcome as rollout
 from monitoring.rollout.control import Reason
 from monitoring.rules import Rules
 from monitoring.shadows.said import ShadowsSaid
-from monitoring.sketch import quantile
-from monitoring.state import UNROUTED, Judged, Key, State, Track, Version
-from monitoring.tally import OUTCOMES, Traffic
+from monitoring.state import UNROUTED, Judged, State, Version
 from monitoring.verdict import DRIFT, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples
 from monitoring.volume.said import VolumeStatus
 from monitoring.window import MINUTE_S
 from service.featurelog.chunk import Positions
-from service.featurelog.record import Outcome, Schema
-
-QUANTILES = (0.5, 0.95, 0.99)
-
-
-class ArmStatus(msgspec.Struct, frozen=True):
-    """Traffic of one arm: rates and latency of the traffic window, totals since the log began.
-
-    Rates are None while the window holds no closed minute; `error_ratio` is failed and shed of all, `rejected_ratio`
-    apart.
-    """
-
-    arm: str
-    window_s: int
-    covered_s: int
-    requests_per_s: float | None
-    rows_per_s: float | None
-    error_ratio: float | None
-    rejected_ratio: float | None
-    latency_ms_p50: float | None
-    latency_ms_p95: float | None
-    latency_ms_p99: float | None
-    requests: Mapping[str, int]
-    rows: Mapping[str, int]
+from service.featurelog.record import Schema
 
 
 class CheckStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -119,7 +96,9 @@ class VersionStatus(msgspec.Struct, frozen=True):
 
 
 class OutboxStatus(msgspec.Struct, frozen=True):
-    """What was, is and could not be delivered by this process; `receiver` is the host, never the whole url."""
+    """What was, is and could not be delivered by this process, over all receivers; `receiver` is the host of the first one,
+    never the whole url; `silences` are those that hold now.
+    """
 
     receiver: str | None
     pending: int = 0
@@ -130,6 +109,8 @@ class OutboxStatus(msgspec.Struct, frozen=True):
     failures: int = 0
     last_error: str = ""
     disabled: bool = False
+    receivers: tuple[ReceiverStatus, ...] = ()
+    silences: int = 0
 
 
 class LogStatus(msgspec.Struct, frozen=True):
@@ -235,7 +216,7 @@ def versions_of(
 
 def unrouted_of(state: State, rules: Rules) -> tuple[ArmStatus, ...]:
     """The requests that no version was chosen for."""
-    return _arms(state, UNROUTED, rules)
+    return arms_of(state, UNROUTED, rules)
 
 
 def log_of(state: State, positions: Positions, *, caught_up: bool, lag_bytes: int) -> LogStatus:
@@ -275,7 +256,7 @@ def _version(state: State, version: Version, rules: Rules, reference: Reference 
         model=version.model,
         version=version.version,
         digest=version.digest,
-        arms=_arms(state, version, rules),
+        arms=arms_of(state, version, rules),
         alert=_alert(state.alerts.get(version, Alert())),
         judged_s=None if judged is None else (judged.minute + 1) * MINUTE_S,
         standing=_standing(judged),
@@ -333,44 +314,6 @@ def _alert(alert: Alert) -> AlertStatus:
     incident = None if alert.incident is None else alert.incident * MINUTE_S
     latched = tuple(sorted(check.id for check in alert.latched))
     return AlertStatus(alert.phase, alert.since * MINUTE_S, incident, latched)
-
-
-def _arms(state: State, version: Version, rules: Rules) -> tuple[ArmStatus, ...]:
-    found = sorted(
-        ((key, track) for key, track in state.tracks.items() if key.version == version and not key.segment),
-        key=lambda named: named[0],
-    )
-    return tuple(_arm(key, track, state.closed or 0, rules) for key, track in found)
-
-
-def _arm(key: Key, track: Track, closed: int, rules: Rules) -> ArmStatus:
-    covered_s = track.traffic.covered_minutes(closed) * MINUTE_S
-    total = track.traffic.total
-    rates: dict[str, float | None] = dict.fromkeys(("requests_per_s", "rows_per_s", "error_ratio", "rejected_ratio"))
-    latency_us: list[float | None] = [None] * len(QUANTILES)
-    if total is not None and covered_s:
-        by_outcome = dict(zip(OUTCOMES, total[Traffic.REQUESTS : Traffic.ROWS].tolist(), strict=True))
-        requests, rows = sum(by_outcome.values()), int(total[Traffic.ROWS : Traffic.LATENCY].sum())
-        failed = by_outcome[Outcome.FAILED] + by_outcome[Outcome.SHED]
-        rates = {
-            "requests_per_s": requests / covered_s,
-            "rows_per_s": rows / covered_s,
-            "error_ratio": failed / requests if requests else None,
-            "rejected_ratio": by_outcome[Outcome.REJECTED] / requests if requests else None,
-        }
-        latency_us = [quantile(total[Traffic.LATENCY :], q) for q in QUANTILES]
-    p50, p95, p99 = (None if value is None else value / 1000 for value in latency_us)
-    return ArmStatus(
-        arm=key.arm,
-        window_s=rules.traffic_window_s,
-        covered_s=covered_s,
-        latency_ms_p50=p50,
-        latency_ms_p95=p95,
-        latency_ms_p99=p99,
-        requests=dict(zip((outcome.value for outcome in OUTCOMES), track.requests.tolist(), strict=True)),
-        rows=dict(zip((outcome.value for outcome in OUTCOMES), track.rows.tolist(), strict=True)),
-        **rates,
-    )
 
 
 def _check(finding: Finding) -> CheckStatus:
