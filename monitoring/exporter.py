@@ -8,7 +8,7 @@ Laws
 - `/healthz` says 503 when the loop's last good tick is too old: a monitor that cannot read is not watching.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -22,11 +22,15 @@ from starlette.routing import Route
 
 from monitoring import gates
 from monitoring.alert import Phase
+from monitoring.arms import ArmStatus
+from monitoring.dispatch.metrics import delivery_metrics
 from monitoring.labels.exported import label_metrics
 from monitoring.pulse import Pulse
 from monitoring.rollout.metrics import rollout_metrics
+from monitoring.segments.metrics import segment_metrics
 from monitoring.shadows.said import ShadowsSaid
-from monitoring.status import ArchiveStatus, ArmStatus, CheckStatus, Status, VersionStatus
+from monitoring.status import ArchiveStatus, CheckStatus, Status, VersionStatus
+from monitoring.volume.metrics import volume_metrics
 
 PREFIX = "plumbline_monitor"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -38,8 +42,8 @@ RIVAL = (*VERSION, "shadow")
 CHECK = (*VERSION, "side", "column", "kind")
 
 
-def app(pulse: Pulse) -> Starlette:
-    """The monitor's HTTP side over a loop's pulse."""
+def app(pulse: Pulse, more: Sequence[Route] = ()) -> Starlette:
+    """The monitor's HTTP side over a loop's pulse; `more` are routes of who has more than its status to show."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(StatusCollector(pulse.status))
 
@@ -82,6 +86,7 @@ def app(pulse: Pulse) -> Starlette:
             Route("/api/shadows", shadows),
             Route("/api/labels", labels),
             *gates.routes(pulse),
+            *more,
         ],
     )
 
@@ -103,11 +108,14 @@ class StatusCollector(Collector):
         yield from _checks(versions)
         yield from _alerts(versions)
         yield from _outbox(status)
+        yield from delivery_metrics(status.outbox)
         yield from _log(status)
         yield from _archive(status.archive)
         yield from _shadows(status.shadows)
         yield from label_metrics(status.labels, PREFIX)
         yield from rollout_metrics(status.rollouts)
+        yield from volume_metrics(status.volumes)
+        yield from segment_metrics(versions)
 
 
 def _newest(versions: Iterable[VersionStatus]) -> Iterable[VersionStatus]:
@@ -181,10 +189,10 @@ def _outbox(status: Status) -> Iterator[Metric]:
     outbox = status.outbox
     yield _single(_gauge("outbox_pending", "Events that are not delivered.", ()), outbox.pending)
     yield _single(_counter("outbox_refused", "Events refused because too many were pending.", ()), outbox.refused)
-    yield _single(_counter("webhook_attempts", "Posts to the receiver.", ()), outbox.attempts)
-    yield _single(_counter("webhook_delivered", "Events the receiver took.", ()), outbox.delivered)
+    yield _single(_counter("webhook_attempts", "Posts to receivers.", ()), outbox.attempts)
+    yield _single(_counter("webhook_delivered", "Events taken, one for each receiver.", ()), outbox.delivered)
     yield _single(_counter("webhook_failures", "Posts that delivered nothing.", ()), outbox.failures)
-    yield _single(_gauge("webhook_disabled", "1 when the receiver asked for no more events.", ()), outbox.disabled)
+    yield _single(_gauge("webhook_disabled", "1 when a receiver asked for no more events.", ()), outbox.disabled)
 
 
 def _log(status: Status) -> Iterator[Metric]:

@@ -5,7 +5,7 @@ Laws
 - A version that was made without training data has no baseline and never will: it is not looked for again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 import structlog
@@ -24,8 +24,16 @@ RETRY_S = 30.0  # a version is synced once; a registry on a slow disk must not b
 class References:
     """Reads baselines for the fold; not thread-safe."""
 
-    def __init__(self, registry: Registry, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Callable[[], float] = monotonic,
+        *,
+        segments: Mapping[str, Sequence[str]] | None = None,
+        segments_max: int = 0,
+    ) -> None:
         self._registry, self._clock = registry, clock
+        self._segments, self._segments_max = segments or {}, segments_max
         self._known: dict[str, Reference] = {}
         self._retry_at_s: dict[str, float] = {}
 
@@ -38,7 +46,7 @@ class References:
         """The references of these versions, by digest."""
         for digest, schema in schemas.items():
             if digest not in self._known or self._retry_at_s.get(digest, float("inf")) <= self._clock():
-                self._known[digest] = Reference.of(schema, *self._artefact(digest, schema))
+                self._known[digest] = self._reference(digest, schema)
         return self._known
 
     def forget(self, alive: set[str]) -> None:
@@ -46,6 +54,18 @@ class References:
         for digest in [digest for digest in self._known if digest not in alive]:
             del self._known[digest]
             self._retry_at_s.pop(digest, None)
+
+    def _reference(self, digest: str, schema: Schema) -> Reference:
+        declared = self._segments.get(schema.model, ())
+        baseline, label = self._artefact(digest, schema)
+        reference = Reference.of(schema, baseline, declared, self._segments_max, label)
+        if digest not in self._known:
+            for refused in reference.segments.refused:
+                ref = f"{schema.model}:{schema.version}"
+                structlog.get_logger().warning(
+                    "segment_refused", ref=ref, declared=refused.declared, reason=refused.reason
+                )
+        return reference
 
     def _artefact(self, digest: str, schema: Schema) -> tuple[Baseline | None, str | None]:
         """The baseline, and the name of the label."""

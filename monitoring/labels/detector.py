@@ -24,8 +24,8 @@ Laws
   its c is a seventh). Nothing is lost to long quiet,
   so a change is found as fast in the second year as in the second week.
 - A request is one witness, however many rows it has: they may be as alike as they like.
-- An alarm stands until M has fallen below CLEAR_SHARE of c; while it stands M is held below HELD · c. Then the detector begins anew, with
-  the same reference.
+- An alarm stands until M has fallen below CLEAR_SHARE of c; while it stands M is held below HELD · c. Then the detector
+  begins anew, with the same reference.
 
 λ for an excess of δ: δ / (σ² + δ²), near the growth-optimal bet on a bounded mean (Waudby-Smith and Ramdas 2024), capped by
 STAKE_MAX. The wealth is spread over EXCESSES, and of what is put on `estimate`, LOWER_SHARE bets on losses lower

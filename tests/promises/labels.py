@@ -57,7 +57,10 @@ class World:
         return 1 / (1 + np.exp(-odds)), (rng.uniform(size=n) < 1 / (1 + np.exp(-odds - changed))).astype(np.float64)
 
     def reference(self, rows: int, rng: np.random.Generator) -> Performance:
-        hours = np.sort(rng.uniform(0, 168 * WEEKS_OF_REFERENCE, rows))
+        hours = rng.uniform(0, 168 * WEEKS_OF_REFERENCE, 4 * rows)
+        hours = np.sort(
+            hours[rng.uniform(0, 1.6, 4 * rows) < 1 + 0.6 * np.sin(2 * np.pi * hours / 24)][:rows]
+        )  # as wave has it
         said, true = self.rows(rows, rng, hours)
         blocks = [(length_s, (hours * 3600 // length_s).astype(np.intp)) for length_s in (3600, 86_400, 604_800)]
         classes = ("0", "1") if self.kind is TaskKind.BINARY else ()
