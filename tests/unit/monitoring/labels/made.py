@@ -43,7 +43,7 @@ def reference(given: Performance | None = None, label: str | None = "fraud") -> 
     scores, _ = draw(5000, np.random.default_rng(6))
     column = column_of_numbers(Column(name="p", kind=Kind.FLOAT), scores, np.zeros(5000, np.bool_))
     schema = Schema(0, *SUBJECT, (), (SchemaColumn("p", Kind.FLOAT),))
-    return Reference.of(schema, Baseline(rows=5000, features=(), outputs=(column,), performance=given), label)
+    return Reference.of(schema, Baseline(rows=5000, features=(), outputs=(column,), performance=given), label=label)
 
 
 def binary(given: Performance | None = None) -> Ask:
