@@ -30,6 +30,13 @@ from monitoring.window import MINUTE_S
 FILE = "plumbline.toml"
 TABLE = "monitor"
 HOME = Path(".plumbline")
+# The settings that `Settings.rules` reads: what a back-test may change.
+RULE_KEYS = frozenset(
+    {
+        "budget_alarms_per_30_days", "cooldown_s", "drift_windows", "hold_s", "keys_max", "lateness_s", "n_min_rows",
+        "shadow_window", "skew_tolerance", "state_bytes_max", "tolerance_floor_psi", "tolerances_psi", "traffic_window",
+    }
+)  # fmt: skip
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"(\d+)\s*([smhd])")
 

@@ -53,6 +53,7 @@ from service.featurelog.errors import DirectoryBusy
 from service.featurelog.files import lock_directory
 from service.featurelog.floors import floors
 
+OUTBOX = Path("monitor/outbox")  # below the home
 OPEN_CONNECTIONS_MAX = 64  # scrapes and a page; beyond, 503: the monitor must not be starved by its audience
 
 
@@ -86,7 +87,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     """Runs the sidecar until SIGTERM or SIGINT; returns after the last checkpoint."""
     home, rules = settings.home, settings.rules()
     outbox = Outbox(
-        home / "monitor" / "outbox",
+        home / OUTBOX,
         pending_max=settings.outbox_pending_max,
         delivered_kept=settings.outbox_delivered_kept,
     )

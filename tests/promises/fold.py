@@ -89,12 +89,11 @@ class Folded:
         return self.rows_per_s >= ROWS_PER_S_MIN and self.peak_mib <= PEAK_MIB_MAX
 
     def __str__(self) -> str:
-        shape = self.shape
+        shape, per_s = self.shape, f"{self.rows_per_s:,.0f} rows/s a core (bar {ROWS_PER_S_MIN:,})"
         return (
             f"{shape.rows_per_record:>4} rows a record, {shape.rows_per_minute:,} rows a minute: {self.rows:,} rows in "
             f"{self.minutes:,} minutes, {self.evaluations:,} evaluations, {self.events} events\n"
-            f"     {self.rows_per_s:,.0f} rows/s a core (bar {ROWS_PER_S_MIN:,}) in {self.fold_s:.1f} s; making the records took {self.move_s:.1f} s, "
-            "which are not in it\n"
+            f"     {per_s} in {self.fold_s:.1f} s; making the records took {self.move_s:.1f} s, which are not in it\n"
             f"     peak RSS {self.peak_mib:.0f} MiB (bar {PEAK_MIB_MAX}), {self.before_mib:.0f} before the first chunk"
         )
 
