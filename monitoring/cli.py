@@ -12,6 +12,7 @@ import structlog
 
 from monitoring.backtest.command import replay_command
 from monitoring.errors import MonitorError, SettingsInvalid
+from monitoring.power.command import power_command
 from monitoring.settings import HOME, Settings, load
 from monitoring.wiring import bind, lock, run
 
@@ -46,6 +47,7 @@ def monitor(ctx: click.Context, home: Path, host: str | None, monitor_port: int 
 
 
 monitor.add_command(replay_command)
+monitor.add_command(power_command)
 
 
 def _settings(home: Path, **flags: object) -> Settings:

@@ -8,7 +8,8 @@ Laws
 - `/healthz` says 503 when the loop's last good tick is too old: a monitor that cannot read is not watching.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import inf
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -22,10 +23,12 @@ from starlette.routing import Route
 
 from monitoring import gates
 from monitoring.alert import Phase
+from monitoring.power.card import cards
 from monitoring.pulse import Pulse
+from monitoring.reference import Reference
 from monitoring.rollout.metrics import rollout_metrics
 from monitoring.shadows.said import ShadowsSaid
-from monitoring.status import ArchiveStatus, ArmStatus, CheckStatus, Status, VersionStatus
+from monitoring.status import ArchiveStatus, ArmStatus, CheckStatus, Status, VersionStatus, traffic_of
 
 PREFIX = "plumbline_monitor"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,8 +40,8 @@ RIVAL = (*VERSION, "shadow")
 CHECK = (*VERSION, "side", "column", "kind")
 
 
-def app(pulse: Pulse) -> Starlette:
-    """The monitor's HTTP side over a loop's pulse."""
+def app(pulse: Pulse, references: Callable[[], Mapping[str, Reference]] = dict) -> Starlette:
+    """The monitor's HTTP side over a loop's pulse; `references`: what is known of the versions, by digest."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(StatusCollector(pulse.status))
 
@@ -56,15 +59,36 @@ def app(pulse: Pulse) -> Starlette:
         said, model = pulse.status().shadows, request.query_params.get("model")
         return Response(msgspec.json.encode(said if model is None else said.of(model)), media_type=JSON)
 
+    def power(request: Request) -> Response:  # not async: it takes a moment, so it has a thread of its own
+        return _power(pulse.status(), dict(references()), request.query_params)
+
     return Starlette(
         routes=[
             Route("/metrics", metrics),
             Route("/healthz", healthz),
             Route("/api/status", status),
             Route("/api/shadows", shadows),
+            Route("/api/power", power),
             *gates.routes(pulse),
         ],
     )
+
+
+def _power(status: Status, references: Mapping[str, Reference], asked: Mapping[str, str]) -> Response:
+    """The power cards of all versions or those of `model`, at the present traffic or `rows_per_minute`."""
+    try:
+        given = float(asked["rows_per_minute"]) if "rows_per_minute" in asked else None
+        if given is not None and not 0 <= given < inf:
+            raise ValueError(given)
+    except ValueError:
+        said = {"error": "rows_per_minute: expected a number that is not negative", "code": "invalid_input"}
+        return JSONResponse(said, status_code=400)
+    rates = [
+        (one.model, one.version, one.digest, traffic_of(one) if given is None else given)
+        for one in status.versions
+        if asked.get("model", one.model) == one.model
+    ]
+    return Response(msgspec.json.encode(cards(references, rates, status.rules)), media_type=JSON)
 
 
 class StatusCollector(Collector):

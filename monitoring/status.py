@@ -15,7 +15,7 @@ from monitoring.rollout.control import Reason
 from monitoring.rules import Rules
 from monitoring.shadows.said import ShadowsSaid
 from monitoring.sketch import quantile
-from monitoring.state import UNROUTED, Judged, Key, State, Track, Version
+from monitoring.state import ARM_SHADOW, UNROUTED, Judged, Key, State, Track, Version
 from monitoring.tally import OUTCOMES, Traffic
 from monitoring.verdict import DRIFT, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples
 from monitoring.window import MINUTE_S
@@ -199,6 +199,11 @@ def versions_of(state: State, rules: Rules) -> tuple[VersionStatus, ...]:
     """Every version that is counted, by name."""
     versions = sorted({key.version for key in state.tracks} - {UNROUTED})
     return tuple(_version(state, version, rules) for version in versions)
+
+
+def traffic_of(version: VersionStatus) -> float:
+    """Rows a minute that are judged, over the traffic window."""
+    return 60 * sum(arm.rows_per_s or 0.0 for arm in version.arms if arm.arm != ARM_SHADOW)
 
 
 def unrouted_of(state: State, rules: Rules) -> tuple[ArmStatus, ...]:

@@ -110,10 +110,11 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         saved=lambda: loop.saved_positions,
     )
     controller = _controller(settings)
+    references = References(Registry(home / "registry"))
     pulse = Pulse(_first_status(settings, outbox_status()), settings.healthy_tick_age_s)
     loop = Loop(
         intake=Intake(home / "log", {}, settings.records_max),
-        references=References(Registry(home / "registry")),
+        references=references,
         outbox=outbox,
         checkpoints=Checkpoints(home / "monitor"),
         reserve=Reserve(home / "monitor" / "reserve", settings.reserve_bytes, Disk()),
@@ -125,7 +126,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         archive_status=archivist.status,
         rollouts=controller.status,
     )
-    server = _server(settings, pulse, listening)
+    server = _server(settings, pulse, references, listening)
     loop.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     beside = [asyncio.create_task(controller.run(settings.rollout_interval_s))]
@@ -144,17 +145,17 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         await sender.close()
 
 
-def _server(settings: Settings, pulse: Pulse, listening: socket.socket) -> _Server:
-    page = _page(settings, pulse, listening)
+def _server(settings: Settings, pulse: Pulse, references: References, listening: socket.socket) -> _Server:
+    page = _page(settings, pulse, references, listening)
     config = uvicorn.Config(
         page, log_config=None, access_log=False, lifespan="off", limit_concurrency=OPEN_CONNECTIONS_MAX
     )
     return _Server(config)
 
 
-def _page(settings: Settings, pulse: Pulse, listening: socket.socket) -> ASGIApp:
+def _page(settings: Settings, pulse: Pulse, references: References, listening: socket.socket) -> ASGIApp:
     """What the socket answers; behind keys where others than this machine reach it, or the settings say so."""
-    page = app(pulse)
+    page = app(pulse, lambda: references.known)
     if not asked_for(settings.api_keys, listening.getsockname()[0]):
         return page
     return Keyed(page, Keyring(KeyFile(settings.home / KEYS_FILE)))

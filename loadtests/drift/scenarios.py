@@ -95,8 +95,14 @@ def unchanged(rate: float, days: float, months: int, seed: int) -> Scenario:
 
 def incidents(trials: int, seed: int) -> Scenario:
     """(b) Every named incident at every size; the incidents' own sizes of the first trial come first."""
-    cells = [(incident, size) for place in range(3) for incident, sizes in SIZES.items() for size in sizes[place : place + 1]]
-    streams = [_damaged(incident, size, [seed, trial, place]) for trial in range(trials) for place, (incident, size) in enumerate(cells)]
+    cells = [
+        (incident, size) for place in range(3) for incident, sizes in SIZES.items() for size in sizes[place : place + 1]
+    ]
+    streams = [
+        _damaged(incident, size, [seed, trial, place])
+        for trial in range(trials)
+        for place, (incident, size) in enumerate(cells)
+    ]
     return _of_payments("incidents", streams, seed)
 
 
@@ -105,9 +111,14 @@ def rides(path: Path, *, shuffled: bool, seed: int) -> Scenario:
     table = pd.read_csv(path)
     texts, wholes = ["season", "weathersit"], ["hr", "holiday", "weekday", "workingday", "cnt"]
     names = [*texts, *wholes, "temp", "atemp", "hum", "windspeed"]
-    columns = [_column(name, sorted(map(str, table[name].unique())) if name in texts else None, name in wholes) for name in names]
+    columns = [
+        _column(name, sorted(map(str, table[name].unique())) if name in texts else None, name in wholes)
+        for name in names
+    ]
     parts = [
-        table[name].map({int(text): code for code, text in enumerate(column["categories"])}) if name in texts else table[name]
+        table[name].map({int(text): code for code, text in enumerate(column["categories"])})
+        if name in texts
+        else table[name]
         for name, column in zip(names, columns, strict=True)
     ]
     cells = np.stack([part.to_numpy(np.float64) for part in parts], axis=1)
@@ -130,7 +141,11 @@ def losses(reference: Cells, trials: Cells, onset: int) -> Scenario:
     n = trials.shape[1]
     streams = [
         Stream(
-            cells=one[:, None], at_s=START_S + np.arange(n, dtype=np.float64), rejected=np.zeros(n, bool), about="loss", onset=onset
+            cells=one[:, None],
+            at_s=START_S + np.arange(n, dtype=np.float64),
+            rejected=np.zeros(n, bool),
+            about="loss",
+            onset=onset,
         )
         for one in trials
     ]
@@ -146,7 +161,9 @@ def losses(reference: Cells, trials: Cells, onset: int) -> Scenario:
 
 def _of_payments(name: str, streams: Sequence[Stream], seed: int) -> Scenario:
     start_s = START_S - REFERENCE_DAYS * DAY_S
-    reference, at_s = _paid(np.random.default_rng([seed, 1_000_000]), start_s, REFERENCE_DAYS, REFERENCE_ROWS_PER_MINUTE)
+    reference, at_s = _paid(
+        np.random.default_rng([seed, 1_000_000]), start_s, REFERENCE_DAYS, REFERENCE_ROWS_PER_MINUTE
+    )
     columns = [_column(name, CATEGORIES.get(name), name in WHOLE) for name in FEATURES]
     return Scenario(
         name=name, columns=columns, reference=reference, reference_at_s=at_s, streams=streams, missing="country"

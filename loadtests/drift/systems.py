@@ -27,10 +27,24 @@ SYSTEMS = (
         "Evidently, any column", "evidently_preset.py", "column", "DataDriftPreset, a column drifts", EVIDENTLY, 60_000
     ),
     System(
-        "Evidently, data set", "evidently_preset.py", "dataset", "DataDriftPreset, half of the columns drift", EVIDENTLY, 60_000
+        "Evidently, data set",
+        "evidently_preset.py",
+        "dataset",
+        "DataDriftPreset, half of the columns drift",
+        EVIDENTLY,
+        60_000,
     ),
-    System("NannyML, univariate", "nannyml_default.py", "univariate", "Jensen–Shannon, 3 σ over chunks", NANNYML, 1_000_000),
-    System("NannyML, PCA", "nannyml_default.py", "reconstruction", "reconstruction error, 3 σ over chunks", NANNYML, 1_000_000),
+    System(
+        "NannyML, univariate", "nannyml_default.py", "univariate", "Jensen–Shannon, 3 σ over chunks", NANNYML, 1_000_000
+    ),
+    System(
+        "NannyML, PCA",
+        "nannyml_default.py",
+        "reconstruction",
+        "reconstruction error, 3 σ over chunks",
+        NANNYML,
+        1_000_000,
+    ),
     System("river ADWIN", "river_detectors.py", "adwin", "one a numeric column", RIVER, 2_500_000),
     System("river KSWIN", "river_detectors.py", "kswin", "one a numeric column", RIVER, 30_000),
     System("river PageHinkley", "river_detectors.py", "page_hinkley", "one a numeric column", RIVER, 1_000_000),

@@ -60,12 +60,24 @@ def records(scenario: Scenario, stream: slice, rows_per_record: int | None) -> I
     kinds = [Kind(about["kind"]) for about in scenario.columns]
     values, null = scenario.rows[stream], np.isnan(scenario.rows[stream])
     filled = np.where(null, 0.0, values)
-    cells = np.where([kind is Kind.FLOAT for kind in kinds], filled.view(np.int64), filled.astype(np.int64)).astype("<i8")
+    cells = np.where([kind is Kind.FLOAT for kind in kinds], filled.view(np.int64), filled.astype(np.int64)).astype(
+        "<i8"
+    )
     at_us, rejected = (scenario.at_s[stream] * 1e6).astype(np.int64), scenario.rejected[stream]
     borders = _borders(at_us, rejected, rows_per_record)
     for start, end in zip(borders[:-1], borders[1:], strict=True):
         n = int(end - start)
-        said = (f"r{stream.start + start}", *(REJECTED if rejected[start] else ANSWERED), "v1", 0, "bench", "stable", 1, 1, n)
+        said = (
+            f"r{stream.start + start}",
+            *(REJECTED if rejected[start] else ANSWERED),
+            "v1",
+            0,
+            "bench",
+            "stable",
+            1,
+            1,
+            n,
+        )
         if rejected[start]:
             problems = [Problem(SkewKind.ABSENT, scenario.meta["missing"], n)]
             yield Request(int(at_us[start]), *said, 0, 0, 20, problems=problems)
