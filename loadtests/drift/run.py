@@ -5,7 +5,6 @@ Law: a system that fails is reported with what it wrote; it ends nobody else's m
 
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,15 +50,16 @@ def program(name: str, words: Sequence[object]) -> str:
     environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT)}
     try:
         done = subprocess.run(
-            [str(word) for word in words], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S
+            [str(word) for word in words],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise TargetFailed(name, f"nothing within {DEADLINE_S} s") from error
     if done.returncode:
         raise TargetFailed(name, done.stderr.strip()[-800:])
     return done.stdout
-
-
-def python(requirements: tuple[str, ...], cache: Path) -> Path:
-    """The interpreter of an environment; the project's own for none."""
-    return interpreter(requirements, cache) if requirements else Path(sys.executable)

@@ -1,4 +1,4 @@
-"""What is the data like on which everybody is compared: five questions, each a file of streams (`targets/scenario.py` says how).
+"""What is the data like on which all are compared: each question a file of streams (`targets/scenario.py` says how).
 
 Laws
 - A scenario is a function of its name and a seed; the demo simulator and its named incidents make it, or a table of real rows.
@@ -122,7 +122,7 @@ def rides(path: Path, *, shuffled: bool, seed: int) -> Scenario:
         for name, column in zip(names, columns, strict=True)
     ]
     cells = np.stack([part.to_numpy(np.float64) for part in parts], axis=1)
-    at_s = START_S + np.arange(len(table)) * HOUR_S
+    at_s: Cells = START_S + np.arange(len(table), dtype=np.float64) * HOUR_S
     first = int((table["yr"] == 0).sum())
     if shuffled:
         cells = cells[np.random.default_rng(seed).permutation(len(cells))]

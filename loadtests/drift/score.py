@@ -2,8 +2,8 @@
 
 Laws
 - A page is an alarm after a quiet look: an unbroken row of alarms is one page, and the share of alarmed looks stands beside it.
-- A change is detected by the first alarm after its first row, whether or not the look before was quiet; its delay counts the rows
-  and the minutes from that first row.
+- A change is detected by the first alarm after its first row, whether or not the look before was quiet; its delay counts
+  the rows and the minutes from that first row.
 - Only streams that the system read are counted.
 """
 
@@ -21,6 +21,7 @@ class Alarm(msgspec.Struct, frozen=True):
     minute: float
     what: str
     new: bool = True
+    wide: bool = False
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -39,6 +40,12 @@ class Ran(msgspec.Struct, frozen=True):
 
     alarms: tuple[Alarm, ...]
     told: Told
+
+
+def only_wide(ran: Ran) -> Ran:
+    """The same run, read as alarming only where half of the columns did."""
+    kept = tuple(alarm for alarm in ran.alarms if alarm.wide)
+    return Ran(kept, msgspec.structs.replace(ran.told, alarmed=len(kept)))
 
 
 class Quiet(msgspec.Struct, frozen=True):

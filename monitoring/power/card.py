@@ -1,20 +1,21 @@
 """What is the smallest change of a column that is seen within ten minutes, an hour, a day, at the present traffic?
 
 Laws
-- A change counts as seen when one look at one window raises it with a chance of POWER, the window being full of changed rows; that
-  several windows look several times only makes it sooner, so the card errs towards the larger change.
+- A change counts as seen when one look at one window raises it with a chance of POWER, the window being full of changed
+  rows; that several windows look several times only makes it sooner, so the card errs towards the larger change.
 - A window is asked of a time when it and the slice that completes it end before the time does, and it then holds `n_min` rows.
 - A look raises a check as the judge does: significant at the level of that window (judge.alphas), and its lower bound above the
   tolerance of that window.
 
-The chance of one look. With expected counts of M training and n window rows, G is about noncentral χ² with the merged bins less one
-degrees of freedom and λ = the G of the expected counts. Relevant is G > g, the G whose lower bound is the tolerance:
-P(χ'²_df(tolerance · Mn/(M+n)) ≤ g) = confidence. Significant is G beyond its level, or the score of location or spread beyond its
-own, which is normal around that of the expected counts. A number has half of the level on G and a quarter on each score (drift.py).
-The scores and G are not independent, so of "relevant by G and significant by a score" the smaller chance is taken.
+The chance of one look. With expected counts of M training and n window rows, G is about noncentral χ² with the merged
+bins less one degrees of freedom and λ = the G of the expected counts. Relevant is G > g, the G whose lower bound is the
+tolerance: P(χ'²_df(tolerance · Mn/(M+n)) ≤ g) = confidence. Significant is G beyond its level, or the score of location
+or spread beyond its own, which is normal around that of the expected counts. A number has half of the level on G and a
+quarter on each score (drift.py). The scores and G are not independent, so of "relevant by G and significant by a score"
+the smaller chance is taken.
 
-Predicted against simulated: one look at one window, level 1e-8, tolerance 0.01, 10 000 training rows; 2 000 seeded looks a line,
-with 40 training samples (`tests/unit/monitoring/power/test_card.py` repeats some of it).
+Predicted against simulated: one look at one window, level 1e-8, tolerance 0.01, 10 000 training rows; 2 000 seeded looks
+a line, with 40 training samples (`tests/unit/monitoring/power/test_card.py` repeats some of it).
 
 | change | rows | amount | predicted | simulated |
 |---|---|---|---|---|
@@ -65,7 +66,7 @@ class Within(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Sensitivity(msgspec.Struct, frozen=True):
-    """One kind of change of one column; `unit` says what the amounts are, `sigma` how much one σ is in the column's own unit."""
+    """One kind of change of one column; `unit` says what the amounts are, `sigma` how much one σ is in the column's unit."""
 
     side: str
     column: str
@@ -165,7 +166,8 @@ class _Column:
 def chances(
     alone: Reference, shares: Floats, rows: Floats, *, alphas: Floats, tolerances: Floats, confidence: float
 ) -> Floats:
-    """The chance that one look raises the only column of `alone`, for windows of so many rows of these shares; shape (windows,)."""
+    """The chance that one look raises the only column of `alone`, for windows of so many rows of these shares; shape
+    (windows,)."""
     expected = np.rint(rows[:, None] * shares).astype(np.int64)
     counts = np.zeros((len(rows), alone.size), dtype=np.int64)
     counts[:, : len(shares)] = expected

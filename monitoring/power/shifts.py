@@ -1,9 +1,11 @@
 """What would a column look like if it changed by so much? Its training distribution, moved by an amount that a person knows.
 
 Laws
-- A change of 0 is the training distribution (of a number, but for half a row at either end); every changed distribution adds up to 1.
+- A change of 0 is the training distribution (of a number, but for half a row at either end); every changed distribution
+  adds up to 1.
 - A number moves by so many of its standard deviations, spread within each bin as a gaussian is; nulls and their like stay.
-- Of a text the commonest category loses so much of all rows to the others, in proportion; a null share grows at the cost of all.
+- Of a text the commonest category loses so much of all rows to the others, in proportion; a null share grows at the cost
+  of all.
 """
 
 from enum import StrEnum
@@ -78,8 +80,8 @@ def _grown(shares: Shares, place: int, amount: float) -> Shares:
 
 
 def _shifted(column: ColumnBaseline, shares: Shares, by: float) -> Shares:
-    """A gaussian in each bin, as if the values' normal scores were straight between the bounds; beyond the training range they go
-    on with a slope of 1/σ. An even spread instead puts far too much behind the greatest training value.
+    """A gaussian in each bin, as if the values' normal scores were straight between the bounds; beyond the training range
+    they go on with a slope of 1/σ. An even spread instead puts far too much behind the greatest training value.
     """
     edges, values, std = np.array(column.edges), shares[SPECIALS:], column.std or 1.0
     low = column.low if column.low is not None else float(edges[0])

@@ -2,10 +2,11 @@
 
     python -m tests.promises.detection --runs 200
 
-Twenty gaussian features, 10 000 training rows, one of the features changes. Every run has a training sample of its own and a day of
-unchanged traffic before, which the windows still hold. Rows of a minute are Poisson; their bins are drawn with the exact
-probabilities of the gaussian. A change is seen at the first look after it that raises a check (the page follows when the breach has
-held for `hold_s`). All looks of a run are judged at once (looks.py). Exit code 1 where a median misses its bar.
+Twenty gaussian features, 10 000 training rows, one of the features changes. Every run has a training sample of its own and
+a day of unchanged traffic before, which the windows still hold. Rows of a minute are Poisson; their bins are drawn with
+the exact probabilities of the gaussian. A change is seen at the first look after it that raises a check (the page follows
+when the breach has held for `hold_s`). All looks of a run are judged at once (looks.py). Exit code 1 where a median misses
+its bar.
 """
 
 from dataclasses import dataclass
@@ -99,7 +100,8 @@ def main(runs: int, rows_per_minute: str) -> None:
             share = sum(rows is not None for rows in found) / runs
             missed = missed or middle > change.rows_max
             click.echo(
-                f"| {change.name} | {rate:g} | {middle} | {low}–{high} | {middle / rate:.0f} | {share:.0%} | {change.rows_max} |"
+                f"| {change.name} | {rate:g} | {middle} | {low}–{high} | {middle / rate:.0f} | {share:.0%} "
+                f"| {change.rows_max} |"
             )
     if missed:
         raise SystemExit(1)

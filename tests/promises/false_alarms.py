@@ -2,11 +2,11 @@
 
     python -m tests.promises.false_alarms --months 200
 
-Rows are simulated, answered by the demo model and counted in bins, ROWS_PER_MINUTE of four weeks at a time (a pool); a month draws
-its arrivals with their seasons, and for each a row of the same hour of the week from the pool, so that columns stay as they belong
-together. Every pool serves some months and is then made anew. All looks of a month are judged at once (looks.py); where one raises
-a check the month goes through the fold's own closing, judging and alerting, minute by minute, and its events are the false alarms.
-`test_false_alarms.py` holds that records through the fold make the same events.
+Rows are simulated, answered by the demo model and counted in bins, ROWS_PER_MINUTE of four weeks at a time (a pool); a
+month draws its arrivals with their seasons, and for each a row of the same hour of the week from the pool, so that columns
+stay as they belong together. Every pool serves some months and is then made anew. All looks of a month are judged at once
+(looks.py); where one raises a check the month goes through the fold's own closing, judging and alerting, minute by minute,
+and its events are the false alarms. `test_false_alarms.py` holds that records through the fold make the same events.
 """
 
 import json

@@ -1,7 +1,8 @@
 """Every look of a long time at once: which looks of the monitor raise a check, from the counts of each minute.
 
 Laws
-- It is the monitor's own judge (`monitoring.judge.look`) on the same windows; only looks that provably raise nothing are left out.
+- It is the monitor's own judge (`monitoring.judge.look`) on the same windows; only looks that provably raise nothing are
+  left out.
 - The windows are those of the tiers: at a minute that completes a slice, the newest whole slices; they begin empty.
 
 A look is left out when no column can be significant and no skew can be relevant. G of the bins as they are is at least G of

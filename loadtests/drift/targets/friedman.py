@@ -1,4 +1,4 @@
-"""River's FriedmanDrift as rows: TRIALS streams whose concept changes for good after BEFORE rows, and rows of the first concept.
+"""FriedmanDrift as rows: TRIALS streams whose concept changes for good after BEFORE rows, and rows of the first concept.
 
 python friedman.py OUT.npz TRIALS BEFORE AFTER TRAINING SEED
 """

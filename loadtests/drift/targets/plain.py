@@ -1,7 +1,7 @@
 """What needs no library: fixed PSI > 0.2 on deciles of the reference, and the three dummies.
 
-The rule of thumb (PSI below 0.1: nothing, above 0.2 or 0.25: a significant shift) goes back to credit scoring (Siddiqi 2006); it
-knows no sample size. Empty bins count as half a row.
+The rule of thumb (PSI below 0.1: nothing, above 0.2 or 0.25: a significant shift) goes back to credit scoring (Siddiqi
+2006); it knows no sample size. Empty bins count as half a row.
 """
 
 import numpy as np

@@ -1,15 +1,19 @@
 """Plumbline's monitor: records of the scenario's rows through the real fold, under the default rules.
 
-A baseline is made of the reference as `plumbline models add` makes it of training data with a time column. The variant says how many
-rows a record has: `minute`: all of a minute (as a batch client sends them), or a number. Making records is the service's work and is
-not timed. A row that was rejected is a record of a rejected request. Run from the project's folder.
+A baseline is made of the reference as `plumbline models add` makes it of training data with a time column. The variant says how
+many rows a record has: `minute`: all of a minute (as a batch client sends them), or a number. Making records is the
+service's work and is not timed. A row that was rejected is a record of a rejected request. Run from the project's folder.
 """
+
+# ruff: noqa: B023  the call is over before the loop goes on
 
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
+from msgspec.structs import replace
 from scenario import Report, Scenario, given
 
 from models.baseline import Baseline, ColumnBaseline, bin_codes, bin_numbers, column_of_codes, column_of_numbers
@@ -19,7 +23,6 @@ from monitoring.fold import fold
 from monitoring.reference import Reference
 from monitoring.rules import Rules
 from monitoring.state import State
-from msgspec.structs import replace
 from service.featurelog.chunk import Chunk, Run
 from service.featurelog.record import Block, Ledger, Outcome, Problem, Record, Request, Schema, SchemaColumn, SkewKind
 
@@ -65,7 +68,7 @@ def records(scenario: Scenario, stream: slice, rows_per_record: int | None) -> I
     )
     at_us, rejected = (scenario.at_s[stream] * 1e6).astype(np.int64), scenario.rejected[stream]
     borders = _borders(at_us, rejected, rows_per_record)
-    for start, end in zip(borders[:-1], borders[1:], strict=True):
+    for start, end in pairwise(borders):
         n = int(end - start)
         said = (
             f"r{stream.start + start}",

@@ -3,9 +3,9 @@
     drift_detector.update(value)
     if drift_detector.drift_detected: …
 
-A detector watches one number: one a numeric column, null left out; text cannot be said to them. They need no reference and forget
-the past at each alarm. HDDM takes bits (a prediction was wrong or not): one is 1 where the value is above the third quartile of the
-reference. KSWIN gets a seed.
+A detector watches one number: one a numeric column, null left out; text cannot be said to them. They need no reference
+and forget the past at each alarm. HDDM takes bits (a prediction was wrong or not): one is 1 where the value is above the
+third quartile of the reference. KSWIN gets a seed.
 """
 
 import numpy as np
@@ -13,11 +13,11 @@ from river import drift
 from scenario import Report, given
 
 MAKERS = {
-    "adwin": lambda: drift.ADWIN(),
+    "adwin": drift.ADWIN,
     "kswin": lambda: drift.KSWIN(seed=1),
-    "page_hinkley": lambda: drift.PageHinkley(),
-    "hddm_a": lambda: drift.binary.HDDMA(),
-    "hddm_w": lambda: drift.binary.HDDMW(),
+    "page_hinkley": drift.PageHinkley,
+    "hddm_a": drift.binary.HDDMA,
+    "hddm_w": drift.binary.HDDMW,
 }
 
 

@@ -1,11 +1,12 @@
 """How does a target read a scenario and say what it found? The only thing that all targets share; it needs numpy alone.
 
-A scenario is an .npz: `meta` (JSON), `reference` (m, k) with `reference_at_s` (m,), `rows` (n, k) with `at_s` (n,) and `rejected`
-(n,), and `borders`: stream i is rows[borders[i]:borders[i+1]], and streams know nothing of each other. A cell is a float64; NaN is
-null; of a text it is the place in the column's categories, -1 for a text that is not among them.
+A scenario is an .npz: `meta` (JSON), `reference` (m, k) with `reference_at_s` (m,), `rows` (n, k) with `at_s` (n,) and
+`rejected` (n,), and `borders`: stream i is rows[borders[i]:borders[i+1]], and streams know nothing of each other. A cell
+is a float64; NaN is null; of a text it is the place in the column's categories, -1 for a text that is not among them.
 
-A target prints a line of JSON an alarm: {"stream", "row", "minute", "what", "new"}: how many rows of the stream had been seen, the
-minute of the last of them since the stream's first, what was alarming, and whether the look before was quiet. Its last line is
+A target prints a line of JSON an alarm: {"stream", "row", "minute", "what", "new", "wide"}: how many rows of the stream
+had been seen, the minute of the last of them since the stream's first, what was alarming, whether the look before was
+quiet, and whether it was half of the columns or more. Its last line is
 {"looks", "alarmed", "rows", "streams", "seconds", "peak_mib"}: seconds in the system's own calls.
 """
 
@@ -87,22 +88,25 @@ class Report:
         self._seconds += perf_counter() - began
         return result
 
-    def look(self, number: int, stream: slice, seen: int, what: str) -> None:
+    def look(self, number: int, stream: slice, seen: int, what: str, *, wide: bool = False) -> None:
         """A look at the stream after `seen` rows; `what` is empty where it was quiet."""
         quiet_before = self._last != (number, True)
         self._last = (number, bool(what))
         self._looks += 1
         if what:
             self._alarmed += 1
-            self.alarm(number, stream, seen, what, new=quiet_before)
+            self.alarm(number, stream, seen, what, new=quiet_before, wide=wide)
 
     def looked(self, looks: int, alarmed: int) -> None:
         self._looks, self._alarmed = self._looks + looks, self._alarmed + alarmed
 
-    def alarm(self, number: int, stream: slice, seen: int, what: str, *, new: bool = True) -> None:
+    def alarm(self, number: int, stream: slice, seen: int, what: str, *, new: bool = True, wide: bool = False) -> None:
         at_s = self._scenario.at_s
         minute = (float(at_s[stream.start + max(0, seen - 1)]) - float(at_s[stream.start])) / 60
-        print(json.dumps({"stream": number, "row": seen, "minute": minute, "what": what, "new": new}), flush=True)
+        print(
+            json.dumps({"stream": number, "row": seen, "minute": minute, "what": what, "new": new, "wide": wide}),
+            flush=True,
+        )
 
     def over(self, stream: slice) -> None:
         """A stream was read to its end."""
