@@ -62,11 +62,24 @@ def app(pulse: Pulse, references: Callable[[], Mapping[str, Reference]] = dict) 
     def power(request: Request) -> Response:  # not async: it takes a moment, so it has a thread of its own
         return _power(pulse.status(), dict(references()), request.query_params)
 
+    async def drift(request: Request) -> Response:
+        asked = request.query_params
+        model, window = asked.get("model", ""), asked.get("window_s", "")
+        if window and not window.isdecimal():
+            return _problem(400, "bad_input", f"window_s {window!r}: expected seconds")
+        found = pulse.gallery().picture(model, asked.get("version"), int(window) if window else None)
+        if found is None:
+            return _problem(
+                404, "not_judged", f"model {model!r}: no such version or window was judged yet, see /api/status"
+            )
+        return Response(msgspec.json.encode(found), media_type=JSON)
+
     return Starlette(
         routes=[
             Route("/metrics", metrics),
             Route("/healthz", healthz),
             Route("/api/status", status),
+            Route("/api/drift", drift),
             Route("/api/shadows", shadows),
             Route("/api/power", power),
             *gates.routes(pulse),
@@ -81,14 +94,17 @@ def _power(status: Status, references: Mapping[str, Reference], asked: Mapping[s
         if given is not None and not 0 <= given < inf:
             raise ValueError(given)
     except ValueError:
-        said = {"error": "rows_per_minute: expected a number that is not negative", "code": "invalid_input"}
-        return JSONResponse(said, status_code=400)
+        return _problem(400, "bad_input", "rows_per_minute: expected a number that is not negative")
     rates = [
         (one.model, one.version, one.digest, traffic_of(one) if given is None else given)
         for one in status.versions
         if asked.get("model", one.model) == one.model
     ]
     return Response(msgspec.json.encode(cards(references, rates, status.rules)), media_type=JSON)
+
+
+def _problem(status: int, code: str, sentence: str) -> Response:
+    return JSONResponse({"error": sentence, "code": code}, status_code=status)
 
 
 class StatusCollector(Collector):

@@ -194,9 +194,9 @@ def _judge(state: State, version: Version, number: int, rules: Rules, reference:
         latched=before.latched,
     )
     state.counters.evaluations += 1
-    known = state.judged[version].looks if version in state.judged else {}
-    looks = {**known, **{look.window.scale.window_s: look for look in judgement.looks}}
-    state.judged[version] = Judged(number, judgement, looks)
+    known = state.judged[version].windows if version in state.judged else {}
+    windows = {**known, **{window.scale.window_s: window for window in judgement.windows}}
+    state.judged[version] = Judged(number, judgement, windows, reference)
     after, action = alerts.step(before, judgement.standing, number, rules.hold_s, rules.cooldown_s)
     state.alerts[version] = replace(after, latched=judgement.latched)
     if action is not Action.REQUEST_RETRAIN or after.incident is None:

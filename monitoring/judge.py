@@ -19,6 +19,7 @@ from monitoring.budget import Part, level
 from monitoring.drift import DriftLook, DriftRule, look_for_drift
 from monitoring.reference import Reference
 from monitoring.rules import Rules
+from monitoring.screen import Screened, screen
 from monitoring.skew import SkewRule, checks_of, judge_skew, oddities, rows_came
 from monitoring.tier import Scale
 from monitoring.verdict import DRIFT, WHOLE_ROW, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples
@@ -52,7 +53,7 @@ class Alphas:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """One look at one window; verdicts are made when somebody asks for them: a minute's looks have hundreds."""
+    """One exact look at one window; verdicts are made when somebody asks for them: a look has dozens."""
 
     reference: Reference
     window: Window
@@ -80,23 +81,18 @@ class Look:
         yield from (self._check(j, DRIFT) for j in np.flatnonzero(self.drift.drifted).tolist())
         yield from (finding.check for finding in self.skew if isinstance(finding.verdict, Drifted))
 
-    @property
-    def measured(self) -> bool:
-        """Could anything be said at all?"""
-        return bool(self.drift.measured.any()) or any(_measured(finding) for finding in self.skew)
-
     def _check(self, j: int, test: str) -> Check:
         return Check(self.reference.side(j), self.reference.columns[j].name, test, self.window.scale.window_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """`breaching`: worst first; `latched`: the checks that breached and have not cleared; `looks`: what was looked at."""
+    """`breaching`: worst first; `latched`: the checks that breached and have not cleared; `windows`: what was judged."""
 
     standing: Standing
     breaching: tuple[Finding, ...]
     latched: frozenset[Check]
-    looks: tuple[Look, ...]
+    windows: tuple[Window, ...]
 
 
 def alphas(rules: Rules, reference: Reference, versions: int, scale: Scale) -> Alphas:
@@ -123,20 +119,36 @@ def judge(
     latched: frozenset[Check],
 ) -> Judgement:
     """The checks of a version in the windows that are due and in those of `latched`, which breached before and have not
-    cleared.
+    cleared; exactly only where a check could breach or clear.
     """
-    looks = look(reference, windows, rules, model=model, versions=versions)
-    by_window = {one.window.scale.window_s: one for one in looks}
-    raised = {check for one in looks if one.window.due for check in one.raised()}
-    held = {check for check in latched if not _cleared(check, by_window.get(check.window_s), rules)}
-    found = [by_window[check.window_s].found(check) for check in raised | held if check.window_s in by_window]
+    latched_s = {check.window_s for check in latched}
+    screened = _screened(reference, windows, rules, versions)
+    worth = [
+        window
+        for window, suspect in zip(windows, screened.suspect.tolist(), strict=True)
+        if (suspect and window.due) or window.scale.window_s in latched_s
+    ]
+    looks = {one.window.scale.window_s: one for one in look(reference, worth, rules, model=model, versions=versions)}
+    raised = {check for one in looks.values() if one.window.due for check in one.raised()}
+    held = {check for check in latched if not _cleared(check, looks.get(check.window_s), rules)}
+    found = [looks[check.window_s].found(check) for check in raised | held if check.window_s in looks]
     breaching = tuple(sorted((one for one in found if one is not None and _measured(one)), key=_rank))
+    measured = bool(screened.measured.any()) or any(map(_measured, (f for one in looks.values() for f in one.skew)))
     return Judgement(
-        standing=_standing(breaching, held, looks),
+        standing=_standing(breaching, held, measured),
         breaching=breaching,
         latched=frozenset(raised | held),
-        looks=tuple(looks),
+        windows=tuple(windows),
     )
+
+
+def _screened(reference: Reference, windows: Sequence[Window], rules: Rules, versions: int) -> Screened:
+    levels = np.array([alphas(rules, reference, versions, window.scale).drift for window in windows])
+    return screen(reference, _stacked(reference, windows), levels, rules.n_min, rules.skew_tolerance)
+
+
+def _stacked(reference: Reference, windows: Sequence[Window]) -> Counts:
+    return np.array([window.counts for window in windows], dtype=np.int64).reshape(len(windows), reference.size)
 
 
 def look(reference: Reference, windows: Sequence[Window], rules: Rules, *, model: str, versions: int) -> list[Look]:
@@ -146,8 +158,9 @@ def look(reference: Reference, windows: Sequence[Window], rules: Rules, *, model
         DriftRule(a.drift, rules.n_min, rules.confidence, rules.tolerance_floor, rules.tolerances.get(model))
         for a in levels
     ]
-    counts = np.array([window.counts for window in windows], dtype=np.int64).reshape(len(windows), reference.size)
-    drift = look_for_drift(reference, counts, [window.covered_s for window in windows], drift_rules)
+    drift = look_for_drift(
+        reference, _stacked(reference, windows), [window.covered_s for window in windows], drift_rules
+    )
     looks = []
     for window, found, a in zip(windows, drift, levels, strict=True):
         rule = SkewRule(a.skew, rules.n_min, rules.confidence, rules.skew_tolerance)
@@ -183,10 +196,10 @@ def _cleared(check: Check, held: Look | None, rules: Rules) -> bool:
             return False
 
 
-def _standing(breaching: Sequence[Finding], held: set[Check], looks: Sequence[Look]) -> Standing:
+def _standing(breaching: Sequence[Finding], held: set[Check], measured: bool) -> Standing:
     if breaching:
         return Standing.BREACH
-    if held or not any(one.measured for one in looks):
+    if held or not measured:
         return Standing.NO_DATA
     return Standing.CLEAR
 

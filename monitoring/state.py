@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitoring.alert import Alert
-from monitoring.judge import Judgement, Look
+from monitoring.judge import Judgement, Window
 from monitoring.marks import LogRange, MarkTier
 from monitoring.reference import Reference
 from monitoring.rules import Rules
@@ -109,11 +109,12 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was last found about a version, and at which minute; `looks`: the last one of each window by its length in s."""
+    """What was last found about a version, and at which minute; `windows`: each as it was last due, by its length in s."""
 
     minute: int
     judgement: Judgement
-    looks: Mapping[int, Look]
+    windows: Mapping[int, Window]
+    reference: Reference
 
 
 @dataclass(slots=True)

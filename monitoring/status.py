@@ -9,7 +9,7 @@ import msgspec
 
 from models.contract import Privacy
 from monitoring.alert import Alert, Phase
-from monitoring.judge import telling
+from monitoring.judge import look, telling
 from monitoring.rollout import outcome as rollout
 from monitoring.rollout.control import Reason
 from monitoring.rules import Rules
@@ -229,7 +229,7 @@ def log_of(state: State, positions: Positions, *, caught_up: bool, lag_bytes: in
 
 def _version(state: State, version: Version, rules: Rules) -> VersionStatus:
     judged = state.judged.get(version)
-    checks = [] if judged is None else [_check(finding) for finding in telling(tuple(judged.looks.values()))]
+    checks = [] if judged is None else [_check(finding) for finding in _telling(judged, version, state, rules)]
     return VersionStatus(
         model=version.model,
         version=version.version,
@@ -242,6 +242,13 @@ def _version(state: State, version: Version, rules: Rules) -> VersionStatus:
         skew=tuple(check for check in checks if check.check != DRIFT),
         not_watched=_dropped(state.schemas.get(version.digest)),
     )
+
+
+def _telling(judged: Judged, version: Version, state: State, rules: Rules) -> list[Finding]:
+    """Exact looks at all windows, which deciding did without."""
+    versions = max(1, state.versions_of(version.model))
+    windows = [window for window in judged.windows.values() if window.counts.size == judged.reference.size]
+    return telling(look(judged.reference, windows, rules, model=version.model, versions=versions))
 
 
 def _dropped(schema: Schema | None) -> tuple[str, ...]:

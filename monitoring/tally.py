@@ -65,7 +65,7 @@ class Tally:
 
 
 def tally_requests(requests: Sequence[Request], reference: Reference | None) -> Tally:
-    """Adds up requests of one version and arm."""
+    """Adds up requests of one version, arm and minute."""
     answered = [r.total_us for r in requests if r.outcome is Outcome.ANSWERED]
     traffic = _traffic([_OUTCOME_INDEX[r.outcome] for r in requests], [r.rows for r in requests], answered)
     if reference is None:
@@ -77,6 +77,8 @@ def tally_requests(requests: Sequence[Request], reference: Reference | None) -> 
     rows, bad_features = count_blocks(features, reference, range(reference.features), counts)
     _, bad_outputs = count_blocks(outputs, reference, range(reference.features, width), counts)
     counts[reference.starts[-1] + Extra.ROWS_ANSWERED] = rows
+    if requests and (place := reference.hour_place(requests[0].at_us)) is not None:
+        counts[place] = rows
     _count_rejections([r for r in requests if r.outcome is Outcome.REJECTED], reference, counts)
     return Tally(traffic, counts, bad_features + bad_outputs)
 
@@ -107,11 +109,9 @@ def count_blocks(blocks: list[Block], reference: Reference, columns: range, coun
     schema.
     """
     k, kinds = len(columns), [reference.columns[column].kind for column in columns]
-    sound = [
-        block
-        for block in (_widened(block, kinds) for block in blocks)
-        if len(block.cells) == block.n * k * CELL_BYTES and (block.nulls is None or len(block.nulls) == block.n * k)
-    ]
+    sound = [block for block in blocks if _sound(block, k)]
+    if len(sound) < len(blocks):  # rare, and asking each block whether it is narrow took a quarter of the fold
+        sound = [block for block in (_widened(block, kinds) for block in blocks) if _sound(block, k)]
     n = sum(block.n for block in sound)
     if n and k:
         # One array for all blocks, turned so that a column is contiguous: 1 row a record costs what 1 000 rows do.
@@ -122,6 +122,12 @@ def count_blocks(blocks: list[Block], reference: Reference, columns: range, coun
             start, end = reference.starts[column], reference.starts[column + 1]
             counts[start:end] += np.bincount(index, minlength=end - start)
     return n, len(blocks) - len(sound)
+
+
+def _sound(block: Block, columns: int) -> bool:
+    return len(block.cells) == block.n * columns * CELL_BYTES and (
+        block.nulls is None or len(block.nulls) == block.n * columns
+    )
 
 
 def _widened(block: Block, kinds: Sequence[Kind]) -> Block:

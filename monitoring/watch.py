@@ -53,7 +53,7 @@ def incident_of(
 ) -> Incident:
     """What is known of a breach when it becomes an incident; its worst check's window is the evidence."""
     top = judgement.breaching[0].check
-    window = next(look.window for look in judgement.looks if look.window.scale.window_s == top.window_s)
+    window = next(window for window in judgement.windows if window.scale.window_s == top.window_s)
     scale, marks = window.scale, state.marks.get(window.scale.slice_minutes)
     arms = {
         arm: track.drift[scale.slice_minutes].sums(number, [scale.slices], reference.size)[0]

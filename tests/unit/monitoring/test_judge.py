@@ -5,6 +5,7 @@ from models.baseline import SPECIALS, Special
 from monitoring.alert import Standing
 from monitoring.budget import Part, looks_per_30_days
 from monitoring.judge import SMALL_SAMPLE_MARGIN, Judgement, Window, alphas, judge
+from monitoring.judge import look as exact
 from monitoring.reference import Extra, Reference
 from monitoring.rules import Rules
 from monitoring.skew import checks_of
@@ -42,7 +43,9 @@ def look(*windows: tuple[int, np.ndarray], latched: frozenset[Check] = frozenset
 
 def drift_of(counts: np.ndarray, rules: Rules) -> Stable | Drifted:
     """The drift verdict of f0."""
-    verdict = look((3600, counts), rules=rules).looks[0].drift_of(0).verdict
+    window = Window(Scale.of(3600), 3600, counts)
+    (found,) = exact(REFERENCE, [window], rules, model="payments", versions=1)
+    verdict = found.drift_of(0).verdict
     assert isinstance(verdict, Stable | Drifted)
     return verdict
 
@@ -124,7 +127,8 @@ def test_a_version_without_baseline_has_no_verdict() -> None:
     window = Window(Scale.of(3600), 3600, counts)
     found = judge(reference, [window], RULES, model="m", versions=1, latched=frozenset())
     assert found.standing is Standing.NO_DATA
-    assert all(isinstance(f.verdict, NoBaseline) for f in found.looks[0].findings())
+    (one,) = exact(reference, [window], RULES, model="m", versions=1)
+    assert all(isinstance(f.verdict, NoBaseline) for f in one.findings())
 
 
 def test_a_model_of_plain_tensors_is_judged_without_columns() -> None:
