@@ -72,6 +72,15 @@ class Bench:
 
 def measured(bench: Bench, amount: Amount, bike: Path | None, folder: Path, cache: Path) -> Results:
     """Everything, (a) to (e)."""
+    results = measured_without_losses(bench, amount, bike)
+    scenario = friedman(amount.losses, folder, cache, SEED)
+    results.losses = {name: seen(one, _trials(scenario, "loss")) for name, one in bench.on(scenario)}
+    results.failed = bench.failed
+    return results
+
+
+def measured_without_losses(bench: Bench, amount: Amount, bike: Path | None) -> Results:
+    """All but (d), for which river makes the rows."""
     results = Results(_machine(), SEED)
     for rate, days, months in amount.months:
         scenario = unchanged(rate, days, months, SEED)
@@ -91,8 +100,6 @@ def measured(bench: Bench, amount: Amount, bike: Path | None, folder: Path, cach
             name: Rides(_quiet(one, scenario), tuple(alarm for alarm in one.alarms if alarm.new)[:200])
             for name, one in bench.on(scenario)
         }
-    scenario = friedman(amount.losses, folder, cache, SEED)
-    results.losses = {name: seen(one, _trials(scenario, "loss")) for name, one in bench.on(scenario)}
     results.failed = bench.failed
     return results
 

@@ -97,10 +97,11 @@ class Screen:
     def may_raise(self, sums: Counts, scale: Scale) -> Mask:
         """Shape (looks,); sums: shape (looks, reference.size)."""
         reference, rules = self._reference, self._rules
-        enough = sums[:, int(reference.starts[-1]) + Extra.ROWS_ANSWERED] >= rules.n_min
-        came = (
-            sums[:, int(reference.starts[-1]) :].sum(axis=1) > sums[:, int(reference.starts[-1]) + Extra.ROWS_ANSWERED]
-        )
+        extra = sums[:, int(reference.starts[-1]) : int(reference.starts[-1]) + len(Extra)]
+        enough = extra[:, Extra.ROWS_ANSWERED] >= rules.n_min
+        if reference.hours is not None:  # held against a mixture of hours: left to the judge
+            return np.asarray(enough)
+        came = extra.sum(axis=1) > extra[:, Extra.ROWS_ANSWERED]
         may = came & ~enough  # rejected rows alone: left to the judge
         held = np.flatnonzero(enough)
         if held.size:
