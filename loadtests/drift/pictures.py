@@ -1,4 +1,4 @@
-"""The tables as pictures: SVG, in colours that people who see fewer of them can tell apart, and with a mark a system as well.
+"""The tables as pictures, in colours that people who see fewer of them can tell apart, and with a mark a system as well.
 
 Needs the extra `bench`.
 """
@@ -10,6 +10,8 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from loadtests.drift.results import Results, Rides
 from loadtests.drift.score import Quiet, Seen
@@ -24,9 +26,7 @@ DPI = 110
 
 def draw(results: Results, folder: Path) -> dict[str, str]:
     """The files' names by part."""
-    mpl.rcParams.update(
-        {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "plumbline"}
-    )
+    mpl.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
     folder.mkdir(parents=True, exist_ok=True)
     made = {
         "unchanged": _unchanged(results.unchanged),
@@ -47,7 +47,7 @@ def style(system: str) -> dict[str, Any]:
     place = [one.name for one in SYSTEMS].index(system)
     mine = system == OURS.name
     return {
-        "color": COLOURS[place % len(COLOURS)],
+        "color": COLOURS[0] if mine else COLOURS[1 + place % (len(COLOURS) - 1)],
         "marker": MARKS[place % len(MARKS)],
         "markersize": 10 if mine else 7,
         "zorder": 5 if mine else 3,
@@ -77,7 +77,7 @@ def _unchanged(unchanged: Mapping[str, Mapping[str, Quiet]]) -> Figure:
                 label=name.removeprefix("unchanged, "),
             )
     axes.axvline(1, color="#777777", linewidth=1, linestyle="--")
-    axes.set_xscale("log")
+    _logarithmic(axes)
     axes.set_yticks(range(len(systems)), systems)
     axes.set_xlabel("pages a month where nothing changes, with 95 % intervals (0 is drawn at 0.05; dashed: 1)")
     _legend(axes)
@@ -95,7 +95,7 @@ def _incidents(incidents: Mapping[str, Mapping[str, Seen]]) -> Figure:
                 continue
             partly = one.detected < one.trials
             axes.plot(max(one.rows, 1), place, **style(system), fillstyle="none" if partly else "full")
-    axes.set_xscale("log")
+    _logarithmic(axes)
     axes.set_yticks(range(len(abouts)), abouts)
     axes.set_xlabel("rows from the incident to the alarm, median (hollow: not in every trial)")
     _legend(axes)
@@ -128,7 +128,7 @@ def _losses(losses: Mapping[str, Seen]) -> Figure:
         if system not in LEFT_OUT and not isnan(one.rows):
             partly = one.detected < one.trials
             axes.plot(max(one.rows, 1), 100 * one.early, **style(system), fillstyle="none" if partly else "full")
-    axes.set_xscale("log")
+    _logarithmic(axes)
     axes.set_ylim(-4, 104)
     axes.set_xlabel("rows from the change to the alarm, median (hollow: not in every trial)")
     axes.set_ylabel("% of trials with an alarm before the change")
@@ -136,8 +136,20 @@ def _losses(losses: Mapping[str, Seen]) -> Figure:
     return figure
 
 
+def _logarithmic(axes: Any) -> None:
+    """1, 2, 5, 10 … in plain numbers."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def _legend(axes: Any) -> None:
-    """Each label once, outside of the picture."""
-    handles, labels = axes.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
-    axes.legend(once.values(), once.keys(), loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    """Each label once, filled, outside of the picture."""
+    once: dict[str, Line2D] = {}
+    for line in axes.get_lines():
+        label = str(line.get_label())
+        if not label.startswith("_") and label not in once:
+            mark = {"marker": line.get_marker(), "markersize": line.get_markersize(), "linestyle": "none"}
+            once[label] = Line2D([], [], color=line.get_color(), label=label, **mark)
+    axes.legend(handles=list(once.values()), loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)

@@ -11,8 +11,9 @@ import pytest
 from monitoring.events import Event
 from monitoring.fold import fold
 from monitoring.intake import Intake
+from monitoring.judge import Look, look
 from monitoring.rules import Rules
-from monitoring.state import State
+from monitoring.state import Judged, State
 from monitoring.stored import store
 from service.featurelog.record import Record
 from tests.unit.monitoring.made import MINUTE_US, START_MINUTE, heartbeat, model, traffic, write_log
@@ -68,13 +69,17 @@ def said(state: State, events: list[Event]) -> dict[str, Any]:
         "closed": kept.closed,
         "counters": counters,
         "verdicts": [
-            (version, window_s, look.findings())
+            (version, [(one.window.scale.window_s, one.findings()) for one in _looks(judged)])
             for version, judged in sorted(state.judged.items())
-            for window_s, look in sorted(judged.looks.items())
         ],
         "ids": [event.id for event in events],
         "events": bodies,
     }
+
+
+def _looks(judged: Judged) -> list[Look]:
+    """Every window as it was last due, looked at exactly."""
+    return look(judged.reference, list(judged.windows.values()), Rules(), model="payments", versions=1)
 
 
 @pytest.mark.parametrize("records_max", [50_000, 137])

@@ -42,12 +42,12 @@ def run(url: str, home: Path, *words: str, code: int = 0) -> Result:
 
 
 def test_the_api_reckons_with_the_present_traffic_and_with_what_it_is_asked_about(url: str) -> None:
-    (present,) = msgspec.json.decode(httpx.get(f"{url}/api/power").content, type=list[PowerCard])
+    (present,) = msgspec.json.decode(httpx.get(f"{url}/api/power", timeout=60).content, type=list[PowerCard])
     assert 30 < present.rows_per_minute < 90
     assert {one.column for one in present.columns} == {"f0", "f1", "f2", "city", "score"}
-    asked = httpx.get(f"{url}/api/power", params={"model": "payments", "rows_per_minute": 1}).json()
+    asked = httpx.get(f"{url}/api/power", params={"model": "payments", "rows_per_minute": 1}, timeout=60).json()
     assert asked[0]["rows_per_minute"] == 1
-    assert httpx.get(f"{url}/api/power", params={"model": "other"}).json() == []
+    assert httpx.get(f"{url}/api/power", params={"model": "other"}, timeout=60).json() == []
 
 
 @pytest.mark.parametrize("rate", ["-1", "many", "nan", "inf"])
