@@ -1,7 +1,8 @@
 """Every look of a long time at once: which looks of the monitor raise a check, from the counts of each minute.
 
 Laws
-- It is the monitor's own screen and judge (`monitoring.screen`, `monitoring.judge.look`) on the same windows.
+- It is the monitor's own screen and judge (`monitoring.screen`, `monitoring.judge.look`) on the same windows; before them one
+  bound more leaves out what provably is within its tolerance.
 - The windows are those of the tiers: at a minute that completes a slice, the newest whole slices; they begin empty.
 """
 
@@ -10,11 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from monitoring.judge import Look, Window, alphas, look
 from monitoring.reference import Reference
 from monitoring.rules import Rules
 from monitoring.screen import screen
+from monitoring.skew import may_breach
 from monitoring.tier import Scale
 
 BLOCK = 512  # looks of one array operation
@@ -38,15 +41,36 @@ def raised(reference: Reference, counts: Counts, rules: Rules, *, model: str, af
     for scales in rules.tiers.values():
         for scale in scales:
             for minutes, sums in _windows(counts, scale, after):
-                levels = np.full(len(sums), alphas(rules, reference, 1, scale).drift)
-                suspect = screen(reference, sums, levels, rules.n_min, rules.skew_tolerance).suspect
-                places = np.flatnonzero(suspect)
+                places = np.flatnonzero(_may_matter(reference, sums, scale, rules))
+                levels = np.full(len(places), alphas(rules, reference, 1, scale).drift)
+                suspect = screen(reference, sums[places], levels, rules.n_min, rules.skew_tolerance).suspect
+                places = places[suspect]
                 for some in np.array_split(places, -(-len(places) // LOOKED_AT_ONCE) or 1):
                     windows = [_window(scale, int(minutes[place]), sums[place]) for place in some]
                     looks = look(reference, windows, rules, model=model, versions=1)
                     raising = [any(True for _ in looked.raised()) for looked in looks]
                     found += [Raised(int(minutes[some[i]]), looks[i]) for i, raises in enumerate(raising) if raises]
     return sorted(found, key=lambda one: (one.minute, one.look.window.scale.window_s))
+
+
+def _may_matter(reference: Reference, sums: Counts, scale: Scale, rules: Rules) -> npt.NDArray[np.bool_]:
+    """Looks in which something may pass its tolerance: seasons are significant in long windows, and seldom relevant.
+
+    The lower bound of λ falls with the degrees of freedom, and with one of them it is at most (√G − z)²; G of the bins as
+    they are is at least the one that is judged (screen.py).
+    """
+    bins, first = int(reference.starts[-1]), reference.starts[:-1]
+    a = np.where(reference.answerable, reference.expected(sums), 0).astype(np.float64)
+    b = np.where(reference.answerable, sums[:, :bins], 0).astype(np.float64)
+    m, n = np.add.reduceat(a, first, axis=1), np.add.reduceat(b, first, axis=1)
+    expected = (a + b) * (n / np.maximum(m + n, 1))[:, reference.owners]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = special.xlogy(b, b / expected) + special.xlogy(a, a / (a + b - expected))
+    g = 2 * np.add.reduceat(np.nan_to_num(terms), first, axis=1)
+    root = np.maximum(np.sqrt(np.maximum(g, 0)) - float(special.ndtri(rules.confidence)), 0)
+    least = np.min([apart for from_s, apart in reference.natural_steps if from_s <= scale.minutes * 60], axis=0)
+    over = root**2 * (m + n) / np.maximum(m * n, 1) > 0.999 * np.maximum(rules.tolerance_floor, least)
+    return np.asarray(over.any(axis=1) | may_breach(reference, sums, rules.n_min, rules.skew_tolerance))
 
 
 def _window(scale: Scale, minute: int, counts: Counts) -> Window:
