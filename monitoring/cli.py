@@ -1,4 +1,4 @@
-"""The `monitor` command: runs the sidecar, or replays a piece of the log.
+"""The `monitor` command: runs the sidecar, replays a piece of the log; what people say of alerts is dispatch/command.py's.
 
 Exit codes: 0 done, 1 what is to be replayed is not all there any more, 2 used wrongly, 3 it could not do it.
 """
@@ -11,6 +11,7 @@ import click
 import structlog
 
 from monitoring.backtest.command import replay_command
+from monitoring.dispatch.command import ack_command, answer_command, events_command, silence_group
 from monitoring.errors import MonitorError, SettingsInvalid
 from monitoring.power.command import power_command
 from monitoring.settings import HOME, Settings, load
@@ -46,8 +47,8 @@ def monitor(ctx: click.Context, home: Path, host: str | None, monitor_port: int 
         _run(settings)
 
 
-monitor.add_command(replay_command)
-monitor.add_command(power_command)
+for command in (silence_group, ack_command, answer_command, events_command, replay_command, power_command):
+    monitor.add_command(command)
 
 
 def _settings(home: Path, **flags: object) -> Settings:

@@ -8,8 +8,7 @@ Laws
 - `/healthz` says 503 when the loop's last good tick is too old: a monitor that cannot read is not watching.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from math import inf
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -23,12 +22,14 @@ from starlette.routing import Route
 
 from monitoring import gates
 from monitoring.alert import Phase
-from monitoring.power.card import cards
+from monitoring.arms import ArmStatus
+from monitoring.dispatch.metrics import delivery_metrics
 from monitoring.pulse import Pulse
-from monitoring.reference import Reference
 from monitoring.rollout.metrics import rollout_metrics
+from monitoring.segments.metrics import segment_metrics
 from monitoring.shadows.said import ShadowsSaid
-from monitoring.status import ArchiveStatus, ArmStatus, CheckStatus, Status, VersionStatus, traffic_of
+from monitoring.status import ArchiveStatus, CheckStatus, Status, VersionStatus
+from monitoring.volume.metrics import volume_metrics
 
 PREFIX = "plumbline_monitor"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -40,8 +41,8 @@ RIVAL = (*VERSION, "shadow")
 CHECK = (*VERSION, "side", "column", "kind")
 
 
-def app(pulse: Pulse, references: Callable[[], Mapping[str, Reference]] = dict) -> Starlette:
-    """The monitor's HTTP side over a loop's pulse; `references`: what is known of the versions, by digest."""
+def app(pulse: Pulse, more: Sequence[Route] = ()) -> Starlette:
+    """The monitor's HTTP side over a loop's pulse; `more` are routes of who has more than its status to show."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(StatusCollector(pulse.status))
 
@@ -58,9 +59,6 @@ def app(pulse: Pulse, references: Callable[[], Mapping[str, Reference]] = dict) 
     async def shadows(request: Request) -> Response:
         said, model = pulse.status().shadows, request.query_params.get("model")
         return Response(msgspec.json.encode(said if model is None else said.of(model)), media_type=JSON)
-
-    def power(request: Request) -> Response:  # not async: it takes a moment, so it has a thread of its own
-        return _power(pulse.status(), dict(references()), request.query_params)
 
     async def drift(request: Request) -> Response:
         asked = request.query_params
@@ -81,26 +79,10 @@ def app(pulse: Pulse, references: Callable[[], Mapping[str, Reference]] = dict) 
             Route("/api/status", status),
             Route("/api/drift", drift),
             Route("/api/shadows", shadows),
-            Route("/api/power", power),
             *gates.routes(pulse),
+            *more,
         ],
     )
-
-
-def _power(status: Status, references: Mapping[str, Reference], asked: Mapping[str, str]) -> Response:
-    """The power cards of all versions or those of `model`, at the present traffic or `rows_per_minute`."""
-    try:
-        given = float(asked["rows_per_minute"]) if "rows_per_minute" in asked else None
-        if given is not None and not 0 <= given < inf:
-            raise ValueError(given)
-    except ValueError:
-        return _problem(400, "bad_input", "rows_per_minute: expected a number that is not negative")
-    rates = [
-        (one.model, one.version, one.digest, traffic_of(one) if given is None else given)
-        for one in status.versions
-        if asked.get("model", one.model) == one.model
-    ]
-    return Response(msgspec.json.encode(cards(references, rates, status.rules)), media_type=JSON)
 
 
 def _problem(status: int, code: str, sentence: str) -> Response:
@@ -120,10 +102,13 @@ class StatusCollector(Collector):
         yield from _checks(versions)
         yield from _alerts(versions)
         yield from _outbox(status)
+        yield from delivery_metrics(status.outbox)
         yield from _log(status)
         yield from _archive(status.archive)
         yield from _shadows(status.shadows)
         yield from rollout_metrics(status.rollouts)
+        yield from volume_metrics(status.volumes)
+        yield from segment_metrics(versions)
 
 
 def _newest(versions: Iterable[VersionStatus]) -> Iterable[VersionStatus]:
@@ -197,10 +182,10 @@ def _outbox(status: Status) -> Iterator[Metric]:
     outbox = status.outbox
     yield _single(_gauge("outbox_pending", "Events that are not delivered.", ()), outbox.pending)
     yield _single(_counter("outbox_refused", "Events refused because too many were pending.", ()), outbox.refused)
-    yield _single(_counter("webhook_attempts", "Posts to the receiver.", ()), outbox.attempts)
-    yield _single(_counter("webhook_delivered", "Events the receiver took.", ()), outbox.delivered)
+    yield _single(_counter("webhook_attempts", "Posts to receivers.", ()), outbox.attempts)
+    yield _single(_counter("webhook_delivered", "Events taken, one for each receiver.", ()), outbox.delivered)
     yield _single(_counter("webhook_failures", "Posts that delivered nothing.", ()), outbox.failures)
-    yield _single(_gauge("webhook_disabled", "1 when the receiver asked for no more events.", ()), outbox.disabled)
+    yield _single(_gauge("webhook_disabled", "1 when a receiver asked for no more events.", ()), outbox.disabled)
 
 
 def _log(status: Status) -> Iterator[Metric]:

@@ -8,25 +8,32 @@ Laws
 - A record of a minute that was closed already is counted in every window that still holds its minute, and as late.
 - Minutes in which nothing can change are not visited: a year of silence costs no more than the slices that leave the windows.
 
-`fold` changes the state in place (see state.py) and returns the events to be sent, oldest first.
+`fold` changes the state in place (see state.py) and returns the requests for retraining, oldest first; the ends of
+incidents wait in `state.ended`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from monitoring import alert as alerts
-from monitoring.alert import Action, Alert
-from monitoring.events import Event, request_retrain
+from monitoring.alert import Action, Alert, Phase
+from monitoring.events import Event, incident_ended, request_retrain
 from monitoring.group import Minute, group
-from monitoring.judge import judge
+from monitoring.judge import Judgement, judge
 from monitoring.marks import MarkTier, widen
-from monitoring.reference import Reference
+from monitoring.reference import Extra, Reference
 from monitoring.rules import Rules
-from monitoring.state import UNROUTED, Counters, Judged, Key, State, Version
-from monitoring.tally import Tally, tally_requests, tally_shadows
+from monitoring.segments.count import count_segments
+from monitoring.segments.learnt import Learnt
+from monitoring.segments.watch import learn, segments_of
+from monitoring.state import ARM_SHADOW, UNROUTED, Counters, Judged, Key, State, Version
+from monitoring.tally import TRAFFIC_SIZE, Tally, Traffic, tally_requests, tally_shadows
 from monitoring.watch import incident_of, windows_of
 from monitoring.window import MINUTE_US
 from service.featurelog.chunk import Chunk, Lost
+from service.featurelog.record import Request
 
 References = Mapping[str, Reference]  # by digest; a version that is missing is counted without columns
 HOLES = (
@@ -91,6 +98,7 @@ def _take_in(state: State, number: int, minute: Minute, rules: Rules, references
     tallies: dict[Key, Tally] = {}
     for key, requests in minute.requests.items():
         tallies[key] = tally_requests(requests, references.get(key.version.digest))
+        tallies.update(_segments(key, requests, references))
     for key, shadows in minute.shadows.items():
         tallies[key] = tally_shadows(shadows, references.get(key.version.digest))  # no request has this arm
     for key in sorted(tallies):
@@ -99,8 +107,11 @@ def _take_in(state: State, number: int, minute: Minute, rules: Rules, references
         track = state.track(key, number, references.get(key.version.digest), rules)
         if track is None:
             state.counters.refused += _records(minute, key)
+            state.counters.unsegmented += _segment_rows(key, tally, references)
             continue
         track.account(number, tally)
+        if key.version != UNROUTED and key.arm != ARM_SHADOW and not key.segment:
+            state.arrivals.take(key.version.model, number, int(tally.traffic[Traffic.ROWS : Traffic.LATENCY].sum()))
         if late:
             _add_late(state, key, number, tally, _records(minute, key))
         elif (held := state.open.setdefault(number, {}).get(key)) is not None:
@@ -112,6 +123,22 @@ def _take_in(state: State, number: int, minute: Minute, rules: Rules, references
         state.open.setdefault(number, {})
 
 
+def _segments(key: Key, requests: list[Request], references: References) -> dict[Key, Tally]:
+    """The counts of the parts of these rows that are watched on their own."""
+    reference = references.get(key.version.digest)
+    if reference is None or not reference.segments.segments:
+        return {}
+    nothing = np.zeros(TRAFFIC_SIZE, dtype=np.int64)
+    counted = count_segments(requests, reference)
+    return {key._replace(segment=name): Tally(nothing.copy(), counts) for name, counts in counted.items()}
+
+
+def _segment_rows(key: Key, tally: Tally, references: References) -> int:
+    if not key.segment or tally.columns is None:
+        return 0
+    return references[key.version.digest].extra(tally.columns, Extra.ROWS_ANSWERED)
+
+
 def _records(minute: Minute, key: Key) -> int:
     return len(minute.requests.get(key, ())) + len(minute.shadows.get(key, ()))
 
@@ -120,7 +147,7 @@ def _add_late(state: State, key: Key, number: int, tally: Tally, records: int) -
     state.counters.late += records
     track, closed = state.tracks[key], state.closed or 0
     held = False
-    if number >= track.traffic.span.first_minute(closed):
+    if not key.segment and number >= track.traffic.span.first_minute(closed):
         track.traffic.add(number, tally.traffic)
         held = True
     for tier in track.drift.values():
@@ -157,6 +184,9 @@ def _close_minute(state: State, number: int, rules: Rules, references: Reference
             touched.add(version)
     for track in state.tracks.values():
         track.advance(number)
+    for version in touched:
+        if version.digest in references:
+            learn(state, version, number, references[version.digest], rules)
     state.closed = number
     state.shadows.advance(number)
     events: list[Event] = []
@@ -171,7 +201,11 @@ def _close_minute(state: State, number: int, rules: Rules, references: Reference
 def _into_windows(state: State, number: int, rules: Rules) -> None:
     for key, tally in state.open.pop(number, {}).items():
         track = state.tracks[key]
-        track.traffic.add(number, tally.traffic)
+        if not key.segment:
+            track.traffic.add(number, tally.traffic)
+        elif tally.columns is not None:
+            held_by = state.learnt.setdefault((key.version, key.segment), Learnt(number, np.zeros_like(tally.columns)))
+            held_by.take(number, tally.columns)
         if tally.columns is not None:
             for tier in track.drift.values():
                 tier.add(number, tally.columns)
@@ -185,23 +219,40 @@ def _into_windows(state: State, number: int, rules: Rules) -> None:
 
 def _judge(state: State, version: Version, number: int, rules: Rules, reference: Reference) -> list[Event]:
     before = state.alerts.get(version, Alert())
+    watched = {"", *reference.segments.names}  # a segment that is declared no more cannot clear
+    latched = frozenset(check for check in before.latched if check.segment in watched)
     judgement = judge(
         reference,
-        windows_of(state, version, number, reference, rules, before.latched),
+        windows_of(state, version, number, reference, rules, latched),
         rules,
         model=version.model,
         versions=max(1, state.versions_of(version.model)),
-        latched=before.latched,
+        latched=latched,
+        segments=segments_of(state, version, number, reference, rules, latched),
     )
     state.counters.evaluations += 1
-    known = state.judged[version].windows if version in state.judged else {}
-    windows = {**known, **{window.scale.window_s: window for window in judgement.windows}}
-    state.judged[version] = Judged(number, judgement, windows, reference)
+    state.judged[version] = _judged(state.judged.get(version), number, judgement, reference)
     after, action = alerts.step(before, judgement.standing, number, rules.hold_s, rules.cooldown_s)
     state.alerts[version] = replace(after, latched=judgement.latched)
+    if after.incident != before.incident:
+        _end(state, version, before, "cleared")
     if action is not Action.REQUEST_RETRAIN or after.incident is None:
         return []
-    return [request_retrain(incident_of(state, version, number, after.incident, judgement, reference))]
+    return [request_retrain(incident_of(state, version, number, after.incident, judgement))]
+
+
+def _judged(known: Judged | None, number: int, judgement: Judgement, reference: Reference) -> Judged:
+    windows = {} if known is None else dict(known.windows)
+    segments = {} if known is None else dict(known.segments)
+    windows.update((window.scale.window_s, window) for window in judgement.windows)
+    segments.update(((window.segment, window.scale.window_s), window) for window in judgement.segments)
+    return Judged(number, judgement, windows, reference, segments)
+
+
+def _end(state: State, version: Version, alert: Alert, why: str) -> None:
+    """Notes the end of the incident that the alert held, if it held one: it was clear when it began to cool."""
+    if alert.incident is not None and alert.phase in (Phase.FIRING, Phase.COOLING):
+        state.ended.append(incident_ended(version, alert.incident, alert.since, why))
 
 
 def _forget_idle(state: State, number: int, rules: Rules) -> None:
@@ -211,6 +262,9 @@ def _forget_idle(state: State, number: int, rules: Rules) -> None:
     alive = {key.version for key in state.tracks}
     for digest in state.schemas.keys() - {version.digest for version in alive}:
         del state.schemas[digest]
-    for version in [version for version in state.alerts if version not in alive]:
-        del state.alerts[version]
+    state.arrivals.forget({version.model for version in alive})
+    for gone in [of for of in state.learnt if of[0] not in alive]:
+        del state.learnt[gone]
+    for version in sorted(version for version in state.alerts if version not in alive):
+        _end(state, version, replace(state.alerts.pop(version), since=number), "forgotten")
         state.judged.pop(version, None)

@@ -38,6 +38,7 @@ from monitoring.status import (
     unrouted_of,
     versions_of,
 )
+from monitoring.volume.said import volumes_of
 from service.featurelog.chunk import Positions
 
 STATUS_EVERY_S = 1.0  # a status is built for readers that look every few seconds
@@ -87,7 +88,7 @@ class Loop:
         chunk, settled = self._intake.read()
         references = self._references.learn({**self._state.schemas, **schemas_named(chunk.runs)})
         events = fold(self._state, chunk, settled=settled, rules=self._rules, references=references)
-        new = self._outbox.put(events)  # fsynced before anything is forgotten
+        new = self._outbox.put([*events, *self._state.take_ended()])  # fsynced before anything is forgotten
         self._unsaved = self._unsaved or bool(chunk.runs or chunk.lost)
         if new or self._save_due():
             self._save()
@@ -162,7 +163,7 @@ class Loop:
     def _status(self, lag_bytes: int) -> Status:
         state, rules = self._state, self._rules
         return Status(
-            versions=versions_of(state, rules),
+            versions=versions_of(state, rules, self._references.known),
             unrouted=unrouted_of(state, rules),
             outbox=self._outbox_status(),
             log=log_of(state, self._intake.positions, caught_up=self._caught_up, lag_bytes=lag_bytes),
@@ -171,7 +172,7 @@ class Loop:
                 errors=self._errors,
                 last_error=self._last_error,
                 checkpoints=self._saves,
-                keys=len(state.tracks),
+                keys=sum(not key.segment for key in state.tracks),
                 keys_max=rules.keys_max,
                 state_bytes=state.reserved_bytes(rules),
                 state_bytes_max=rules.state_bytes_max,
@@ -181,6 +182,7 @@ class Loop:
             archive=self._archive_status(),
             shadows=said(state.shadows, state.closed or 0, self._references.known),
             rollouts=self._rollouts(),
+            volumes=volumes_of(state.arrivals, state.closed, rules),
         )
 
 

@@ -5,7 +5,7 @@ Laws
 - A version that was made without training data has no baseline and never will: it is not looked for again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 import structlog
@@ -23,8 +23,16 @@ RETRY_S = 30.0  # a version is synced once; a registry on a slow disk must not b
 class References:
     """Reads baselines for the fold; not thread-safe."""
 
-    def __init__(self, registry: Registry, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Callable[[], float] = monotonic,
+        *,
+        segments: Mapping[str, Sequence[str]] | None = None,
+        segments_max: int = 0,
+    ) -> None:
         self._registry, self._clock = registry, clock
+        self._segments, self._segments_max = segments or {}, segments_max
         self._known: dict[str, Reference] = {}
         self._retry_at_s: dict[str, float] = {}
 
@@ -37,7 +45,7 @@ class References:
         """The references of these versions, by digest."""
         for digest, schema in schemas.items():
             if digest not in self._known or self._retry_at_s.get(digest, float("inf")) <= self._clock():
-                self._known[digest] = Reference.of(schema, self._baseline(digest, schema))
+                self._known[digest] = self._reference(digest, schema)
         return self._known
 
     def forget(self, alive: set[str]) -> None:
@@ -45,6 +53,17 @@ class References:
         for digest in [digest for digest in self._known if digest not in alive]:
             del self._known[digest]
             self._retry_at_s.pop(digest, None)
+
+    def _reference(self, digest: str, schema: Schema) -> Reference:
+        declared = self._segments.get(schema.model, ())
+        reference = Reference.of(schema, self._baseline(digest, schema), declared, self._segments_max)
+        if digest not in self._known:
+            for refused in reference.segments.refused:
+                ref = f"{schema.model}:{schema.version}"
+                structlog.get_logger().warning(
+                    "segment_refused", ref=ref, declared=refused.declared, reason=refused.reason
+                )
+        return reference
 
     def _baseline(self, digest: str, schema: Schema) -> Baseline | None:
         ref = f"{schema.model}:{schema.version}"

@@ -10,7 +10,7 @@ Laws
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -23,6 +23,9 @@ from pydantic_settings import (
 )
 
 from models.keys import Mode
+from monitoring.dispatch.decide import Policy
+from monitoring.dispatch.receiver_settings import RECEIVERS_MAX, ReceiverSettings
+from monitoring.durations import seconds
 from monitoring.errors import SettingsInvalid
 from monitoring.rules import Rules
 from monitoring.window import MINUTE_S
@@ -33,19 +36,11 @@ HOME = Path(".plumbline")
 # The settings that `Settings.rules` reads: what a back-test may change.
 RULE_KEYS = frozenset(
     {
-        "budget_alarms_per_30_days", "cooldown_s", "drift_windows", "hold_s", "keys_max", "lateness_s", "n_min_rows",
-        "shadow_window", "skew_tolerance", "state_bytes_max", "tolerance_floor_psi", "tolerances_psi", "traffic_window",
+        "budget_alarms_per_30_days", "collapse_ratio", "cooldown_s", "drift_windows", "hold_s", "keys_max", "lateness_s",
+        "n_min_rows", "segment_learning", "segment_rows_min", "segment_windows", "segments", "segments_max", "shadow_window",
+        "skew_tolerance", "state_bytes_max", "tolerance_floor_psi", "tolerances_psi", "traffic_window", "volume_ratio",
     }
 )  # fmt: skip
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = re.compile(r"(\d+)\s*([smhd])")
-
-
-def seconds(value: object) -> object:
-    """`"90s"`, `"5m"`, `"1h"` or `"7d"` as seconds; a number is seconds already."""
-    if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
-        return int(found[1]) * _UNITS_S[found[2]]
-    return value
 
 
 def _listed(value: object) -> object:
@@ -82,7 +77,8 @@ class Settings(BaseSettings):
     )
 
     webhook_url: str | None = Field(
-        None, description="where retrain requests are posted; none: they wait in the outbox"
+        None,
+        description="where retrain requests are posted, the receiver `webhook`; without any receiver they wait in the outbox",
     )
     webhook_secret: SecretStr | None = Field(
         None, validation_alias="PLUMBLINE_WEBHOOK_SECRET", description="signing secret, `whsec_…` (base64)"
@@ -97,6 +93,20 @@ class Settings(BaseSettings):
         5.0, gt=0, description="wait after the first failed attempt; doubles each time"
     )
     webhook_retry_longest_s: float = Field(900.0, gt=0, description="longest wait between attempts")
+
+    receivers: tuple[ReceiverSettings, ...] = Field(
+        (), max_length=RECEIVERS_MAX, description="more receivers, one table each; in the environment as JSON"
+    )
+    dry_run: bool = Field(False, description="decide, keep and show events, send none of them, also later")
+    retrain_max_per_day: int | None = Field(
+        None, ge=0, description="incidents a model that may be sent to be retrained in 24 hours; beyond, they are held"
+    )
+    retrain_gate: Literal["open", "loss"] = Field(
+        "open", description="ask for retraining at every incident (open), or only where the loss rose (loss)"
+    )
+    gate_without_labels: Literal["send", "hold"] = Field(
+        "send", description="what the gate does where nothing is known of the loss"
+    )
 
     traffic_window: Window = Field(300, description='window of rates and latency, such as "5m"')
     shadow_window: Window = Field(3600, description='window in which shadows are compared with answers, such as "1h"')
@@ -116,6 +126,27 @@ class Settings(BaseSettings):
     skew_tolerance: float = Field(
         0.01, gt=0, lt=1, description="share of odd rows above the training rate that never matters"
     )
+    collapse_ratio: float = Field(
+        0.2, gt=0, le=0.4, description="share of its training share below which a category has collapsed"
+    )
+    volume_ratio: float = Field(
+        2.0, gt=1, description="so many times more or fewer rows in an hour than usual at that time never matter"
+    )
+    segments: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="parts of the rows that are watched on their own, by model: features of categories, and expressions "
+        'such as "amount > 1000"',
+    )
+    segments_max: int = Field(
+        16, ge=0, le=64, description="segments a version may have; declarations beyond are refused"
+    )
+    segment_windows: Windows = Field(
+        (3600, 14_400, 86_400, 604_800), description='windows of the segments, such as ["1h", "24h"]'
+    )
+    segment_learning: Window = Field(
+        604_800, description='how long a segment is learnt before it is judged, such as "7d": as long as its seasons'
+    )
+    segment_rows_min: int = Field(1000, ge=100, description="rows that a segment is learnt from at least")
     hold_s: int = Field(60, ge=0, description="how long a breach or a clear must last before it counts")
     cooldown_s: int = Field(3600, ge=0, description="how long after an incident a relapse belongs to it")
     lateness_s: int = Field(5, ge=0, description="how late a record may come and still be judged with its minute")
@@ -173,11 +204,25 @@ class Settings(BaseSettings):
     def _fits_together(self) -> Self:
         if not self.drift_windows:
             raise ValueError("drift_windows: expected at least one")
+        if not self.segment_windows:
+            raise ValueError("segment_windows: expected at least one")
         if self.webhook_url is not None and not re.match(r"https?://[^/]+", self.webhook_url):
             raise ValueError("webhook_url: expected http:// or https:// and a host")
         if not re.match(r"https?://[^/]+", self.service_url):
             raise ValueError("service_url: expected http:// or https:// and a host")
+        names = [one.name for one in self.receivers]
+        if len(set(names)) < len(names):
+            raise ValueError("receivers: expected every name once")
         return self
+
+    def policy(self) -> Policy:
+        """What these settings say of sending."""
+        return Policy(
+            dry_run=self.dry_run,
+            retrain_max_per_day=self.retrain_max_per_day,
+            gate=self.retrain_gate == "loss",
+            without_labels=self.gate_without_labels,
+        )
 
     def rules(self) -> Rules:
         """The rules that these settings mean."""
@@ -189,6 +234,13 @@ class Settings(BaseSettings):
             n_min=self.n_min_rows,
             tolerance_floor=self.tolerance_floor_psi,
             skew_tolerance=self.skew_tolerance,
+            collapse_ratio=self.collapse_ratio,
+            volume_ratio=self.volume_ratio,
+            segments=self.segments,
+            segments_max=self.segments_max,
+            segment_windows_s=tuple(sorted(set(self.segment_windows))),
+            segment_learning_s=self.segment_learning,
+            segment_rows_min=self.segment_rows_min,
             tolerances=self.tolerances_psi,
             hold_s=self.hold_s,
             cooldown_s=self.cooldown_s,

@@ -3,7 +3,6 @@ built.
 """
 
 import asyncio
-import binascii
 import contextlib
 import signal
 import socket
@@ -11,10 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import assert_never
 
-import httpx
 import structlog
 import uvicorn
-from standardwebhooks.webhooks import EmptyWebhookSecretError
 from starlette.types import ASGIApp
 
 from models.disk import Disk
@@ -25,10 +22,12 @@ from models.keys import asked_for
 from models.registry import Registry
 from models.reserve import Reserve
 from monitoring.archivist import Archivist
-from monitoring.checkpoint import Checkpoints
-from monitoring.courier import Courier, CourierStatus
-from monitoring.delivery import Backoff
-from monitoring.errors import MonitorBusy, RecordsLetGo, SettingsInvalid
+from monitoring.checkpoint import Checkpoints, read_checkpoint
+from monitoring.dispatch.api import AlertsApi, says_something
+from monitoring.dispatch.authority import Authority
+from monitoring.dispatch.mailroom import Mailroom, mailroom
+from monitoring.dispatch.present import loss_now, phases_of
+from monitoring.errors import CheckpointInvalid, MonitorBusy, RecordsLetGo, SettingsInvalid
 from monitoring.events import Event, stamp
 from monitoring.exporter import app
 from monitoring.group import schemas_named
@@ -36,6 +35,7 @@ from monitoring.intake import Intake
 from monitoring.keyed import Keyed
 from monitoring.loop import Loop
 from monitoring.outbox import Outbox
+from monitoring.power.route import power_route
 from monitoring.pulse import Pulse
 from monitoring.reference import Reference
 from monitoring.references import References
@@ -44,10 +44,11 @@ from monitoring.rollout.admin import AdminApi
 from monitoring.rollout.controller import Controller
 from monitoring.rollout.document import Rollout
 from monitoring.rollout.reading import Follower
+from monitoring.rules import Rules
+from monitoring.segments.learnt import Learnt
 from monitoring.settings import Settings
-from monitoring.state import State
+from monitoring.state import State, Version
 from monitoring.status import LoopStatus, OutboxStatus, Status, log_of
-from monitoring.webhook import WebhookSender, is_loopback_host
 from service.featurelog.chunk import Chunk
 from service.featurelog.errors import DirectoryBusy
 from service.featurelog.files import lock_directory
@@ -91,17 +92,15 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         pending_max=settings.outbox_pending_max,
         delivered_kept=settings.outbox_delivered_kept,
     )
-    sender, courier = _courier(settings, outbox)
+    post = mailroom(
+        settings, outbox, lambda: frozenset(phases_of(pulse.status())), lambda facts: loss_now(pulse.status(), facts)
+    )
     stop, here = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         here.add_signal_handler(number, stop.set)
 
     def offer(event_ids: tuple[str, ...]) -> None:
-        if courier is not None:
-            here.call_soon_threadsafe(courier.offer, event_ids)
-
-    def outbox_status() -> OutboxStatus:
-        return _outbox_status(outbox, settings, courier.status if courier else CourierStatus())
+        here.call_soon_threadsafe(post.offer, event_ids)
 
     archivist = Archivist(
         home,
@@ -110,8 +109,8 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         saved=lambda: loop.saved_positions,
     )
     controller = _controller(settings)
-    references = References(Registry(home / "registry"))
-    pulse = Pulse(_first_status(settings, outbox_status()), settings.healthy_tick_age_s)
+    references = References(Registry(home / "registry"), segments=rules.segments, segments_max=rules.segments_max)
+    pulse = Pulse(_first_status(settings, post.status()), settings.healthy_tick_age_s)
     loop = Loop(
         intake=Intake(home / "log", {}, settings.records_max),
         references=references,
@@ -122,16 +121,14 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         rules=rules,
         checkpoint_interval_s=settings.checkpoint_interval_s,
         offer=offer,
-        outbox_status=outbox_status,
+        outbox_status=post.status,
         archive_status=archivist.status,
         rollouts=controller.status,
     )
-    server = _server(settings, pulse, references, listening)
+    server = _server(settings, pulse, post, references, listening)
     loop.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    beside = [asyncio.create_task(controller.run(settings.rollout_interval_s))]
-    if courier is not None:
-        beside.append(asyncio.create_task(courier.run()))
+    beside = [asyncio.create_task(controller.run(settings.rollout_interval_s)), *post.tasks()]
     if settings.archive_interval_s:
         beside.append(asyncio.create_task(archivist.run()))
     for task in (serving, *beside):  # without its page, or one of what runs beside, the monitor ends, and says why
@@ -141,24 +138,29 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     server.should_exit = True
     await serving
     await _end(*beside)
-    if sender is not None:
-        await sender.close()
+    await post.close()
 
 
-def _server(settings: Settings, pulse: Pulse, references: References, listening: socket.socket) -> _Server:
-    page = _page(settings, pulse, references, listening)
+def _server(
+    settings: Settings, pulse: Pulse, post: Mailroom, references: References, listening: socket.socket
+) -> _Server:
+    page = _page(settings, pulse, post, references, listening)
     config = uvicorn.Config(
         page, log_config=None, access_log=False, lifespan="off", limit_concurrency=OPEN_CONNECTIONS_MAX
     )
     return _Server(config)
 
 
-def _page(settings: Settings, pulse: Pulse, references: References, listening: socket.socket) -> ASGIApp:
+def _page(
+    settings: Settings, pulse: Pulse, post: Mailroom, references: References, listening: socket.socket
+) -> ASGIApp:
     """What the socket answers; behind keys where others than this machine reach it, or the settings say so."""
-    page = app(pulse, lambda: references.known)
+    keyring = Keyring(KeyFile(settings.home / KEYS_FILE))
+    alerts = AlertsApi(post, Authority(settings.token(), keyring), pulse.status)
+    page = app(pulse, [*alerts.routes(), power_route(pulse.status, lambda: references.known)])
     if not asked_for(settings.api_keys, listening.getsockname()[0]):
         return page
-    return Keyed(page, Keyring(KeyFile(settings.home / KEYS_FILE)))
+    return Keyed(page, keyring, says_something)
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:
@@ -174,7 +176,10 @@ def replayed(settings: Settings, from_minute: int, to_minute: int) -> tuple[list
     Raises RecordsLetGo where it is missing of the piece itself, also where it went meanwhile; ManifestInvalid.
     """
     _let_go(settings, from_minute, to_minute)
-    references = References(Registry(settings.home / "registry"))
+    rules = settings.rules()
+    references = References(
+        Registry(settings.home / "registry"), segments=rules.segments, segments_max=rules.segments_max
+    )
     intake = Intake(settings.home / "log", {}, settings.records_max)
 
     def chunks() -> Iterator[tuple[Chunk, bool]]:
@@ -187,8 +192,19 @@ def replayed(settings: Settings, from_minute: int, to_minute: int) -> tuple[list
     def learn(chunk: Chunk) -> Mapping[str, Reference]:
         return references.learn(schemas_named(chunk.runs))
 
-    events = list(replay(chunks(), settings.rules(), learn, from_minute=from_minute, to_minute=to_minute))
+    known = _learnt(settings, rules)
+    events = list(replay(chunks(), rules, learn, from_minute=from_minute, to_minute=to_minute, learnt=known))
     return events, _let_go(settings, from_minute, to_minute)
+
+
+def _learnt(settings: Settings, rules: Rules) -> Mapping[tuple[Version, str], Learnt]:
+    """What the running monitor learnt of segments: a piece of the log is too short to learn it again."""
+    try:
+        _, state = read_checkpoint(settings.home / "monitor", rules)
+    except CheckpointInvalid as error:
+        structlog.get_logger().warning("segments_unknown", reason=str(error), consequence="no segment is judged")
+        return {}
+    return state.learnt
 
 
 def _let_go(settings: Settings, from_minute: int, to_minute: int) -> RecordsLetGo | None:
@@ -205,29 +221,6 @@ def _let_go(settings: Settings, from_minute: int, to_minute: int) -> RecordsLetG
             assert_never(never)
 
 
-def _courier(settings: Settings, outbox: Outbox) -> tuple[WebhookSender | None, Courier | None]:
-    if settings.webhook_url is None:
-        structlog.get_logger().warning("no_webhook", consequence="events wait in the outbox")
-        return None, None
-    secret, host = settings.secret(), httpx.URL(settings.webhook_url).host
-    if secret is None:
-        raise SettingsInvalid(
-            "webhook_url", "no secret", "PLUMBLINE_WEBHOOK_SECRET or webhook_secret_file to sign with"
-        )
-    allowed = settings.webhook_allow_private_addresses
-    try:
-        sender = WebhookSender(
-            settings.webhook_url,
-            secret,
-            timeout_s=settings.webhook_timeout_s,
-            allow_private_addresses=is_loopback_host(host) if allowed is None else allowed,
-        )
-    except (binascii.Error, EmptyWebhookSecretError) as error:
-        raise SettingsInvalid("webhook secret", str(error), "`whsec_` and base64") from error
-    backoff = Backoff(settings.webhook_retry_first_s, settings.webhook_retry_longest_s)
-    return sender, Courier(outbox, sender, settings.webhook_url, backoff)
-
-
 def _controller(settings: Settings) -> Controller:
     admin: AdminApi | None = None
     if settings.rollout_apply:
@@ -242,20 +235,6 @@ def _controller(settings: Settings) -> Controller:
         return Follower(settings, model, rollout)
 
     return Controller(home=settings.home, follow=follow, admin=admin)
-
-
-def _outbox_status(outbox: Outbox, settings: Settings, courier: CourierStatus) -> OutboxStatus:
-    return OutboxStatus(
-        receiver=httpx.URL(settings.webhook_url).host if settings.webhook_url else None,
-        pending=len(outbox.pending),
-        kept=len(outbox.delivered),
-        refused=outbox.refused,
-        attempts=courier.attempts,
-        delivered=courier.delivered,
-        failures=courier.failures,
-        last_error=courier.last_error,
-        disabled=courier.disabled,
-    )
 
 
 def _first_status(settings: Settings, outbox: OutboxStatus) -> Status:

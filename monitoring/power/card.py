@@ -41,7 +41,7 @@ import numpy.typing as npt
 from scipy import special
 
 from monitoring.drift import DriftRule, compare, tolerance
-from monitoring.judge import alphas
+from monitoring.judge import Window, alphas
 from monitoring.ordered import location_and_spread
 from monitoring.power.shifts import Change, Limits, changed, changes, training
 from monitoring.reference import Reference
@@ -51,6 +51,8 @@ from monitoring.tier import Scale
 POWER = 0.8
 HORIZONS_S = (600, 3600, 86_400)
 _STEPS = 14  # halvings of the range: 5 σ / 2¹⁴ is far below what anybody would act on
+
+_NO_COUNTS = np.zeros(0, dtype=np.int64)
 
 Floats = npt.NDArray[np.float64]
 
@@ -115,7 +117,10 @@ class _Column:
         self._alone = (
             Reference.laid_out([self._about]) if j < reference.features else Reference.laid_out([], [self._about])
         )
-        self._levels = {s.window_s: alphas(rules, reference, versions, s).drift for s in rules.scales.values()}
+        self._levels = {
+            s.window_s: alphas(rules, reference, versions, Window(s, s.minutes * 60, _NO_COUNTS)).drift
+            for s in rules.scales.values()
+        }
         self._tolerances = {
             s.window_s: float(tolerance(reference, s.minutes * 60, _rule(rules, 0.0, rules.tolerances.get(model)))[j])
             for s in rules.scales.values()

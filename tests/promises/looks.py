@@ -17,7 +17,7 @@ from monitoring.judge import Look, Window, alphas, look
 from monitoring.reference import Reference
 from monitoring.rules import Rules
 from monitoring.screen import screen
-from monitoring.skew import may_breach
+from monitoring.skew import SkewRule, may_breach
 from monitoring.tier import Scale
 
 BLOCK = 512  # looks of one array operation
@@ -42,8 +42,8 @@ def raised(reference: Reference, counts: Counts, rules: Rules, *, model: str, af
         for scale in scales:
             for minutes, sums in _windows(counts, scale, after):
                 places = np.flatnonzero(_may_matter(reference, sums, scale, rules))
-                levels = np.full(len(places), alphas(rules, reference, 1, scale).drift)
-                suspect = screen(reference, sums[places], levels, rules.n_min, rules.skew_tolerance).suspect
+                levels = np.full(len(places), alphas(rules, reference, 1, _window(scale, 0, sums[0])).drift)
+                suspect = screen(reference, sums[places], levels, _skew_rule(rules)).suspect
                 places = places[suspect]
                 for some in np.array_split(places, -(-len(places) // LOOKED_AT_ONCE) or 1):
                     windows = [_window(scale, int(minutes[place]), sums[place]) for place in some]
@@ -70,7 +70,11 @@ def _may_matter(reference: Reference, sums: Counts, scale: Scale, rules: Rules) 
     root = np.maximum(np.sqrt(np.maximum(g, 0)) - float(special.ndtri(rules.confidence)), 0)
     least = np.min([apart for from_s, apart in reference.natural_steps if from_s <= scale.minutes * 60], axis=0)
     over = root**2 * (m + n) / np.maximum(m * n, 1) > 0.999 * np.maximum(rules.tolerance_floor, least)
-    return np.asarray(over.any(axis=1) | may_breach(reference, sums, rules.n_min, rules.skew_tolerance))
+    return np.asarray(over.any(axis=1) | may_breach(reference, sums, _skew_rule(rules)))
+
+
+def _skew_rule(rules: Rules) -> SkewRule:
+    return SkewRule(rules.n_min, rules.confidence, rules.skew_tolerance, rules.collapse_ratio)
 
 
 def _window(scale: Scale, minute: int, counts: Counts) -> Window:

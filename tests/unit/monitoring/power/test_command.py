@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from monitoring.cli import monitor
 from monitoring.exporter import app
 from monitoring.power.card import PowerCard
+from monitoring.power.route import power_route
 from monitoring.pulse import Pulse
 from tests.processes import free_port, wait_until
 from tests.unit.monitoring.test_exporter import MADE, status
@@ -25,7 +26,8 @@ pytestmark = pytest.mark.slow
 def url():
     """A monitor's page over a state of ten minutes of 60 rows each."""
     port = free_port()
-    served = app(Pulse(status(), 30.0), MADE.references)
+    pulse = Pulse(status(), 30.0)
+    served = app(pulse, [power_route(pulse.status, MADE.references)])
     server = uvicorn.Server(uvicorn.Config(served, port=port, log_config=None, lifespan="off"))
     thread = Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
