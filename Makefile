@@ -64,6 +64,8 @@ promises: $(VENV)/.dev ## the promises, the long way: their tests, the fault tab
 	$(BIN)/python -m tests.promises.rollouts --rollouts 500
 	$(BIN)/python -m tests.promises.rollouts --live
 	$(BIN)/python -m tests.promises.false_alarms $(ARGS)
+	$(BIN)/python -m tests.promises.detection
+	$(BIN)/python -m tests.promises.fold
 
 .PHONY: load
 load: $(VENV)/.dev ## locust against what `make up` started, its page on 127.0.0.1:8089; ARGS="--incident unit_x1000" goes to locust
@@ -72,6 +74,10 @@ load: $(VENV)/.dev ## locust against what `make up` started, its page on 127.0.0
 .PHONY: bench
 bench: $(VENV)/.dev ## the speed comparison, 20 minutes (needs wrk, two cores); ARGS="--scenarios one_row --rounds 5", "--profile"
 	$(BIN)/python -m loadtests.bench $(ARGS)
+
+.PHONY: bench-drift
+bench-drift: $(VENV)/.dev ## the detection comparison, 25 minutes; ARGS="--bike hour.csv" for the part on real rows, "--quick" for a small one
+	$(BIN)/python -m loadtests.drift $(ARGS)
 
 .PHONY: lock
 lock: $(VENV)/.dev ## the locks again from pyproject.toml; UPGRADE=1 takes newer versions

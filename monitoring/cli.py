@@ -4,25 +4,21 @@ Exit codes: 0 done, 1 what is to be replayed is not all there any more, 2 used w
 """
 
 import asyncio
-import json
-import re
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import structlog
 
+from monitoring.backtest.command import replay_command
 from monitoring.dispatch.command import ack_command, answer_command, events_command, silence_group
-from monitoring.errors import MonitorError, RecordsLetGo, SettingsInvalid
-from monitoring.events import Event
+from monitoring.errors import MonitorError, SettingsInvalid
 from monitoring.labels.command import show as show_labels
+from monitoring.power.command import power_command
 from monitoring.settings import HOME, Settings, load
-from monitoring.window import MINUTE_US
-from monitoring.wiring import bind, lock, replayed, run
-from service.featurelog.errors import FeatureLogError
+from monitoring.wiring import bind, lock, run
 
-NOT_ALL_THERE, USED_WRONGLY, COULD_NOT = 1, 2, 3
+USED_WRONGLY, COULD_NOT = 2, 3
 _HOME_OPTION = click.option(
     "--home",
     type=click.Path(file_okay=False, path_type=Path),
@@ -31,21 +27,6 @@ _HOME_OPTION = click.option(
     show_default=True,
     help="Directory with the log, the registry and the monitor's state.",
 )
-
-
-class Moment(click.ParamType[datetime]):
-    """A time as `2026-11-02T10:15:00Z`; without a zone it is UTC."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            at = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", str(value)))
-        except ValueError:
-            self.fail(f"{value!r}: expected a time such as 2026-11-02T10:15:00Z", param, ctx)
-        return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 @click.group(invoke_without_command=True)
@@ -67,39 +48,8 @@ def monitor(ctx: click.Context, home: Path, host: str | None, monitor_port: int 
         _run(settings)
 
 
-for command in (silence_group, ack_command, answer_command, events_command):
+for command in (silence_group, ack_command, answer_command, events_command, replay_command, power_command):
     monitor.add_command(command)
-
-
-@monitor.command("replay")
-@click.option(
-    "--from", "begin", type=Moment(), required=True, help="First minute to judge; the windows are filled before it."
-)
-@click.option("--to", "end", type=Moment(), required=True, help="End of the last minute to judge.")
-@click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="As of `monitor`; may stand here too.")
-@click.option("--json", "as_json", is_flag=True, help="One event a line, the very bytes that were or would be sent.")
-@click.pass_obj
-def replay_command(settings: Settings, begin: datetime, end: datetime, home: Path | None, as_json: bool) -> None:
-    """Fold a piece of the log again with the same rules, and print the events that it makes. Sends nothing.
-
-    Reads raw records. Exit code 1 where retention let go of some of the piece; where it did so only of the windows before
-    it, a warning on stderr.
-
-    \b
-    Example:
-      plumbline monitor replay --from 2026-11-02T10:15:00Z --to 2026-11-02T10:17:00Z --json
-    """
-    if end <= begin:
-        raise click.UsageError(f"--to {end.isoformat()} is not after --from {begin.isoformat()}")
-    events = _replayed(settings if home is None else _settings(home), _minute(begin), _minute(end))
-    for event in events:
-        if as_json:
-            click.echo(event.body)
-        else:
-            told = json.loads(event.body)
-            click.echo(f"{told['time']}  {event.id}  {told['data']['reason']}")
-    if not events and not as_json:
-        click.echo("no event")
 
 
 @monitor.command("labels")
@@ -123,21 +73,6 @@ def labels_command(settings: Settings, model: str | None, home: Path | None, url
 def _address(settings: Settings) -> str:
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # a comparison, nothing is bound here
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
-
-
-def _replayed(settings: Settings, from_minute: int, to_minute: int) -> list[Event]:
-    try:
-        events, windows_cut = replayed(settings, from_minute, to_minute)
-    except (RecordsLetGo, FeatureLogError) as error:
-        click.echo(str(error), err=True)
-        raise click.exceptions.Exit(NOT_ALL_THERE if isinstance(error, RecordsLetGo) else COULD_NOT) from error
-    if windows_cut is not None:
-        click.echo(f"warning: {windows_cut}", err=True)
-    return events
-
-
-def _minute(at: datetime) -> int:
-    return int(at.timestamp() * 1_000_000) // MINUTE_US
 
 
 def _settings(home: Path, **flags: object) -> Settings:

@@ -18,7 +18,7 @@ from monitoring.rollout import outcome as rollout
 from monitoring.rollout.control import Reason
 from monitoring.rules import Rules
 from monitoring.shadows.said import ShadowsSaid
-from monitoring.state import UNROUTED, Judged, State, Version
+from monitoring.state import ARM_SHADOW, UNROUTED, Judged, State, Version
 from monitoring.verdict import DRIFT, LABEL, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples
 from monitoring.volume.said import VolumeStatus
 from monitoring.window import MINUTE_S
@@ -215,6 +215,11 @@ def versions_of(
     known = references or {}
     versions = sorted({key.version for key in state.tracks} - {UNROUTED})
     return tuple(_version(state, version, rules, known.get(version.digest)) for version in versions)
+
+
+def traffic_of(version: VersionStatus) -> float:
+    """Rows a minute that are judged, over the traffic window."""
+    return 60 * sum(arm.rows_per_s or 0.0 for arm in version.arms if arm.arm != ARM_SHADOW)
 
 
 def unrouted_of(state: State, rules: Rules) -> tuple[ArmStatus, ...]:

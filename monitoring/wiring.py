@@ -35,6 +35,7 @@ from monitoring.intake import Intake
 from monitoring.keyed import Keyed
 from monitoring.loop import Loop
 from monitoring.outbox import Outbox
+from monitoring.power.route import power_route
 from monitoring.pulse import Pulse
 from monitoring.reference import Reference
 from monitoring.references import References
@@ -53,6 +54,7 @@ from service.featurelog.errors import DirectoryBusy
 from service.featurelog.files import lock_directory
 from service.featurelog.floors import floors
 
+OUTBOX = Path("monitor/outbox")  # below the home
 OPEN_CONNECTIONS_MAX = 64  # scrapes and a page; beyond, 503: the monitor must not be starved by its audience
 
 
@@ -86,7 +88,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     """Runs the sidecar until SIGTERM or SIGINT; returns after the last checkpoint."""
     home, rules = settings.home, settings.rules()
     outbox = Outbox(
-        home / "monitor" / "outbox",
+        home / OUTBOX,
         pending_max=settings.outbox_pending_max,
         delivered_kept=settings.outbox_delivered_kept,
     )
@@ -107,10 +109,11 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         saved=lambda: loop.saved_positions,
     )
     controller = _controller(settings)
+    references = References(Registry(home / "registry"), segments=rules.segments, segments_max=rules.segments_max)
     pulse = Pulse(_first_status(settings, post.status()), settings.healthy_tick_age_s)
     loop = Loop(
         intake=Intake(home / "log", {}, settings.records_max),
-        references=References(Registry(home / "registry"), segments=rules.segments, segments_max=rules.segments_max),
+        references=references,
         outbox=outbox,
         checkpoints=Checkpoints(home / "monitor"),
         reserve=Reserve(home / "monitor" / "reserve", settings.reserve_bytes, Disk()),
@@ -122,7 +125,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         archive_status=archivist.status,
         rollouts=controller.status,
     )
-    server = _server(settings, pulse, post, listening)
+    server = _server(settings, pulse, post, references, listening)
     loop.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     beside = [asyncio.create_task(controller.run(settings.rollout_interval_s)), *post.tasks()]
@@ -138,19 +141,23 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     await post.close()
 
 
-def _server(settings: Settings, pulse: Pulse, post: Mailroom, listening: socket.socket) -> _Server:
-    page = _page(settings, pulse, post, listening)
+def _server(
+    settings: Settings, pulse: Pulse, post: Mailroom, references: References, listening: socket.socket
+) -> _Server:
+    page = _page(settings, pulse, post, references, listening)
     config = uvicorn.Config(
         page, log_config=None, access_log=False, lifespan="off", limit_concurrency=OPEN_CONNECTIONS_MAX
     )
     return _Server(config)
 
 
-def _page(settings: Settings, pulse: Pulse, post: Mailroom, listening: socket.socket) -> ASGIApp:
+def _page(
+    settings: Settings, pulse: Pulse, post: Mailroom, references: References, listening: socket.socket
+) -> ASGIApp:
     """What the socket answers; behind keys where others than this machine reach it, or the settings say so."""
     keyring = Keyring(KeyFile(settings.home / KEYS_FILE))
     alerts = AlertsApi(post, Authority(settings.token(), keyring), pulse.status)
-    page = app(pulse, alerts.routes())
+    page = app(pulse, [*alerts.routes(), power_route(pulse.status, lambda: references.known)])
     if not asked_for(settings.api_keys, listening.getsockname()[0]):
         return page
     return Keyed(page, keyring, says_something)

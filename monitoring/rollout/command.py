@@ -13,9 +13,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from monitoring.cli import COULD_NOT, USED_WRONGLY, Moment
+from monitoring.cli import COULD_NOT, USED_WRONGLY
 from monitoring.errors import MonitorError, RolloutInvalid, SettingsInvalid
 from monitoring.events import stamp
+from monitoring.moment import Moment
 from monitoring.rollout.control import people_of
 from monitoring.rollout.decide import findings
 from monitoring.rollout.document import Rollout

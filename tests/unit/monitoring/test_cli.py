@@ -64,7 +64,7 @@ def test_a_piece_that_was_let_go_wholly_or_in_part_is_an_error_that_says_what_is
 def test_where_only_the_windows_before_a_piece_are_cut_its_events_come_with_a_warning(home: Path) -> None:
     let_go(home, 1)
     found = replay(home, INCIDENT + 1, END)
-    assert json.loads(found.stdout)["data"]["feature"] == "f0"
+    assert json.loads(found.stdout)["event"]["data"]["feature"] == "f0"
     assert found.stderr.startswith(f"warning: raw records before {stamp(INCIDENT + 1)}")
     assert f"back to {stamp(INCIDENT + 1 - Rules().longest_minutes)}" in found.stderr
 

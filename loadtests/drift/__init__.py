@@ -1,0 +1,1 @@
+"""How soon and how truly does it tell, beside others: the detection comparison (`make bench-drift`)."""

@@ -1,0 +1,48 @@
+"""What was measured, as RESULTS.json keeps it."""
+
+from pathlib import Path
+
+import msgspec
+
+from loadtests.drift.score import Alarm, Quiet, Seen
+
+FILE = "RESULTS.json"
+
+
+class Speed(msgspec.Struct, frozen=True):
+    """In the system's own calls, one thread; MiB are the high water of its process."""
+
+    rows: int
+    rows_per_s: float
+    peak_mib: float
+
+
+class Rides(msgspec.Struct, frozen=True):
+    """On real rows, an hour a row."""
+
+    quiet: Quiet
+    pages: tuple[Alarm, ...]
+
+
+class Results(msgspec.Struct):
+    """By system, and of (a), (b) and (c) by scenario; `failed`: what a system wrote that could not be measured."""
+
+    machine: dict[str, str]
+    seed: int
+    unchanged: dict[str, dict[str, Quiet]] = {}
+    incidents: dict[str, dict[str, Seen]] = {}
+    rides: dict[str, dict[str, Rides]] = {}
+    losses: dict[str, Seen] = {}
+    speed: dict[str, Speed] = {}
+    failed: dict[str, str] = {}
+    took_s: float = 0.0
+
+    def write(self, folder: Path) -> None:
+        """Beside the tables and pictures."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+
+
+def read(folder: Path) -> Results:
+    """What a run wrote."""
+    return msgspec.json.decode((folder / FILE).read_bytes(), type=Results)

@@ -1,0 +1,55 @@
+"""river's drift detectors with their defaults, as its documentation shows them (riverml.xyz, API: drift):
+
+    drift_detector.update(value)
+    if drift_detector.drift_detected: …
+
+A detector watches one number: one a numeric column, null left out; text cannot be said to them. They need no reference
+and forget the past at each alarm. HDDM takes bits (a prediction was wrong or not): one is 1 where the value is above the
+third quartile of the reference. KSWIN gets a seed.
+"""
+
+import numpy as np
+from river import drift
+from scenario import Report, given
+
+MAKERS = {
+    "adwin": drift.ADWIN,
+    "kswin": lambda: drift.KSWIN(seed=1),
+    "page_hinkley": drift.PageHinkley,
+    "hddm_a": drift.binary.HDDMA,
+    "hddm_w": drift.binary.HDDMW,
+}
+
+
+def main() -> None:
+    scenario, variant = given()
+    report = Report(scenario)
+    numeric = [place for place, column in enumerate(scenario.columns) if column["kind"] != "string"]
+    limits = [np.nanquantile(scenario.reference[:, place], 0.75) for place in numeric]
+
+    def fed(values: list[float]) -> list[int]:
+        detector, found = MAKERS[variant](), []
+        for seen, value in enumerate(values, 1):
+            if value == value:
+                detector.update(value)
+                if detector.drift_detected:
+                    found.append(seen)
+        return found
+
+    for number, stream in scenario.streams():
+        alarms: list[tuple[int, str]] = []
+        for place, limit in zip(numeric, limits, strict=True):
+            values = scenario.rows[stream, place]
+            if variant.startswith("hddm"):
+                values = np.where(np.isnan(values), np.nan, values > limit)
+            name = scenario.columns[place]["name"]
+            alarms += [(seen, name) for seen in report.own(fed, values.tolist())]
+        for seen, name in sorted(alarms):
+            report.alarm(number, stream, seen, name)
+        report.looked(stream.stop - stream.start, len({seen for seen, _ in alarms}))
+        report.over(stream)
+    report.end()
+
+
+if __name__ == "__main__":
+    main()
