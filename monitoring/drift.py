@@ -4,7 +4,8 @@ Laws
 - Window and baseline are compared on the bins fixed at training; the verdict depends on the two count vectors and
   nothing else.
 - Drifted needs both: *significant* (p-value below `alpha`: a two-sample G-test of all bins, of numbers also the two tests of
-  ordered.py, as one) and *relevant* (lower bound of the effect above the tolerance).
+  ordered.py, as one) and *relevant* (lower bound of the effect above the tolerance). What training varied by itself is no
+  drift at the same level: the effect must be above it at `alpha`, because unchanged rows may lie there for hours.
 - Fewer rows than `n_min`, or bins too thin to tell anything apart, are `TooFewSamples`, never `Stable`.
 
 The statistic: G = 2 Σ o ln(o/e) over the 2 × B table, ~ χ²(B − 1) without drift and ~ noncentral χ²(B − 1, λ) with it.
@@ -118,8 +119,27 @@ def look_for_drift(
         # Where every bin is thin all were merged into one: there is nothing to tell apart.
         measured = (one.m > 0) & (one.n >= rule.n_min) & ~((one.groups == 1) & several)
         significant = measured & (one.p_value < rule.alpha)
-        looks.append(DriftLook(rule, one, limit, measured, significant, significant & (one.lower_bound > limit)))
+        relevant = significant & (one.lower_bound > limit)
+        looks.append(
+            DriftLook(rule, one, limit, measured, significant, relevant & beyond_nature(reference, one, covered, rule))
+        )
     return looks
+
+
+def beyond_nature(reference: Reference, found: Comparison, covered_s: int, rule: DriftRule) -> npt.NDArray[np.bool_]:
+    """Columns whose distance is more than nature's at the level of the test; all where nature is not known, or set aside.
+
+    At the top of a season unchanged rows lie as far from training as they ever do, in every look: there the lower bound at
+    `confidence` alone would pass the tolerance once in 1/(1 − confidence) looks, whatever the budget.
+    """
+    natural = reference.natural(covered_s)
+    beyond = np.ones(len(natural), dtype=np.bool_)
+    held = np.flatnonzero((natural > 0) & (found.p_value < rule.alpha) & (found.df > 0))
+    if held.size and rule.tolerance_set is None:
+        least = noncentrality_lower(found.statistic[held], found.df[held], 1 - rule.alpha)
+        psi = (found.m[held] + found.n[held]) / np.maximum(found.m[held] * found.n[held], 1)
+        beyond[held] = least * psi > natural[held]
+    return beyond
 
 
 def _of_enough_rows(reference: Reference, counts: Counts, rules: Sequence[DriftRule]) -> Comparison:

@@ -151,17 +151,18 @@ def _risen(rule: SkewRule, seen: Floats, n: Floats, known: Floats, m: Floats, ps
     """Of kinds: is there more than at training?"""
     upper = rates.upper_bound(known, m, TRAINING_CONFIDENCE)
     low, high = _interval(seen, n, rule)
-    effect, tolerance = seen / n - known / m, np.full_like(seen, rule.tolerance)
+    effect, tolerance, usual = seen / n - known / m, np.full_like(seen, rule.tolerance), upper.copy()
     # Hot: what is found of an unchanged stream is within the plain tolerance, and needs no search for the natural one.
     at = np.flatnonzero((known > 0) & (psi > 0) & (effect > rule.tolerance / 2))
     if at.size:
-        tolerance[at] = np.maximum(rule.tolerance, rates.farthest_up(upper[at], psi[at]) - upper[at])
+        usual[at] = rates.farthest_up(upper[at], psi[at])
+        tolerance[at] = np.maximum(rule.tolerance, usual[at] - upper[at])
     return _Numbers(
         rate=seen / n,
         low=low,
         high=high,
         trained=known / m,
-        p_value=rates.tail_above(seen, n, upper),
+        p_value=rates.tail_above(seen, n, usual),
         effect=effect,
         lower_bound=low - upper,
         tolerance=tolerance,
@@ -172,13 +173,14 @@ def _sunk(rule: SkewRule, seen: Floats, n: Floats, known: Floats, m: Floats, psi
     """Of categories: is there far less than at training?"""
     lower = rates.lower_bound(known, m, TRAINING_CONFIDENCE)
     low, high = _interval(seen, n, rule)
-    least = np.minimum(rule.collapse_ratio * lower, np.where(psi > 0, rates.farthest_down(lower, psi), lower))
+    usual = np.where(psi > 0, rates.farthest_down(lower, psi), lower)
+    least = np.minimum(rule.collapse_ratio * lower, usual)
     return _Numbers(
         rate=seen / n,
         low=low,
         high=high,
         trained=known / m,
-        p_value=rates.tail_below(seen, n, lower),
+        p_value=rates.tail_below(seen, n, usual),
         effect=known / m - seen / n,
         lower_bound=lower - high,
         tolerance=lower - least,

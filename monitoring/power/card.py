@@ -125,6 +125,10 @@ class _Column:
             s.window_s: float(tolerance(reference, s.minutes * 60, _rule(rules, 0.0, rules.tolerances.get(model)))[j])
             for s in rules.scales.values()
         }
+        learnt = model not in rules.tolerances
+        self._naturals = {
+            s.window_s: float(reference.natural(s.minutes * 60)[j]) if learnt else 0.0 for s in rules.scales.values()
+        }
 
     def within(self, horizon_s: int) -> Within:
         """The smallest change that is seen by then."""
@@ -156,6 +160,7 @@ class _Column:
             np.array([self._rows(scale) for scale in scales]),
             alphas=np.array([self._levels[scale.window_s] for scale in scales]),
             tolerances=np.array([self._tolerances[scale.window_s] for scale in scales]),
+            naturals=np.array([self._naturals[scale.window_s] for scale in scales]),
             confidence=self._rules.confidence,
         )
 
@@ -169,7 +174,14 @@ class _Column:
 
 
 def chances(
-    alone: Reference, shares: Floats, rows: Floats, *, alphas: Floats, tolerances: Floats, confidence: float
+    alone: Reference,
+    shares: Floats,
+    rows: Floats,
+    *,
+    alphas: Floats,
+    tolerances: Floats,
+    naturals: Floats,
+    confidence: float,
 ) -> Floats:
     """The chance that one look raises the only column of `alone`, for windows of so many rows of these shares; shape
     (windows,)."""
@@ -182,6 +194,8 @@ def chances(
     ordered = np.isin(0, alone.owners[alone.ordinal]) and len(alone.ordinal) > 1
     to_lambda = m * n / np.maximum(m + n, 1)
     relevant = special.chndtrix(confidence, df, np.maximum(tolerances * to_lambda, 1e-9))
+    unnatural = special.chndtrix(1 - alphas, df, np.maximum(naturals * to_lambda, 1e-9))
+    relevant = np.maximum(relevant, np.where(naturals > 0, unnatural, 0.0))
     beyond = special.chdtri(df, alphas / 2 if ordered else alphas)
     by_g = _exceeds(np.maximum(relevant, beyond), df, g)
     if not ordered:

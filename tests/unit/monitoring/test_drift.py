@@ -197,3 +197,18 @@ def test_half_a_standard_deviation_is_found_within_a_few_hundred_rows() -> None:
     assert sum(found(0.5, 250) for _ in range(200)) > 100
     assert sum(found(0.25, 900) for _ in range(200)) > 100
     assert not any(found(0.0, 900) for _ in range(200))
+
+
+def test_unchanged_rows_at_the_top_of_a_season_are_held_to_the_level_and_not_to_the_confidence() -> None:
+    """The truth lies exactly where training's farthest block lay, in every look."""
+    rng, looks = np.random.default_rng(20_261_130), 4000
+    shares = np.array([0.19, *[0.09] * 9])
+    natural = float(((shares - 0.1) * np.log(shares / 0.1)).sum())
+    base = reference([10_000] * 10, natural=((3600, natural),))
+    counts = np.array([window(row.tolist()) for row in rng.multinomial(2000, shares, looks)])
+    found = look_for_drift(base, counts, [3600] * looks, [RULE] * looks)
+    above = sum(bool(one.significant[0] and one.found.lower_bound[0] > natural) for one in found)
+    assert above > 0  # what the confidence alone lets through
+    assert not any(one.drifted[0] for one in found)
+    moved = window(rng.multinomial(2000, [0.3, *[0.7 / 9] * 9]).tolist())
+    assert look_for_drift(base, moved[None, :], [3600], [RULE])[0].drifted[0]
