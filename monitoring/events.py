@@ -18,6 +18,8 @@ from cloudevents.core.bindings.http import to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
 from monitoring.alert import event_id
+from monitoring.explain.body import story_body
+from monitoring.explain.story import Story
 from monitoring.judge import Finding
 from monitoring.marks import LogRange
 from monitoring.reference import Reference
@@ -69,6 +71,7 @@ class Incident:
     breaching: tuple[Finding, ...]
     log_range: LogRange
     reference: Reference
+    story: Story | None = None
 
 
 def request_retrain(incident: Incident) -> Event:
@@ -107,6 +110,7 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
         "digest": incident.digest,
         "arms": {arm: _rows(incident, top, counts) for arm, counts in incident.arms.items()},
         "reason": _reason(incident, top, cut),
+        "story": None if incident.story is None else story_body(incident.story, cut.chars),
         "feature": _short(top.check.column, cut.chars),
         "side": top.check.side,
         "check": top.check.test,

@@ -20,6 +20,8 @@ import numpy as np
 from monitoring import alert as alerts
 from monitoring.alert import Action, Alert
 from monitoring.events import Event, Incident, request_retrain
+from monitoring.explain.story import Story
+from monitoring.explain.tell import Arm, tell
 from monitoring.group import Minute, group
 from monitoring.judge import Judgement, Window, judge
 from monitoring.marks import MarkRing, widen
@@ -103,6 +105,9 @@ def _take_in(state: State, number: int, minute: Minute, rules: Rules, references
             state.counters.refused += _records(minute, key)
             continue
         track.account(number, tally)
+        if tally.columns is not None and key in minute.requests:
+            requests, closed = minute.requests[key], number if state.closed is None else state.closed
+            state.samples.take(key, number, requests, references[key.version.digest], closed, rules.state_bytes_max)
         if late:
             _add_late(state, key, number, tally, _records(minute, key))
         elif (held := state.open.setdefault(number, {}).get(key)) is not None:
@@ -155,11 +160,12 @@ def _close_minute(state: State, number: int, rules: Rules, references: Reference
             touched.add(version)
     state.closed = number
     state.shadows.advance(number)
+    state.samples.advance(number)
     events: list[Event] = []
     if number >= state.judge_from:
         for version in sorted(touched):
             if version.digest in references:
-                events += _judge(state, version, number, rules, references[version.digest])
+                events += _judge(state, version, number, rules, references)
     _forget_idle(state, number, rules)
     return events
 
@@ -186,7 +192,8 @@ def _into_windows(state: State, number: int, rules: Rules) -> set[Version]:
     return touched - {UNROUTED}
 
 
-def _judge(state: State, version: Version, number: int, rules: Rules, reference: Reference) -> list[Event]:
+def _judge(state: State, version: Version, number: int, rules: Rules, references: References) -> list[Event]:
+    reference = references[version.digest]
     before = state.alerts.get(version, Alert())
     windows = _windows(state, version, number, reference)
     judgement = judge(
@@ -201,9 +208,15 @@ def _judge(state: State, version: Version, number: int, rules: Rules, reference:
     state.judged[version] = Judged(number, judgement)
     after, action = alerts.step(before, judgement.standing, number, rules.hold_s, rules.cooldown_s)
     state.alerts[version] = replace(after, latched=judgement.latched)
+    if after.incident is None:
+        state.samples.stories.pop(version, None)
     if action is not Action.REQUEST_RETRAIN or after.incident is None:
         return []
-    return [request_retrain(_incident(state, version, number, after.incident, windows, judgement, rules, reference))]
+    incident = _incident(state, version, number, after.incident, windows, judgement, rules, reference)
+    incident = replace(incident, story=_story(state, version, number, judgement, rules, references))
+    if incident.story is not None:
+        state.samples.stories[version] = incident.story
+    return [request_retrain(incident)]
 
 
 def _windows(state: State, version: Version, number: int, reference: Reference) -> list[Window]:
@@ -255,10 +268,31 @@ def _incident(
     )
 
 
+def _story(
+    state: State, version: Version, number: int, judgement: Judgement, rules: Rules, references: References
+) -> Story | None:
+    """What happened, in words; of the minutes that a replay of the incident reads as well."""
+    arms = [
+        Arm(
+            version=key.version.version,
+            arm=key.arm,
+            mine=key.version == version,
+            reference=references[key.version.digest],
+            tiers={span.slice_minutes: ring.slices for span, ring in ((r.span, r) for r in track.drift.values())},
+            ladder=state.samples.ladders.get(key),
+        )
+        for key, track in sorted(state.tracks.items())
+        if key.version.model == version.model and key.arm != ARM_SHADOW and key.version.digest in references
+    ]
+    places = [finding.place for finding in judgement.breaching]
+    return tell(arms, places, number + 1 - rules.longest_minutes, number)
+
+
 def _forget_idle(state: State, number: int, rules: Rules) -> None:
     """A key that was silent for twice the longest window is over; its alert goes with the version's last key."""
     for key in [k for k, t in state.tracks.items() if t.last_minute + 2 * rules.longest_minutes <= number]:
         del state.tracks[key]
+    state.samples.keep(state.tracks.keys())
     alive = {key.version for key in state.tracks}
     for digest in state.schemas.keys() - {version.digest for version in alive}:
         del state.schemas[digest]

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitoring.alert import Alert
+from monitoring.explain.book import Samples
 from monitoring.judge import Judgement
 from monitoring.marks import LogRange, MarkRing
 from monitoring.reference import Reference
@@ -117,6 +118,7 @@ class State:
     schemas: dict[str, Schema] = field(default_factory=dict)  # by digest: what the tracks' references are laid out from
     counters: Counters = field(default_factory=Counters)
     shadows: Book = field(default_factory=Book)
+    samples: Samples = field(default_factory=Samples)
 
     def track(self, key: Key, minute: int, reference: Reference | None, rules: Rules) -> Track | None:
         """The track of a key, made at its first record; None where the limits refuse it."""
@@ -130,11 +132,11 @@ class State:
         return self.tracks[key]
 
     def reserved_bytes(self, rules: Rules, extra_size: int = 0) -> int:
-        """What the counts can grow to, with one more key whose vectors have `extra_size` entries."""
+        """What counts and samples can grow to, with one more key whose vectors have `extra_size` entries."""
         sizes = [extra_size, *(_columns_size(track) for track in self.tracks.values())]
         slices = sum(span.slices_max + 1 for span in rules.drift_spans.values())
         traffic = (rules.traffic_span.slices_max + 1) * TRAFFIC_SIZE * len(sizes)
-        return COUNT_BYTES * (traffic + slices * sum(sizes))
+        return COUNT_BYTES * (traffic + slices * sum(sizes)) + self.samples.reserved_bytes()
 
     def versions_of(self, model: str) -> int:
         """How many versions of a model are being judged."""

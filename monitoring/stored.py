@@ -15,6 +15,7 @@ import numpy as np
 
 from monitoring.alert import Alert, Phase
 from monitoring.errors import CheckpointInvalid
+from monitoring.explain import stored as samples_stored
 from monitoring.marks import LogRange, MarkRing
 from monitoring.rules import Rules
 from monitoring.shadows import stored as shadows_stored
@@ -79,6 +80,7 @@ class Stored(msgspec.Struct, frozen=True):
     lost: dict[str, int]
     lost_unknown: dict[str, int]
     shadows: shadows_stored.StoredBook | None = None  # checkpoints of earlier versions have none
+    samples: samples_stored.StoredSamples | None = None  # the same
 
 
 def store(state: State) -> Stored:
@@ -104,6 +106,7 @@ def store(state: State) -> Stored:
         lost=dict(state.counters.lost),
         lost_unknown=dict(state.counters.lost_unknown),
         shadows=shadows_stored.store(state.shadows),
+        samples=samples_stored.store(state.samples),
     )
 
 
@@ -136,6 +139,8 @@ def _restore(stored: Stored, rules: Rules) -> State:
         )
     known = {name: count for name, count in stored.counters.items() if name in _COUNTERS}
     state.counters = Counters(**known, lost=Counter(stored.lost), lost_unknown=Counter(stored.lost_unknown))
+    if stored.samples is not None:
+        state.samples = samples_stored.restore(stored.samples)
     if stored.shadows is not None:
         state.shadows = shadows_stored.restore(stored.shadows, rules.shadow_window_s)
     return state

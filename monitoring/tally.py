@@ -109,7 +109,7 @@ def count_blocks(blocks: list[Block], reference: Reference, columns: range, coun
     k, kinds = len(columns), [reference.columns[column].kind for column in columns]
     sound = [
         block
-        for block in (_widened(block, kinds) for block in blocks)
+        for block in (widened(block, kinds) for block in blocks)
         if len(block.cells) == block.n * k * CELL_BYTES and (block.nulls is None or len(block.nulls) == block.n * k)
     ]
     n = sum(block.n for block in sound)
@@ -124,7 +124,7 @@ def count_blocks(blocks: list[Block], reference: Reference, columns: range, coun
     return n, len(blocks) - len(sound)
 
 
-def _widened(block: Block, kinds: Sequence[Kind]) -> Block:
+def widened(block: Block, kinds: Sequence[Kind]) -> Block:
     """With cells of 8 bytes where they are narrow."""
     if not block.narrow(kinds):
         return block

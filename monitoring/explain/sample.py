@@ -1,0 +1,191 @@
+"""Which rows are kept to look at: of any set of answered rows the k with the lowest hash of (request id, time, row).
+
+Laws
+- The sample of A and B together is `lowest(join(sample(A), sample(B)))`, whatever the order of the records, the borders of
+  chunks and the writers they came by: the hash is a function of the row alone, and equal hashes are ordered by what the
+  rows hold.
+- Every row has the same chance, so what is true of a share of the rows is true of about that share of the sample.
+- A row is kept as it stands in the log: what is hashed, bucketed or dropped there is so here.
+
+Bottom-k sampling by a hash: Cohen and Kaplan, PODC 2007. The mixer is that of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from monitoring.reference import Reference
+from monitoring.tally import widened
+from service.featurelog.record import CELL_BYTES, Block, PartRequest, Request, row_numbers
+
+ANY = 2**64 - 1  # no hash is above it
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+Hashes = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int64]
+Text = tuple[int, str]  # (column, text) of a cell that holds no category
+
+
+class Rows(NamedTuple):
+    """n rows, features before outputs; cells, nulls: shape (n, columns), the others (n,)."""
+
+    hashes: Hashes
+    at_us: Ints
+    numbers: Ints
+    cells: Ints
+    nulls: npt.NDArray[np.bool_]
+    ids: npt.NDArray[np.object_]
+    texts: npt.NDArray[np.object_]
+
+    @classmethod
+    def none(cls, columns: int) -> Self:
+        nothing, empty = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.object_)
+        nulls = np.zeros((0, columns), dtype=np.bool_)
+        return cls(np.zeros(0, dtype=np.uint64), nothing, nothing, np.zeros((0, columns), np.int64), nulls, empty, empty)
+
+    @property
+    def n(self) -> int:
+        return len(self.hashes)
+
+    def at(self, places: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> "Rows":
+        return Rows(*(field[places] for field in self))
+
+
+def join(parts: Sequence[Rows], columns: int) -> Rows:
+    """All of them; parts of another layout (a baseline was added late) are left out."""
+    alike = [part for part in parts if part.cells.shape[1] == columns]
+    return Rows(*(np.concatenate(fields) for fields in zip(*alike, strict=True))) if alike else Rows.none(columns)
+
+
+def lowest(rows: Rows, k: int) -> Rows:
+    """The k rows with the lowest hashes, in their order."""
+    order = np.argsort(rows.hashes, kind="stable")
+    if rows.n > k and rows.hashes[order[k - 1]] == rows.hashes[order[k]]:
+        # Equal hashes at the border: which stays must not depend on who came first.
+        order = np.array(sorted(range(rows.n), key=lambda i: _whole(rows, i)), dtype=np.intp)
+    return rows.at(order[:k])
+
+
+def _whole(rows: Rows, i: int) -> tuple[int, str, int, int, bytes, bytes]:
+    cells, nulls = rows.cells[i].tobytes(), rows.nulls[i].tobytes()
+    return int(rows.hashes[i]), rows.ids[i], int(rows.at_us[i]), int(rows.numbers[i]), cells, nulls
+
+
+def draw(requests: Sequence[Request], reference: Reference, *, below: int, k: int) -> Rows:
+    """The k lowest rows of these requests whose hash is at most `below`."""
+    width = len(reference.columns)
+    kept = [r for r in requests if r.features is not None]
+    if not kept:
+        return Rows.none(width)
+    # Hot: a record costs half a µs here, a row of a large record some 20 ns; cells are looked at only where they may stay.
+    sizes = np.array([r.features.n for r in kept], dtype=np.int64)  # type: ignore[union-attr]
+    at_us = np.array([r.at_us for r in kept], dtype=np.int64)
+    seeds = _mixed(at_us.view(np.uint64)) ^ np.array([crc32(r.request_id.encode()) for r in kept], dtype=np.uint64)
+    if int(sizes.max()) == 1 and int(sizes.min()) == 1:
+        owner, places = np.arange(len(kept)), np.zeros(len(kept), dtype=np.int64)
+    else:
+        owner = np.repeat(np.arange(len(kept)), sizes)
+        places = np.arange(owner.size) - (np.cumsum(sizes) - sizes)[owner]
+    numbers = _numbers(kept, sizes, places)
+    hashes = _mixed(seeds[owner] + numbers.view(np.uint64) * _ODD)
+    chosen = np.flatnonzero(hashes <= np.uint64(below)) if below < ANY else np.arange(hashes.size)
+    if chosen.size > k:
+        border = np.partition(hashes[chosen], k - 1)[k - 1]
+        chosen = chosen[hashes[chosen] <= border]
+    return lowest(_read(kept, reference, hashes, owner, places, numbers, chosen), k)
+
+
+def _mixed(state: Hashes) -> Hashes:
+    mixed = (state ^ (state >> np.uint64(30))) * _FIRST
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * _SECOND
+    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
+
+
+def _numbers(kept: Sequence[Request], sizes: Ints, places: Ints) -> Ints:
+    """Row numbers as the client counts them: places, but where rows were erased."""
+    parts = [i for i, r in enumerate(kept) if isinstance(r, PartRequest)]
+    if not parts:
+        return places
+    numbers, starts = places.copy(), np.cumsum(sizes) - sizes
+    for i in parts:
+        numbers[starts[i] : starts[i] + sizes[i]] = row_numbers(kept[i], int(sizes[i]))
+    return numbers
+
+
+def _read(
+    kept: Sequence[Request],
+    reference: Reference,
+    hashes: Hashes,
+    owner: npt.NDArray[np.intp],
+    places: Ints,
+    numbers: Ints,
+    chosen: npt.NDArray[np.intp],
+) -> Rows:
+    """The chosen rows; those of a block that contradicts the schema are left out: they were counted as malformed."""
+    width, features = len(reference.columns), reference.features
+    owners = np.unique(owner[chosen])
+    sides = [_blocks([kept[i].features for i in owners], reference, range(features))]
+    sides.append(_blocks([kept[i].outputs for i in owners], reference, range(features, width)))
+    sound = sides[0].sound & sides[1].sound & (sides[0].sizes == sides[1].sizes)
+    of = np.searchsorted(owners, owner[chosen])
+    chosen, of = chosen[sound[of]], of[sound[of]]
+    at = [side.starts[of] + places[chosen] for side in sides]
+    ids = np.array([kept[i].request_id for i in owner[chosen]], dtype=np.object_)
+    texts = np.zeros(len(chosen), dtype=np.object_)
+    texts[:] = [_texts(kept[owner[i]].features, int(places[i])) for i in chosen]
+    return Rows(
+        hashes[chosen],
+        np.array([kept[i].at_us for i in owner[chosen]], dtype=np.int64),
+        numbers[chosen],
+        np.concatenate([side.cells[rows] for side, rows in zip(sides, at, strict=True)], axis=1),
+        np.concatenate([side.nulls[rows] for side, rows in zip(sides, at, strict=True)], axis=1),
+        ids,
+        texts,
+    )
+
+
+class _Side(NamedTuple):
+    """The blocks of one side joined: `starts` of each block's rows in cells and nulls."""
+
+    sound: npt.NDArray[np.bool_]
+    sizes: Ints
+    starts: Ints
+    cells: Ints
+    nulls: npt.NDArray[np.bool_]
+
+
+def _blocks(blocks: Sequence[Block | None], reference: Reference, columns: range) -> _Side:
+    width, kinds = len(columns), [reference.columns[column].kind for column in columns]
+    whole = [_sound(block, kinds, width) for block in blocks]
+    sizes = np.array([0 if block is None else block.n for block in whole], dtype=np.int64)
+    total, found = int(sizes.sum()), [block for block in whole if block is not None]
+    cells = np.frombuffer(b"".join([block.cells for block in found]), dtype="<i8").reshape(total, width)
+    if any(block.nulls for block in found):
+        joined = b"".join([block.nulls or bytes(block.n * width) for block in found])
+        nulls = np.frombuffer(joined, dtype=np.uint8).reshape(total, width).astype(np.bool_)
+    else:
+        nulls = np.zeros((total, width), dtype=np.bool_)
+    sound = np.array([block is not None for block in whole], dtype=np.bool_)
+    return _Side(sound, sizes, np.cumsum(sizes) - sizes, cells, nulls)
+
+
+def _sound(block: Block | None, kinds: Sequence[object], width: int) -> Block | None:
+    if block is None:
+        return None
+    block = widened(block, kinds)  # type: ignore[arg-type]
+    cells, nulls = len(block.cells) == block.n * width * CELL_BYTES, len(block.nulls or b"") in (0, block.n * width)
+    return block if cells and nulls else None
+
+
+def _texts(block: Block | None, place: int) -> tuple[Text, ...]:
+    """Texts outside the categories, as far as they are short: a cell may hold a page."""
+    if block is None or not block.text:
+        return ()
+    return tuple((column, text[:TEXT_CHARS_MAX]) for row, column, text in block.text if row == place)
+
+
+TEXT_CHARS_MAX = 64  # of a text outside the categories: enough to know it by
