@@ -34,7 +34,7 @@ def recognise_categories(
 ) -> tuple[AnyLook, Fit]:
     """`expected`: weights that stand for `rows` rows; `unseen`: rows by a text outside the categories."""
     new = float(sum(unseen.values()))
-    came = fit(np.append(expected, 0.0), np.append(seen, new), rows)
+    came = fit(np.array([0.0, *expected, 0.0]), np.array([new, *seen, 0.0]), rows, range_known=True)
     n = float(seen.sum()) + new
     if n <= 0:
         return Unrecognised(rows=0), came
@@ -53,17 +53,20 @@ class _Column:
         self.n = float(seen.sum()) + self.new
         self.should = expected / max(1.0, float(expected.sum())) * self.n
 
-    def fit(self, seen: Floats, leave: Sequence[int] = ()) -> Fit:
-        """Of these counts, without some categories."""
-        kept = np.delete(np.arange(len(self.names)), list(leave))
-        return fit(self.expected[kept], seen[kept], self.rows)
+    def fit(self, seen: Floats) -> Fit:
+        """Of these counts, as if nothing new had come."""
+        return fit(self.expected, seen, self.rows)
+
+    def fit_all(self, expected: Floats, seen: Floats) -> Fit:
+        """With the new texts, of which there should be none."""
+        return fit(np.array([0.0, *expected, 0.0]), np.array([self.new, *seen, 0.0]), self.rows, range_known=True)
 
     def gone(self) -> list[int]:
         """Categories of which there should be some and is next to none."""
         return [
             i
             for i in range(len(self.names))
-            if self.should[i] >= EXPECTED_MIN and self.seen[i] <= 0.02 * self.should[i]
+            if self.should[i] >= EXPECTED_MIN and self.seen[i] <= 0.05 * self.should[i]
         ]
 
 
@@ -99,7 +102,11 @@ def _plain(text: str) -> str:
 def _gone(column: _Column) -> Iterator[Candidate]:
     for i in column.gone():
         trained = round(float(column.should[i] / column.n), 3)
-        yield Candidate(Vanished(category=column.names[i], trained=trained, share=trained), 1, column.fit(column.seen, [i]))
+        yield Candidate(
+            Vanished(category=column.names[i], trained=trained, share=trained),
+            1,
+            column.fit_all(np.delete(column.expected, i), np.delete(column.seen, i)),
+        )
         excess = column.seen - column.should
         into = int(np.argmax(excess))
         pooled, expected = column.seen.copy(), column.expected.copy()
@@ -107,7 +114,7 @@ def _gone(column: _Column) -> Iterator[Candidate]:
         expected[into] += expected[i]
         pooled[i] = expected[i] = 0.0
         yield Candidate(
-            Merged(old=column.names[i], into=column.names[into], share=trained), 1, fit(expected, pooled, column.rows)
+            Merged(old=column.names[i], into=column.names[into], share=trained), 1, column.fit_all(expected, pooled)
         )
 
 
@@ -118,4 +125,4 @@ def _weighted(column: _Column) -> Iterator[Candidate]:
     look = Weighted(
         category=column.names[i], trained=round(trained, 3), now=round(now, 3), share=round(abs(now - trained), 3)
     )
-    yield Candidate(look, 1, column.fit(column.seen, [i]))
+    yield Candidate(look, 1, column.fit_all(np.delete(column.expected, i), np.delete(column.seen, i)))

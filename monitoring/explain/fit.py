@@ -22,6 +22,9 @@ P_MIN = 1e-4  # of the fit of an explanation; a true one is refused once in 10 0
 LEFT_MAX = 0.1
 # χ²(1) at 0.02 %, not at 0.1 %: a number that is found by trying a hundred of them also fits what chance did to the bins.
 PARAMETER_COST = 14.0
+# Rows outside the range of training that are looked at apart, and the share that is taken to be there by chance. They would
+# be joined with their neighbours otherwise, and a thousandfold amount in a tenth of the rows would look like a good day.
+BEYOND_ROWS, BEYOND_SHARE = 3, 0.002
 MOVED_P_MAX = 1e-3  # of rows as they came, above which there is nothing to explain
 
 Floats = npt.NDArray[np.float64]
@@ -59,12 +62,23 @@ class Candidate:
     fit: Fit
 
 
-def fit(expected: Floats, seen: Floats, rows: float) -> Fit:
-    """expected: any weights, shape (bins,), that stand for `rows` rows; seen: counts, shape (bins,)."""
+def fit(expected: Floats, seen: Floats, rows: float, *, range_known: bool = False) -> Fit:
+    """expected: any weights, shape (bins,), that stand for `rows` rows; seen: counts, shape (bins,).
+
+    `range_known`: the first and the last bin hold what training never had, so a few rows there are a lot.
+    """
     total, n = float(expected.sum()), float(seen.sum())
     if total <= 0 or n <= 0:
         return Fit(0.0, 0, n)
-    a, b = _joined(expected * (rows / total), seen, min(rows, n) / (rows + n))
+    expected = expected * (rows / total)
+    low, high = (int(range_known and seen[end] >= BEYOND_ROWS) for end in (0, -1))
+    inner = slice(low, seen.size - high)
+    a, b = _joined(expected[inner], seen[inner], min(rows, n) / (rows + n))
+    beyond = [end for end, apart in ((0, low), (-1, high)) if apart]
+    if beyond:
+        a = np.append(a, np.maximum(expected[beyond], BEYOND_SHARE * rows))
+        b = np.append(b, seen[beyond])
+        rows = float(a.sum())
     pooled = (a + b) / (rows + n)
     g = 2 * float((special.xlogy(a, a / (pooled * rows)) + special.xlogy(b, b / (pooled * n))).sum())
     return Fit(max(0.0, g), len(a) - 1, n * rows / (n + rows))

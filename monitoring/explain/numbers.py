@@ -34,11 +34,15 @@ from monitoring.explain.undo import affine
 
 # Powers of ten, and minutes, hours and days for seconds, hours for days: each at least 1.4 times from the next, which 100 rows
 # of a column as wide as its middle tell apart. Miles and pounds are not: 1.6 is what a shift of half a σ comes to as well.
-FACTORS = tuple(sorted({10.0**p for p in range(-9, 10) if p} | {f**s for f in (24.0, 60.0, 3600.0, 86400.0) for s in (1, -1)}))
-ROWS_MIN = 30  # of the sample; fewer fit anything
+FACTORS = tuple(
+    sorted({10.0**p for p in range(-9, 10) if p} | {f**s for f in (24.0, 60.0, 3600.0, 86400.0) for s in (1, -1)})
+)
+ROWS_MIN = 15  # of the sample; fewer fit anything
 SHARES = np.arange(0.02, 0.985, 0.02)  # of the rows that are hit
 FROZEN_SHARE = 0.97  # from it on the other rows are told as an exception, not as a share
 STEPS = tuple(sorted((m * 10.0**p for m, p in product((1, 2, 5), range(-6, 7))), reverse=True))
+# Values of wrong factors are no multiples of a cent: where they are, that is worth more than what bins tell of 30 rows.
+ON_GRID, GRID_WORTH = 0.97, 25.0
 TIES = 6.6  # a factor and an offset this close in G are not told apart: χ²(1) at 1 %
 
 Floats = npt.NDArray[np.float64]
@@ -47,7 +51,7 @@ Floats = npt.NDArray[np.float64]
 def recognise_numbers(values: Floats, target: Target, sigma: float) -> tuple[AnyLook, Fit]:
     """What the values look like beside the target, and how they fit as they came; values: shape (n,), finite."""
     seen = np.sort(values)
-    came = fit(target.counts(target.edges), counted(seen, target.edges), target.rows)
+    came = fit(target.expected, counted(seen, target.edges), target.rows, range_known=True)
     if seen.size < ROWS_MIN:
         return Unrecognised(rows=seen.size), came
     found = [*_named(seen, target), *_frozen(seen, target), *_limits(seen, target), *_steps(seen, target)]
@@ -60,21 +64,25 @@ def recognise_numbers(values: Floats, target: Target, sigma: float) -> tuple[Any
 
 def moved(values: Floats, target: Target) -> Fit:
     """How values fit as they came."""
-    return fit(target.counts(target.edges), counted(np.sort(values), target.edges), target.rows)
+    return fit(target.expected, counted(np.sort(values), target.edges), target.rows, range_known=True)
 
 
 def _affine(seen: Floats, target: Target, factor: float, by: float) -> Fit:
     """The fit of `factor` × the right value + `by`."""
-    edges, expected = factor * target.edges + by, target.counts(target.edges)
+    edges, expected = factor * target.edges + by, target.expected
     if factor < 0:
         edges, expected = edges[::-1], expected[::-1]
-    return fit(expected, counted(seen, edges), target.rows)
+    return fit(expected, counted(seen, edges), target.rows, range_known=True)
 
 
 def _named(seen: Floats, target: Target) -> Iterator[Candidate]:
+    grid = _grid(target)
     for look in _WHOLE:
         factor, by = affine(look) or (1.0, 0.0)
-        yield Candidate(look, 0, _affine(seen, target, factor, by))
+        straight = _affine(seen, target, factor, by)
+        if grid and _on_grid(seen / factor, target, grid):
+            straight = straight._replace(g=straight.g - GRID_WORTH)
+        yield Candidate(look, 0, straight)
         share, mixed = _mixture(seen, target, factor, by)
         yield Candidate(replace(look, share=share), 1, mixed)
 
@@ -87,6 +95,18 @@ _WHOLE: tuple[AnyLook, ...] = (
 )
 
 
+def _grid(target: Target) -> float | None:
+    """The step that the values of a column are multiples of: cents, tenths of a minute, whole days."""
+    return next((step for step in STEPS if _on(target.values, step) > ON_GRID), None) if target.seen else None
+
+
+def _on_grid(back: Floats, target: Target, grid: float) -> bool:
+    """Are values that were put back multiples of the step again, and of no coarser one?"""
+    return _on(back, grid) > ON_GRID and all(
+        _on(back, grid * times) <= ON_GRID or _on(target.values, grid * times) > 0.5 for times in (2, 5, 10)
+    )
+
+
 def _mixture(seen: Floats, target: Target, factor: float, by: float) -> tuple[float, Fit]:
     """The likeliest share of rows that are hit, and the fit with it."""
     edges = np.unique(np.concatenate([target.edges, factor * target.edges + by]))
@@ -96,7 +116,7 @@ def _mixture(seen: Floats, target: Target, factor: float, by: float) -> tuple[fl
     mixed = (1 - SHARES[:, None]) * kept + SHARES[:, None] * hit + 0.5
     likely = (np.log(mixed / mixed.sum(axis=1, keepdims=True)) * here).sum(axis=1)
     best = int(np.argmax(likely))
-    return float(round(SHARES[best], 2)), fit(mixed[best] - 0.5, here, target.rows)
+    return float(round(SHARES[best], 2)), fit(mixed[best] - 0.5, here, target.rows, range_known=True)
 
 
 def _frozen(seen: Floats, target: Target) -> Iterator[Candidate]:
@@ -108,7 +128,7 @@ def _frozen(seen: Floats, target: Target) -> Iterator[Candidate]:
     if counts[most] < ROWS_MIN // 2 or excess < 0.1:
         return
     others = seen[seen != value]
-    rest = fit(target.counts(target.edges), counted(others, target.edges), target.rows)
+    rest = fit(target.expected, counted(others, target.edges), target.rows, range_known=True)
     if share >= FROZEN_SHARE or others.size < ROWS_MIN:
         yield Candidate(Frozen(value=f"{value:g}"), 0, Fit(0.0, 1, rest.n))
     elif target.seen or counts[most] > 2 * _bin_rows(seen, target, value):
@@ -117,12 +137,15 @@ def _frozen(seen: Floats, target: Target) -> Iterator[Candidate]:
 
 def _bin_rows(seen: Floats, target: Target, value: float) -> float:
     """Rows that the bin of a value should hold: more than that cannot have been at the value itself at training."""
-    expected = target.counts(target.edges)
+    expected = target.expected
     return float(expected[int(np.searchsorted(target.edges, value, side="right"))] / expected.sum() * seen.size)
 
 
 def _limits(seen: Floats, target: Target) -> Iterator[Candidate]:
-    for end, at, beyond in (("above", seen[-1], target.values >= seen[-1]), ("below", seen[0], target.values <= seen[0])):
+    for end, at, beyond in (
+        ("above", seen[-1], target.values >= seen[-1]),
+        ("below", seen[0], target.values <= seen[0]),
+    ):
         there, should = float((seen == at).mean()), float(beyond.mean())
         if should < 0.02 or there < should / 2 or there * seen.size < 5:
             continue
@@ -144,9 +167,7 @@ def _steps(seen: Floats, target: Target) -> Iterator[Candidate]:
         return
     for rounded in (np.round(target.values / step) * step, np.floor(target.values / step) * step):
         edges = np.unique(rounded) - step / 2
-        yield Candidate(
-            Rounded(step=step), 1, fit(counted(np.sort(rounded), edges), counted(seen, edges), target.rows)
-        )
+        yield Candidate(Rounded(step=step), 1, fit(counted(np.sort(rounded), edges), counted(seen, edges), target.rows))
 
 
 def _on(values: Floats, step: float) -> float:

@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 INTERVAL = 0.99
-PRIOR_ROWS = 200.0  # the weight of the reference before the change: a season moves shares, so it is not held to be exact
+PRIOR_ROWS = (
+    200.0  # the weight of the reference before the change: a season moves shares, so it is not held to be exact
+)
 AFTER_ROWS = 1.0  # and of all bins alike after it: nothing is known about what a change looks like
 
 Counts = npt.NDArray[np.int64]

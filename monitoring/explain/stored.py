@@ -67,7 +67,9 @@ def restore(stored: StoredSamples) -> Samples:
 def _pack(rows: Rows) -> StoredRows:
     arrays = (rows.hashes, rows.at_us, rows.numbers, rows.cells)
     texts = {i: texts for i, texts in enumerate(rows.texts.tolist()) if texts}
-    return StoredRows(*(array.tobytes() for array in arrays), np.packbits(rows.nulls).tobytes(), rows.ids.tolist(), texts)
+    return StoredRows(
+        *(array.tobytes() for array in arrays), np.packbits(rows.nulls).tobytes(), rows.ids.tolist(), texts
+    )
 
 
 def _unpack(held: StoredRows, columns: int) -> Rows:

@@ -116,7 +116,9 @@ def _clock(at_s: int) -> str:
 
 
 def _length(minutes: int) -> str:
-    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.0f} h" if minutes < 2880 else f"{minutes / 1440:.0f} d"
+    return (
+        f"{minutes} min" if minutes < 120 else f"{minutes / 60:.0f} h" if minutes < 2880 else f"{minutes / 1440:.0f} d"
+    )
 
 
 def _what(story: Story) -> str:

@@ -19,11 +19,14 @@ Floats = npt.NDArray[np.float64]
 
 
 class Target(NamedTuple):
-    """`values` ascending, standing for `rows` rows; `edges`: inner bin edges, ascending; `seen`: values that came, not made up."""
+    """`values` ascending, standing for `rows` rows; `edges`: from the lowest of training over the inner bin edges to the highest,
+    `expected` of the values between them; `seen`: values that came, not made up.
+    """
 
     values: Floats
     rows: float
     edges: Floats
+    expected: Floats
     seen: bool
 
     @property
@@ -44,7 +47,11 @@ class Target(NamedTuple):
 def counted(ascending: Floats, edges: Floats) -> Floats:
     """Values in (-∞, e₀), [e₀, e₁), …; edges ascending. What lies within rounding of an edge lies above it."""
     below = np.searchsorted(ascending, edges - 1e-9 * np.abs(edges), side="left")
-    return np.diff(below, prepend=0, append=ascending.size).astype(np.float64)
+    counts = np.empty(below.size + 1)  # as np.diff, in a third of its time: a story counts ten thousand times
+    counts[1:] = ascending.size
+    counts[:-1] = below
+    counts[1:] -= below
+    return counts
 
 
 def of_baseline(column: ColumnBaseline) -> Target | None:
@@ -55,7 +62,13 @@ def of_baseline(column: ColumnBaseline) -> Target | None:
     bounds = [column.low, *column.edges, column.high]
     share = np.round(counts * (VALUES / counts.sum())).astype(int)
     parts = [_between(bounds[i], bounds[i + 1], int(n), column.kind) for i, n in enumerate(share)]
-    return Target(np.sort(np.concatenate(parts)), float(counts.sum()), np.array(column.edges), seen=False)
+    return _target(np.concatenate(parts), float(counts.sum()), edges_of(column), seen=False)
+
+
+def edges_of(column: ColumnBaseline) -> Floats:
+    """Of a column of numbers that has a baseline: its range and its inner edges; what is at the upper end is within."""
+    high = column.high or 0.0
+    return np.unique([column.low or 0.0, *column.edges, np.nextafter(high + 1e-6 * abs(high), np.inf)])
 
 
 def _between(low: float, high: float, n: int, kind: Kind) -> Floats:
@@ -70,4 +83,9 @@ def _between(low: float, high: float, n: int, kind: Kind) -> Floats:
 
 def of_rows(values: Floats, edges: Floats) -> Target:
     """Values that came."""
-    return Target(np.sort(values), float(values.size), edges, seen=True)
+    return _target(values, float(values.size), edges, seen=True)
+
+
+def _target(values: Floats, rows: float, edges: Floats, *, seen: bool) -> Target:
+    ascending = np.sort(values)
+    return Target(ascending, rows, edges, counted(ascending, edges), seen)

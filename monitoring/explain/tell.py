@@ -33,13 +33,13 @@ from monitoring.explain.story import (
     Since,
     Story,
 )
-from monitoring.explain.target import Target, of_baseline, of_rows
+from monitoring.explain.target import Target, edges_of, of_baseline, of_rows
 from monitoring.explain.where import bins, segment
 from monitoring.reference import Extra, Reference
 from monitoring.skew import rows_came
 
 MINUTE_S = 60
-NOW_ROWS_MIN = 60  # below it the sample may begin with the slice in which the change lies
+NOW_ROWS_MIN = 15  # below it the sample begins with the slice in which the change lies
 BEFORE_ROWS_MIN = 300  # of rows just before the change, to be held against in place of the baseline
 FAULT_MIN = 0.01  # share of rows above training that is worth a word: what skew tolerates
 OUTPUT_P_MAX = 1e-4
@@ -212,7 +212,7 @@ def _target(reference: Reference, place: int, before: Rows) -> Target | None:
     values, _ = numbers(before, reference, place)
     if values.size < BEFORE_ROWS_MIN:
         return trained
-    return of_rows(values, np.array(reference.columns[place].edges))
+    return of_rows(values, edges_of(reference.columns[place]))
 
 
 def _of_categories(reference: Reference, place: int, before: Rows, now: Rows) -> AnyLook:

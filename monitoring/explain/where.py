@@ -16,7 +16,7 @@ from monitoring.explain.sample import Rows
 from monitoring.reference import Reference
 from monitoring.tally import bins_of
 
-ROWS_MIN = 30  # in the segment and beside it, before and after
+ROWS_MIN = 15  # in the segment and beside it, before and after
 CONFIDENCE = 0.999
 SPARED = 0.25
 

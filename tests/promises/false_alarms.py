@@ -52,9 +52,9 @@ class Traffic:
         borders = np.flatnonzero(np.diff(at_s // 60)) + 1
         for places in np.split(np.arange(at_s.size), borders):
             if places.size:
-                yield self._request(int(at_s[places[0]] * 1e6), [drawn[place] for place in places])
+                yield self.request(int(at_s[places[0]] * 1e6), [drawn[place] for place in places])
 
-    def _request(self, at_us: int, drawn: list[Row]) -> Request:
+    def request(self, at_us: int, drawn: list[Row]) -> Request:
         table = [tuple(row[name] for name in self._order) for row in drawn]
         n = len(table)
         outputs = self._outputs.block(self._session.run(self._inputs.tensors(table)), n)
