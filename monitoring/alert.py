@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import blake2b
 
+from monitoring.verdict import Check
 from monitoring.window import MINUTE_S
 
 
@@ -93,7 +94,7 @@ class Alert:
     breach_since: int | None = None
     clear_since: int | None = None
     incident: int | None = None
-    latched: frozenset[str] = frozenset()
+    latched: frozenset[Check] = frozenset()
 
 
 def step(alert: Alert, standing: Standing, minute: int, hold_s: int, cooldown_s: int) -> tuple[Alert, Action | None]:

@@ -3,8 +3,8 @@
 Laws
 - Window and baseline are compared on the bins fixed at training; the verdict depends on the two count vectors and
   nothing else.
-- Drifted needs both: *significant* (two-sample G-test below `alpha`) and *relevant* (lower bound of the effect above
-  the tolerance).
+- Drifted needs both: *significant* (p-value below `alpha`: a two-sample G-test of all bins, of numbers also the two tests of
+  ordered.py, as one) and *relevant* (lower bound of the effect above the tolerance).
 - Fewer rows than `n_min`, or bins too thin to tell anything apart, are `TooFewSamples`, never `Stable`.
 
 The statistic: G = 2 Σ o ln(o/e) over the 2 × B table, ~ χ²(B − 1) without drift and ~ noncentral χ²(B − 1, λ) with it.
@@ -24,6 +24,7 @@ mean of G is still 1.014 of df, at 150 it is 1.006. So the tail is too heavy by 
 `judge.SMALL_SAMPLE_MARGIN` pays for. (With EXPECTED_MIN = 5 the worst case was 3.8 at 1e-4.)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -31,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from monitoring.ordered import location_and_spread
 from monitoring.reference import Reference
 from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples, Verdict
 
@@ -58,7 +60,9 @@ class DriftRule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """One entry a column; `groups` are the bins left after merging, effects in PSI."""
+    """Windows held against the baseline: arrays of shape (windows, columns); `groups` are the bins left after merging, effects
+    in PSI.
+    """
 
     n: Counts
     m: Counts
@@ -70,93 +74,157 @@ class Comparison:
     lower_bound: Floats
 
 
-def judge_drift(reference: Reference, counts: Counts, covered_s: float, rule: DriftRule) -> list[Verdict]:
-    """One verdict a column, in the reference's order; counts: shape (reference.size,) of a window that reaches back
-    `covered_s`.
-    """
-    found = compare(reference, counts, rule.confidence)
-    return [_verdict(reference, found, j, covered_s, rule) for j in range(len(reference.columns))]
+@dataclass(frozen=True, slots=True, eq=False)
+class DriftLook:
+    """One look at one window: arrays of shape (columns,). `measured`: a verdict other than too little data is possible."""
+
+    rule: DriftRule
+    found: Comparison
+    tolerance: Floats
+    measured: npt.NDArray[np.bool_]
+    significant: npt.NDArray[np.bool_]
+    drifted: npt.NDArray[np.bool_]
+
+    def verdict(self, j: int) -> Verdict:
+        """What the look says about a column."""
+        found, n = self.found, int(self.found.n[j])
+        if found.m[j] == 0:
+            return NoBaseline(n)
+        if not self.measured[j]:
+            return TooFewSamples(n, max(self.rule.n_min, 2 * n if n >= self.rule.n_min else 0))
+        kind = Drifted if self.drifted[j] else Stable
+        return kind(
+            n=n,
+            statistic=float(found.statistic[j]),
+            df=int(found.df[j]),
+            p_value=float(found.p_value[j]),
+            significant=bool(self.significant[j]),
+            effect=float(found.effect[j]),
+            lower_bound=float(found.lower_bound[j]),
+            tolerance=float(self.tolerance[j]),
+        )
 
 
-def _verdict(reference: Reference, found: Comparison, j: int, covered_s: float, rule: DriftRule) -> Verdict:
-    n = int(found.n[j])
-    if found.m[j] == 0:
-        return NoBaseline(n)
-    if n < rule.n_min:
-        return TooFewSamples(n, rule.n_min)
-    if found.groups[j] == 1 and np.count_nonzero(reference.bins(reference.baseline, j)) > 1:
-        return TooFewSamples(n, 2 * n)  # every bin is thin: all were merged into one
-    effect, lower_bound, p_value = float(found.effect[j]), float(found.lower_bound[j]), float(found.p_value[j])
-    limit, significant = tolerance(reference, j, covered_s, rule), p_value < rule.alpha
-    kind = Drifted if significant and lower_bound > limit else Stable
-    return kind(
-        n=n,
-        statistic=float(found.statistic[j]),
-        df=int(found.df[j]),
-        p_value=p_value,
-        significant=significant,
-        effect=effect,
-        lower_bound=lower_bound,
-        tolerance=limit,
+def look_for_drift(
+    reference: Reference, counts: Counts, covered_s: Sequence[int], rules: Sequence[DriftRule]
+) -> list[DriftLook]:
+    """One look a window; counts: shape (windows, reference.size), of windows that reach back `covered_s`."""
+    if not len(counts):
+        return []
+    found = _of_enough_rows(reference, counts, rules)
+    several = _columns(reference, (reference.baseline > 0).astype(np.float64)) > 1
+    looks = []
+    for w, (covered, rule) in enumerate(zip(covered_s, rules, strict=True)):
+        one = Comparison(*(getattr(found, name)[w] for name in Comparison.__dataclass_fields__))
+        limit = tolerance(reference, covered, rule)
+        # Where every bin is thin all were merged into one: there is nothing to tell apart.
+        measured = (one.m > 0) & (one.n >= rule.n_min) & ~((one.groups == 1) & several)
+        significant = measured & (one.p_value < rule.alpha)
+        looks.append(DriftLook(rule, one, limit, measured, significant, significant & (one.lower_bound > limit)))
+    return looks
+
+
+def _of_enough_rows(reference: Reference, counts: Counts, rules: Sequence[DriftRule]) -> Comparison:
+    """The comparison of all windows, made only for those of which a column may have a verdict; the others have their rows."""
+    windows, width = len(counts), len(reference.columns)
+    seen = np.where(reference.answerable, counts[:, : int(reference.starts[-1])], 0)
+    n = np.array([_columns(reference, row) for row in seen]).reshape(windows, width).astype(np.int64)
+    enough = (n >= np.array([rule.n_min for rule in rules])[:, None]).any(axis=1)
+    if enough.all():
+        return compare(reference, counts, rules[0].confidence)
+    m = np.tile(
+        _columns(reference, np.where(reference.answerable, reference.baseline, 0)).astype(np.int64), (windows, 1)
     )
+    whole, none = np.zeros((windows, width), dtype=np.int64), np.zeros((windows, width))
+    found = Comparison(
+        n, m, whole.copy(), none.copy(), whole.copy(), np.ones((windows, width)), none.copy(), none.copy()
+    )
+    if enough.any():
+        looked = compare(reference, counts[enough], rules[0].confidence)
+        for name in Comparison.__dataclass_fields__:
+            getattr(found, name)[enough] = getattr(looked, name)
+    return found
 
 
-def tolerance(reference: Reference, column: int, covered_s: float, rule: DriftRule) -> float:
-    """How far apart the column may be, in PSI: what is set, else how far blocks of training data lay apart.
+def tolerance(reference: Reference, covered_s: int, rule: DriftRule) -> Floats:
+    """How far apart each column may be, in PSI: what is set, else how far blocks of training data lay apart.
 
     The blocks are the longest that the window covers, else the shortest: five hours of a day vary as hours do, and held
     against the variation of whole days, unchanged traffic lies at nine times the tolerance (measured on `payments`).
     """
     if rule.tolerance_set is not None:
-        return rule.tolerance_set
-    natural = reference.columns[column].natural
-    if not natural or covered_s <= 0:
-        return rule.tolerance_floor
-    shortest = min(natural)[1]
-    _, covered = max((known for known in natural if known[0] <= covered_s), default=(0, shortest))
-    return max(rule.tolerance_floor, covered)
+        return np.full(len(reference.columns), rule.tolerance_set)
+    return np.maximum(rule.tolerance_floor, reference.natural(covered_s))
 
 
 def compare(reference: Reference, counts: Counts, confidence: float) -> Comparison:
-    """The test of every column at once; counts: shape (reference.size,)."""
-    width, bins = len(reference.columns), int(reference.starts[-1])
-    a, b = (
-        np.where(reference.answerable, whole, 0).astype(np.float64) for whole in (reference.baseline, counts[:bins])
-    )
-    of = reference.owners
-    m, n = _sums(of, a, width), _sums(of, b, width)
-    group, owner = _merge(a + b, np.minimum(m, n) / np.maximum(m + n, 1), reference)
+    """The tests of every column of every window at once; counts: shape (windows, reference.size)."""
+    windows, width, bins = len(counts), len(reference.columns), int(reference.starts[-1])
+    shape, size = (windows, width), windows * width
+    a = np.tile(np.where(reference.answerable, reference.baseline, 0).astype(np.float64), windows)
+    b = np.where(reference.answerable, counts[:, :bins], 0).astype(np.float64).ravel()
+    of = (reference.owners + width * np.arange(windows)[:, None]).ravel()
+    starts = (reference.starts[:-1] + bins * np.arange(windows)[:, None]).ravel()
+    m, n = _sums(of, a, size), _sums(of, b, size)
+    group, owner = _merge(a + b, np.minimum(m, n) / np.maximum(m + n, 1), of, starts)
     kept = group >= 0
-    a, b = _sums(group[kept], a[kept], len(owner)), _sums(group[kept], b[kept], len(owner))
-    statistic, groups = _g(a, b, m, n, owner)
+    grouped = _sums(group[kept], a[kept], len(owner)), _sums(group[kept], b[kept], len(owner))
+    statistic, groups = _g(*grouped, m, n, owner)
     df = np.maximum(groups - 1, 0)
     known = (df > 0) & (m > 0) & (n > 0)
     statistic = np.where(known, statistic, 0.0)
     p_value = np.where(known, special.chdtrc(np.maximum(df, 1), statistic), 1.0)
     psi = (m + n) / np.maximum(m * n, 1)
     return Comparison(
-        n=n.astype(np.int64),
-        m=m.astype(np.int64),
-        groups=groups,
-        statistic=statistic,
-        df=df,
-        p_value=p_value,
-        effect=np.maximum(0.0, statistic - df) * psi,
-        lower_bound=noncentrality_lower(statistic, df, confidence) * psi,
+        n=n.astype(np.int64).reshape(shape),
+        m=m.astype(np.int64).reshape(shape),
+        groups=groups.reshape(shape),
+        statistic=statistic.reshape(shape),
+        df=df.reshape(shape),
+        p_value=_combined(reference, a, b, p_value, known, shape),
+        effect=(np.maximum(0.0, statistic - df) * psi).reshape(shape),
+        lower_bound=(noncentrality_lower(statistic, df, confidence) * psi).reshape(shape),
     )
+
+
+def _combined(
+    reference: Reference, a: Floats, b: Floats, p_g: Floats, known: npt.NDArray[np.bool_], shape: tuple[int, int]
+) -> Floats:
+    """One p-value a column: of a text that of G; of a number the least of 2·G, 4·location and 4·spread (Bonferroni with
+    weights: half of the level stays with the test that sees everything).
+    """
+    windows, width = shape
+    ordered = np.tile(np.isin(np.arange(width), reference.owners[reference.ordinal]), windows) & known
+    least = 4 * least_of_ordered(reference, a.reshape(windows, -1)[0], b.reshape(windows, -1)).ravel()
+    return np.where(ordered, np.minimum(np.minimum(2 * p_g, least), 1.0), p_g).reshape(shape)
+
+
+def least_of_ordered(reference: Reference, a: Floats, b: Floats) -> Floats:
+    """The smaller p-value of location and spread, 1 for a text; a: baseline rows, shape (bins,), b: shape (windows, bins);
+    shape (windows, columns).
+    """
+    windows, width, at = len(b), len(reference.columns), reference.ordinal
+    of = (reference.owners[at] + width * np.arange(windows)[:, None]).ravel()
+    both = location_and_spread(np.tile(a[at], windows), b[:, at].ravel(), of, windows * width)
+    return np.minimum(*both).reshape(windows, width)
+
+
+def _columns(reference: Reference, values: Floats) -> Floats:
+    return _sums(reference.owners, values, len(reference.columns))
 
 
 def _sums(index: Index, values: Floats, size: int) -> Floats:
     return np.bincount(index, values, size).astype(np.float64, copy=False)
 
 
-def _merge(pooled: Floats, share: Floats, reference: Reference) -> tuple[Index, Index]:
-    """The group of every bin (-1: nothing in it) and the column of every group; rare bins share groups."""
-    of = reference.owners
+def _merge(pooled: Floats, share: Floats, of: Index, starts: Index) -> tuple[Index, Index]:
+    """The group of every bin (-1: nothing in it) and the column of every group; rare bins share groups. `of`: the column of
+    each bin, `starts`: the first bin of each.
+    """
     rare, filled = pooled * share[of] < EXPECTED_MIN, pooled > 0
     thin = np.where(rare, pooled, 0.0)
     before = np.cumsum(thin) - thin  # whole numbers, so exact: no column's rounding reaches another
-    step = ((before - before[reference.starts[of]]) * share[of] // EXPECTED_MIN).astype(np.int64)
+    step = ((before - before[starts[of]]) * share[of] // EXPECTED_MIN).astype(np.int64)
     # A number that orders bins by column, the rare ones of a column by step, and keeps the others apart.
     key = np.where(rare, of * (len(of) + 1) * 2 + step * 2, (of * (len(of) + 1) + np.arange(len(of))) * 2 + 1)
     keys, place = np.unique(key[filled], return_inverse=True)

@@ -20,10 +20,9 @@ from cloudevents.core.v1.event import CloudEvent
 from monitoring.alert import event_id
 from monitoring.explain.body import story_body
 from monitoring.explain.story import Story
-from monitoring.judge import Finding
 from monitoring.marks import LogRange
 from monitoring.reference import Reference
-from monitoring.verdict import Drifted, Stable
+from monitoring.verdict import Drifted, Finding, Stable
 from monitoring.window import MINUTE_S, MINUTE_US
 
 TYPE = "plumbline.retrain.requested.v1"
@@ -56,7 +55,7 @@ class Event:
 @dataclass(frozen=True, slots=True, eq=False)
 class Incident:
     """What the fold knows of a breach when it begins; `breaching` worst first, `counts` and `arms` of the worst one's
-    window.
+    window, which is of minutes [first_minute, last_minute].
     """
 
     model: str
@@ -65,6 +64,7 @@ class Incident:
     began_minute: int
     judged_minute: int
     first_minute: int
+    last_minute: int
     covered_s: int
     counts: Counts
     arms: Mapping[str, Counts]
@@ -117,8 +117,8 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
         **seen,
         "window": {
             "seconds": top.check.window_s,
-            "from": stamp(max(incident.first_minute, incident.judged_minute + 1 - incident.covered_s // MINUTE_S)),
-            "to": stamp(incident.judged_minute + 1),
+            "from": stamp(max(incident.first_minute, incident.last_minute + 1 - incident.covered_s // MINUTE_S)),
+            "to": stamp(incident.last_minute + 1),
             "rows": seen["n"],
         },
         "histograms": None if top.place < 0 else _histograms(incident, top.place, cut),

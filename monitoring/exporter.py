@@ -34,7 +34,7 @@ JSON = "application/json"
 VERSION = ("model", "version")
 ARM = (*VERSION, "arm")
 RIVAL = (*VERSION, "shadow")
-CHECK = (*VERSION, "side", "column", "kind", "window")
+CHECK = (*VERSION, "side", "column", "kind")
 
 
 def app(pulse: Pulse) -> Starlette:
@@ -127,6 +127,7 @@ def _checks(versions: list[VersionStatus]) -> Iterator[Metric]:
         "lower_bound": _gauge("effect_lower_bound", "Lower bound of the effect.", CHECK),
         "tolerance": _gauge("effect_tolerance", "Effect that is tolerated.", CHECK),
         "n": _gauge("window_rows", "Rows that a check is made on.", CHECK),
+        "window_s": _gauge("window_seconds", "Length of the window that says most about a check.", CHECK),
     }
     drifted = _gauge("drifted", "1 where a check says drifted, 0 stable; absent where nothing can be said.", CHECK)
     for version in versions:
@@ -141,7 +142,7 @@ def _checks(versions: list[VersionStatus]) -> Iterator[Metric]:
 
 
 def _check_labels(version: VersionStatus, check: CheckStatus) -> list[str]:
-    return [version.model, version.version, check.side, check.column, check.check, f"{check.window_s}s"]
+    return [version.model, version.version, check.side, check.column, check.check]
 
 
 def _alerts(versions: list[VersionStatus]) -> Iterator[Metric]:

@@ -6,8 +6,7 @@ Laws
 - A minute is closed when the watermark (newest event time seen, less `lateness_s`) has passed its end. The watermark
   moves only at a settled chunk, one that leaves no writer behind another.
 - A record of a minute that was closed already is counted in every window that still holds its minute, and as late.
-- Minutes in which nothing can change are not visited: a year of silence costs no more than the two days that empty the
-  windows.
+- Minutes in which nothing can change are not visited: a year of silence costs no more than the slices that leave the windows.
 
 `fold` changes the state in place (see state.py) and returns the events to be sent, oldest first.
 """
@@ -15,21 +14,19 @@ Laws
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from monitoring import alert as alerts
 from monitoring.alert import Action, Alert
-from monitoring.events import Event, Incident, request_retrain
-from monitoring.explain.story import Story
-from monitoring.explain.tell import Arm, tell
+from monitoring.events import Event, request_retrain
 from monitoring.group import Minute, group
-from monitoring.judge import Judgement, Window, judge
-from monitoring.marks import MarkRing, widen
+from monitoring.judge import judge
+from monitoring.marks import MarkTier, widen
 from monitoring.reference import Reference
 from monitoring.rules import Rules
-from monitoring.state import ARM_SHADOW, UNROUTED, Counters, Judged, Key, State, Version
+from monitoring.state import UNROUTED, Counters, Judged, Key, State, Version
 from monitoring.tally import Tally, tally_requests, tally_shadows
-from monitoring.window import MINUTE_S, MINUTE_US
+from monitoring.telling import story_of
+from monitoring.watch import incident_of, windows_of
+from monitoring.window import MINUTE_US
 from service.featurelog.chunk import Chunk, Lost
 
 References = Mapping[str, Reference]  # by digest; a version that is missing is counted without columns
@@ -130,9 +127,9 @@ def _add_late(state: State, key: Key, number: int, tally: Tally, records: int) -
     if number >= track.traffic.span.first_minute(closed):
         track.traffic.add(number, tally.traffic)
         held = True
-    for ring in track.drift.values():
-        if tally.columns is not None and number >= ring.span.first_minute(closed):
-            ring.add(number, tally.columns)
+    for tier in track.drift.values():
+        if tally.columns is not None and tier.holds(number, closed):
+            tier.add(number, tally.columns)
             held = True
     state.counters.forgotten += 0 if held else records
 
@@ -142,150 +139,81 @@ def _next_change(state: State, rules: Rules, until: int) -> int:
     does.
     """
     changes = [until + 1, *state.open, *state.shadows.changes()]
+    if state.closed is None:
+        return min(changes)
     for track in state.tracks.values():
         changes.append(track.last_minute + 2 * rules.longest_minutes)
-        changes.extend(change for ring in track.rings() if (change := ring.next_change()) is not None)
+        due = (track.next_due(state.closed), track.traffic.next_change())
+        changes.extend(change for change in due if change is not None)
     for standing in state.alerts.values():
         at = alerts.due(standing, rules.hold_s, rules.cooldown_s)
-        if at is not None and state.closed is not None and at > state.closed:
+        if at is not None and at > state.closed:
             changes.append(at)
     return min(changes)
 
 
 def _close_minute(state: State, number: int, rules: Rules, references: References) -> list[Event]:
-    touched = _into_windows(state, number, rules)
+    _into_windows(state, number, rules)
+    touched = {key.version for key, track in state.tracks.items() if any(t.due(number) for t in track.drift.values())}
     for version, standing in state.alerts.items():
         at = alerts.due(standing, rules.hold_s, rules.cooldown_s)
         if at is not None and at <= number:
             touched.add(version)
+    for track in state.tracks.values():
+        track.advance(number)
     state.closed = number
     state.shadows.advance(number)
     state.samples.advance(number)
     events: list[Event] = []
     if number >= state.judge_from:
-        for version in sorted(touched):
+        for version in sorted(touched - {UNROUTED}):
             if version.digest in references:
                 events += _judge(state, version, number, rules, references)
     _forget_idle(state, number, rules)
     return events
 
 
-def _into_windows(state: State, number: int, rules: Rules) -> set[Version]:
-    """Moves a minute into the windows and what is over out of them; returns the versions that this touched."""
-    touched: set[Version] = set()
-    tallies = state.open.pop(number, {})
-    for key, tally in tallies.items():
-        state.tracks[key].traffic.add(number, tally.traffic)
+def _into_windows(state: State, number: int, rules: Rules) -> None:
+    for key, tally in state.open.pop(number, {}).items():
+        track = state.tracks[key]
+        track.traffic.add(number, tally.traffic)
         if tally.columns is not None:
-            for ring in state.tracks[key].drift.values():
-                ring.add(number, tally.columns)
-        touched.add(key.version)
-    for key, track in state.tracks.items():
-        if sum(ring.advance(number) for ring in track.rings()):  # all of them: any() would stop at the first that moved
-            touched.add(key.version)
+            for tier in track.drift.values():
+                tier.add(number, tally.columns)
     marks = state.open_marks.pop(number, {})
-    for window_s, span in rules.drift_spans.items():
-        ring_of_marks = state.marks.setdefault(window_s, MarkRing(span))
-        ring_of_marks.advance(number)
+    for minutes in rules.tiers:
+        held = state.marks.setdefault(minutes, MarkTier(minutes))
+        held.advance(number)
         if marks:
-            ring_of_marks.add(number, marks)
-    return touched - {UNROUTED}
+            held.add(number, marks)
 
 
 def _judge(state: State, version: Version, number: int, rules: Rules, references: References) -> list[Event]:
     reference = references[version.digest]
     before = state.alerts.get(version, Alert())
-    windows = _windows(state, version, number, reference)
     judgement = judge(
         reference,
-        windows,
+        windows_of(state, version, number, reference, rules, before.latched),
         rules,
         model=version.model,
         versions=max(1, state.versions_of(version.model)),
         latched=before.latched,
     )
     state.counters.evaluations += 1
-    state.judged[version] = Judged(number, judgement)
+    known = state.judged[version].windows if version in state.judged else {}
+    windows = {**known, **{window.scale.window_s: window for window in judgement.windows}}
+    state.judged[version] = Judged(number, judgement, windows, reference)
     after, action = alerts.step(before, judgement.standing, number, rules.hold_s, rules.cooldown_s)
     state.alerts[version] = replace(after, latched=judgement.latched)
     if after.incident is None:
         state.samples.stories.pop(version, None)
     if action is not Action.REQUEST_RETRAIN or after.incident is None:
         return []
-    incident = _incident(state, version, number, after.incident, windows, judgement, rules, reference)
-    incident = replace(incident, story=_story(state, version, number, judgement, rules, references))
-    if incident.story is not None:
-        state.samples.stories[version] = incident.story
-    return [request_retrain(incident)]
-
-
-def _windows(state: State, version: Version, number: int, reference: Reference) -> list[Window]:
-    """The version's drift windows, summed over the arms that are judged."""
-    tracks = [track for key, track in state.tracks.items() if key.version == version and key.arm != ARM_SHADOW]
-    found = []
-    for window_s in sorted({window_s for track in tracks for window_s in track.drift}):
-        rings = [track.drift[window_s] for track in tracks if window_s in track.drift]
-        counts = np.zeros(reference.size, dtype=np.int64)
-        for ring in rings:
-            if ring.total is not None and ring.total.size == counts.size:
-                counts += ring.total
-        covered = max((ring.covered_minutes(number) for ring in rings), default=0)
-        found.append(Window(window_s, covered * MINUTE_S, counts))
-    return found
-
-
-def _incident(
-    state: State,
-    version: Version,
-    number: int,
-    began: int,
-    windows: list[Window],
-    judgement: Judgement,
-    rules: Rules,
-    reference: Reference,
-) -> Incident:
-    top = judgement.breaching[0].check
-    window = next(window for window in windows if window.window_s == top.window_s)
-    marks = state.marks.get(top.window_s)
-    arms = {
-        key.arm: track.drift[top.window_s].total
-        for key, track in sorted(state.tracks.items())
-        if key.version == version and key.arm != ARM_SHADOW and top.window_s in track.drift
-    }
-    return Incident(
-        model=version.model,
-        version=version.version,
-        digest=version.digest,
-        began_minute=began,
-        judged_minute=number,
-        first_minute=rules.drift_spans[top.window_s].first_minute(number),
-        covered_s=window.covered_s,
-        counts=window.counts,
-        arms={arm: total for arm, total in arms.items() if total is not None and total.size == reference.size},
-        breaching=judgement.breaching,
-        log_range=marks.covering() if marks else {},
-        reference=reference,
-    )
-
-
-def _story(
-    state: State, version: Version, number: int, judgement: Judgement, rules: Rules, references: References
-) -> Story | None:
-    """What happened, in words; of the minutes that a replay of the incident reads as well."""
-    arms = [
-        Arm(
-            version=key.version.version,
-            arm=key.arm,
-            mine=key.version == version,
-            reference=references[key.version.digest],
-            tiers={span.slice_minutes: ring.slices for span, ring in ((r.span, r) for r in track.drift.values())},
-            ladder=state.samples.ladders.get(key),
-        )
-        for key, track in sorted(state.tracks.items())
-        if key.version.model == version.model and key.arm != ARM_SHADOW and key.version.digest in references
-    ]
-    places = [finding.place for finding in judgement.breaching]
-    return tell(arms, places, number + 1 - rules.longest_minutes, number)
+    incident = incident_of(state, version, number, after.incident, judgement, reference)
+    story = story_of(state, version, number, judgement, rules, references)
+    if story is not None:
+        state.samples.stories[version] = story
+    return [request_retrain(replace(incident, story=story))]
 
 
 def _forget_idle(state: State, number: int, rules: Rules) -> None:

@@ -6,7 +6,7 @@ Law: marks grow by taking minima and maxima, so the order in which records are m
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from monitoring.window import Span
+from monitoring.tier import SLICES_MAX
 
 Place = tuple[int, int]  # (epoch, seq): with the writer it names a record for ever
 Ends = tuple[Place, Place]
@@ -26,24 +26,25 @@ def widen(held: LogRange, more: Mapping[str, Ends]) -> None:
 
 
 @dataclass(slots=True)
-class MarkRing:
-    """Log ranges by slice of a window; owned and changed by the state."""
+class MarkTier:
+    """Log ranges by slice of a tier; owned and changed by the state."""
 
-    span: Span
+    slice_minutes: int
     slices: dict[int, LogRange] = field(default_factory=dict)
 
     def add(self, minute: int, marks: Mapping[str, Ends]) -> None:
-        widen(self.slices.setdefault(self.span.newest(minute), {}), marks)
+        widen(self.slices.setdefault(minute // self.slice_minutes, {}), marks)
 
     def advance(self, minute: int) -> None:
-        """Forgets what left the window when `minute` was closed."""
-        oldest = self.span.oldest(minute)
+        """Forgets what no window holds any more when `minute` was closed."""
+        oldest = minute // self.slice_minutes - SLICES_MAX
         for number in [number for number in self.slices if number < oldest]:
             del self.slices[number]
 
-    def covering(self) -> LogRange:
-        """The range that holds every record of the window."""
+    def covering(self, first_minute: int) -> LogRange:
+        """The range that holds every record of the slices from this minute on."""
         held: LogRange = {}
         for number in sorted(self.slices):
-            widen(held, self.slices[number])
+            if number * self.slice_minutes >= first_minute:
+                widen(held, self.slices[number])
         return held

@@ -39,7 +39,10 @@ class Reference:
     """One version's columns: `features` of them are features, the rest outputs.
 
     Column j's bins are `starts[j]:starts[j + 1]`; `owners`: the column of every bin; `answerable`: the bins that a row can
-    be in and still be answered (a refused row is skew's to judge, and would be no drift of the values).
+    be in and still be answered (a refused row is skew's to judge, and would be no drift of the values); `ordinal`: the bins
+    of numbers from the least to the greatest, column after column; `natural_steps`: (length in s from which on it holds, how
+    far blocks of training data lay apart in PSI, shape (columns,)); `places`: the number of a column by (side, name);
+    `judged`: the columns that have a baseline.
     """
 
     columns: tuple[ColumnBaseline, ...]
@@ -48,6 +51,10 @@ class Reference:
     owners: npt.NDArray[np.intp]
     baseline: Counts
     answerable: npt.NDArray[np.bool_]
+    ordinal: npt.NDArray[np.intp]
+    natural_steps: tuple[tuple[int, npt.NDArray[np.float64]], ...]
+    places: Mapping[tuple[str, str], int]
+    judged: tuple[int, ...]
 
     @classmethod
     def of(cls, schema: Schema, baseline: Baseline | None) -> Self:
@@ -61,10 +68,12 @@ class Reference:
     def laid_out(cls, features: Sequence[ColumnBaseline], outputs: Sequence[ColumnBaseline] = ()) -> Self:
         """These columns side by side."""
         columns = (*features, *outputs)
+        starts = np.cumsum([0, *(column.bins for column in columns)], dtype=np.intp)
+        ordered = [start + _in_order(column) for start, column in zip(starts, columns, strict=False)]
         return cls(
             columns=columns,
             features=len(features),
-            starts=np.cumsum([0, *(column.bins for column in columns)], dtype=np.intp),
+            starts=starts,
             owners=np.repeat(np.arange(len(columns), dtype=np.intp), [column.bins for column in columns]),
             baseline=np.array([count for column in columns for count in column.counts], dtype=np.int64),
             answerable=np.array(
@@ -72,6 +81,10 @@ class Reference:
                 + [True for column in outputs for _ in range(column.bins)],
                 dtype=np.bool_,
             ),
+            ordinal=np.concatenate([np.empty(0, dtype=np.intp), *ordered]),
+            natural_steps=_natural_steps(columns),
+            judged=tuple(j for j, column in enumerate(columns) if any(column.counts)),
+            places={("feature" if j < len(features) else "output", column.name): j for j, column in enumerate(columns)},
         )
 
     @property
@@ -79,10 +92,11 @@ class Reference:
         """Length of a version's vector of counts."""
         return int(self.starts[-1]) + len(Extra)
 
-    @property
-    def judged(self) -> tuple[int, ...]:
-        """The columns that have a baseline."""
-        return tuple(j for j, column in enumerate(self.columns) if any(column.counts))
+    def natural(self, covered_s: int) -> npt.NDArray[np.float64]:
+        """How far blocks of training data lay apart, by column, in PSI: the longest that `covered_s` holds, else the shortest;
+        0 where training had no times.
+        """
+        return next(apart for from_s, apart in reversed(self.natural_steps) if from_s <= max(0, covered_s))
 
     def bins(self, counts: Counts, column: int) -> Counts:
         """A column's part of a vector."""
@@ -132,6 +146,28 @@ def _without_rows(column: SchemaColumn) -> ColumnBaseline:
     return ColumnBaseline(
         name=column.name, kind=column.kind, categories=column.categories, counts=(0,) * (SPECIALS + value_bins)
     )
+
+
+def _natural_steps(columns: Sequence[ColumnBaseline]) -> tuple[tuple[int, npt.NDArray[np.float64]], ...]:
+    lengths = sorted({length for column in columns for length, _ in column.natural})
+    return tuple(
+        (length, np.array([_natural(column, length) for column in columns], dtype=np.float64))
+        for length in (0, *lengths)
+    )
+
+
+def _natural(column: ColumnBaseline, covered_s: int) -> float:
+    if not column.natural:
+        return 0.0
+    return max((known for known in column.natural if known[0] <= covered_s), default=min(column.natural))[1]
+
+
+def _in_order(column: ColumnBaseline) -> npt.NDArray[np.intp]:
+    """The bins of a number from the least to the greatest; of a text none."""
+    if column.kind is Kind.STRING:
+        return np.empty(0, dtype=np.intp)
+    least, greatest = (Special.NEG_INF, Special.BELOW), (Special.ABOVE, Special.POS_INF)
+    return np.array([*least, *range(SPECIALS, column.bins), *greatest], dtype=np.intp)
 
 
 def _answerable(column: ColumnBaseline) -> list[bool]:

@@ -6,11 +6,13 @@ Laws
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from monitoring.window import Span
+from monitoring.tier import LADDER_MINUTES, Scale, tiers
+from monitoring.window import MINUTE_S, Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Rules:
     """Lengths in seconds of event time, tolerances in PSI (drift) and share of rows (skew).
 
@@ -19,7 +21,7 @@ class Rules:
 
     traffic_window_s: int = 300
     shadow_window_s: int = 3600
-    drift_windows_s: tuple[int, ...] = (3600, 86_400)
+    drift_windows_s: tuple[int, ...] = tuple(minutes * MINUTE_S for minutes in LADDER_MINUTES)
     budget_alarms_per_30_days: float = 1.0
     n_min: int = 100
     confidence: float = 0.999
@@ -37,13 +39,19 @@ class Rules:
     def traffic_span(self) -> Span:
         return Span.of(self.traffic_window_s)
 
-    @property
-    def drift_spans(self) -> dict[int, Span]:
-        """The drift windows by their length in seconds."""
-        return {window_s: Span.of(window_s) for window_s in self.drift_windows_s}
+    @cached_property
+    def scales(self) -> dict[int, Scale]:
+        """The drift windows by their length in seconds, the shortest first."""
+        return {window_s: Scale.of(window_s) for window_s in sorted(set(self.drift_windows_s))}
 
-    @property
+    @cached_property
+    def tiers(self) -> dict[int, tuple[Scale, ...]]:
+        """The drift windows by the length of their slices in minutes."""
+        return tiers(tuple(self.scales.values()))
+
+    @cached_property
     def longest_minutes(self) -> int:
         """Minutes that the longest window can reach back."""
-        spans = [self.traffic_span, *self.drift_spans.values()]
-        return max(span.slices_max * span.slice_minutes for span in spans)
+        span = self.traffic_span
+        drift = (scale.minutes + scale.slice_minutes for scale in self.scales.values())  # the newest slice is not whole
+        return max(span.slices_max * span.slice_minutes, *drift)

@@ -93,7 +93,11 @@ class Settings(BaseSettings):
 
     traffic_window: Window = Field(300, description='window of rates and latency, such as "5m"')
     shadow_window: Window = Field(3600, description='window in which shadows are compared with answers, such as "1h"')
-    drift_windows: Windows = Field((3600, 86_400), description='windows of drift and skew, such as ["1h", "24h"]')
+    drift_windows: Windows = Field(
+        Rules.drift_windows_s,
+        description='windows of drift and skew, such as ["1h", "24h"]; many, so that a large shift is seen in minutes and '
+        "a small one in hours",
+    )
     budget_alarms_per_30_days: float = Field(
         1.0, gt=0, description="false alarms a model may raise in 30 days, all checks together"
     )

@@ -59,6 +59,28 @@ def checks_of(reference: Reference) -> int:
     return len(reference.judged) * SPECIALS + len(WHOLE_ROW)
 
 
+def may_breach(reference: Reference, counts: Counts, n_min: int, tolerance: float) -> npt.NDArray[np.bool_]:
+    """Windows in which a check could be Drifted, by a bound that is cheap: the lower bound of a rate is below the rate, and
+    what training had at most is at least its rate. counts: shape (windows, reference.size).
+    """
+    bins = int(reference.starts[-1])
+    came = counts[:, bins + Extra.ROWS_ANSWERED] + counts[:, bins + Extra.ROWS_REJECTED]
+    whole = counts[:, [bins + word for word in WHOLE_ROW]]
+    rows = np.maximum(came[:, None], whole)
+    found: npt.NDArray[np.bool_] = ((rows >= n_min) & (whole > tolerance * rows)).any(axis=1)
+    if not bins:
+        return found
+    first = reference.starts[:-1]
+    at = first[:, None] + np.arange(SPECIALS)
+    known = reference.baseline[at] / np.maximum(np.add.reduceat(reference.baseline, first), 1)[:, None]
+    now = np.add.reduceat(counts[:, :bins], first, axis=1)
+    is_feature = np.arange(len(reference.columns)) < reference.features
+    seen = counts[:, at]
+    rows = np.maximum(np.where(is_feature, came[:, None], now)[:, :, None], seen)
+    found |= ((rows >= n_min) & (seen > (known + tolerance) * rows)).any(axis=(1, 2))
+    return found
+
+
 def oddities(reference: Reference, counts: Counts) -> list[Oddity]:
     """Every kind that occurred in the window; counts: shape (reference.size,)."""
     came, bins, width = rows_came(reference, counts), int(reference.starts[-1]), len(reference.columns)

@@ -9,6 +9,7 @@ Laws
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,12 +18,13 @@ import numpy.typing as npt
 
 from monitoring.alert import Alert
 from monitoring.explain.book import Samples
-from monitoring.judge import Judgement
-from monitoring.marks import LogRange, MarkRing
+from monitoring.judge import Judgement, Window
+from monitoring.marks import LogRange, MarkTier
 from monitoring.reference import Reference
 from monitoring.rules import Rules
 from monitoring.shadows.book import Book
 from monitoring.tally import OUTCOMES, TRAFFIC_SIZE, Tally, Traffic
+from monitoring.tier import SLICES_MAX, Tier
 from monitoring.window import Ring
 from service.featurelog.record import Schema
 
@@ -50,10 +52,12 @@ UNROUTED = Version("", "", "")
 
 @dataclass(slots=True)
 class Track:
-    """The counts of one version and arm: rings by window, and requests and rows by outcome since the log began."""
+    """The counts of one version and arm: the traffic window, the tiers of the drift windows by the minutes of a slice, and
+    requests and rows by outcome since the log began.
+    """
 
     traffic: Ring
-    drift: dict[int, Ring]
+    drift: dict[int, Tier]
     first_minute: int
     last_minute: int
     requests: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(OUTCOMES), dtype=np.int64))
@@ -65,8 +69,21 @@ class Track:
         self.requests += tally.traffic[Traffic.REQUESTS : Traffic.ROWS]
         self.rows += tally.traffic[Traffic.ROWS : Traffic.LATENCY]
 
-    def rings(self) -> list[Ring]:
-        return [self.traffic, *self.drift.values()]
+    def advance(self, minute: int) -> None:
+        """Forgets what left the windows when `minute` was closed."""
+        self.traffic.advance(minute)
+        for tier in self.drift.values():
+            tier.advance(minute)
+
+    def next_due(self, after: int) -> int | None:
+        """The next minute in which a window that holds something changes; None where none does."""
+        minutes = [tier.next_due(after) for tier in self.drift.values()]
+        return min((minute for minute in minutes if minute is not None), default=None)
+
+    @property
+    def columns_size(self) -> int:
+        """Length of the vectors that the tiers hold."""
+        return max((tier.size for tier in self.drift.values()), default=0)
 
 
 @dataclass(slots=True)
@@ -93,10 +110,12 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was last found about a version, and at which minute."""
+    """What was last found about a version, and at which minute; `windows`: each as it was last due, by its length in s."""
 
     minute: int
     judgement: Judgement
+    windows: Mapping[int, Window]
+    reference: Reference
 
 
 @dataclass(slots=True)
@@ -112,7 +131,7 @@ class State:
     open: dict[int, dict[Key, Tally]] = field(default_factory=dict)
     open_marks: dict[int, LogRange] = field(default_factory=dict)
     tracks: dict[Key, Track] = field(default_factory=dict)
-    marks: dict[int, MarkRing] = field(default_factory=dict)
+    marks: dict[int, MarkTier] = field(default_factory=dict)
     alerts: dict[Version, Alert] = field(default_factory=dict)
     judged: dict[Version, Judged] = field(default_factory=dict)
     schemas: dict[str, Schema] = field(default_factory=dict)  # by digest: what the tracks' references are laid out from
@@ -127,21 +146,17 @@ class State:
         size = 0 if reference is None else reference.size
         if len(self.tracks) >= rules.keys_max or self.reserved_bytes(rules, size) > rules.state_bytes_max:
             return None
-        drift = {window_s: Ring(span) for window_s, span in rules.drift_spans.items()}
+        drift = {minutes: Tier(minutes) for minutes in rules.tiers}
         self.tracks[key] = Track(Ring(rules.traffic_span), drift, first_minute=minute, last_minute=minute)
         return self.tracks[key]
 
     def reserved_bytes(self, rules: Rules, extra_size: int = 0) -> int:
         """What counts and samples can grow to, with one more key whose vectors have `extra_size` entries."""
-        sizes = [extra_size, *(_columns_size(track) for track in self.tracks.values())]
-        slices = sum(span.slices_max + 1 for span in rules.drift_spans.values())
+        sizes = [extra_size, *(track.columns_size for track in self.tracks.values())]
+        slices = len(rules.tiers) * (SLICES_MAX + 1)
         traffic = (rules.traffic_span.slices_max + 1) * TRAFFIC_SIZE * len(sizes)
         return COUNT_BYTES * (traffic + slices * sum(sizes)) + self.samples.reserved_bytes()
 
     def versions_of(self, model: str) -> int:
         """How many versions of a model are being judged."""
         return len({key.version for key in self.tracks if key.version.model == model and key.arm != ARM_SHADOW})
-
-
-def _columns_size(track: Track) -> int:
-    return max((0 if ring.total is None else ring.total.size for ring in track.drift.values()), default=0)

@@ -9,7 +9,7 @@ import msgspec
 
 from models.contract import Privacy
 from monitoring.alert import Alert, Phase
-from monitoring.judge import Check, Finding
+from monitoring.judge import look, telling
 from monitoring.rollout import outcome as rollout
 from monitoring.rollout.control import Reason
 from monitoring.rules import Rules
@@ -17,7 +17,7 @@ from monitoring.shadows.said import ShadowsSaid
 from monitoring.sketch import quantile
 from monitoring.state import UNROUTED, Judged, Key, State, Track, Version
 from monitoring.tally import OUTCOMES, Traffic
-from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples
+from monitoring.verdict import DRIFT, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples
 from monitoring.window import MINUTE_S
 from service.featurelog.chunk import Positions
 from service.featurelog.record import Outcome, Schema
@@ -74,8 +74,8 @@ class AlertStatus(msgspec.Struct, frozen=True):
 
 
 class VersionStatus(msgspec.Struct, frozen=True):
-    """Everything about one model version; `judged_s` is the end of the last judged minute, `not_watched` are the features
-    that are dropped before they are written.
+    """Everything about one model version; `judged_s` is the end of the last judged minute, `drift` and `skew` have each
+    check once, in the window that says most, `not_watched` are the features that are dropped before they are written.
     """
 
     model: str
@@ -224,7 +224,7 @@ def log_of(state: State, positions: Positions, *, caught_up: bool, lag_bytes: in
 
 def _version(state: State, version: Version, rules: Rules) -> VersionStatus:
     judged = state.judged.get(version)
-    checks = [] if judged is None else [_check(finding) for finding in judged.judgement.findings]
+    checks = [] if judged is None else [_check(finding) for finding in _telling(judged, version, state, rules)]
     return VersionStatus(
         model=version.model,
         version=version.version,
@@ -233,10 +233,17 @@ def _version(state: State, version: Version, rules: Rules) -> VersionStatus:
         alert=_alert(state.alerts.get(version, Alert())),
         judged_s=None if judged is None else (judged.minute + 1) * MINUTE_S,
         standing=_standing(judged),
-        drift=tuple(check for check in checks if check.check == "drift"),
-        skew=tuple(check for check in checks if check.check != "drift"),
+        drift=tuple(check for check in checks if check.check == DRIFT),
+        skew=tuple(check for check in checks if check.check != DRIFT),
         not_watched=_dropped(state.schemas.get(version.digest)),
     )
+
+
+def _telling(judged: Judged, version: Version, state: State, rules: Rules) -> list[Finding]:
+    """Exact looks at all windows, which deciding did without."""
+    versions = max(1, state.versions_of(version.model))
+    windows = [window for window in judged.windows.values() if window.counts.size == judged.reference.size]
+    return telling(look(judged.reference, windows, rules, model=version.model, versions=versions))
 
 
 def _dropped(schema: Schema | None) -> tuple[str, ...]:
@@ -250,7 +257,8 @@ def _standing(judged: Judged | None) -> str | None:
 
 def _alert(alert: Alert) -> AlertStatus:
     incident = None if alert.incident is None else alert.incident * MINUTE_S
-    return AlertStatus(alert.phase, alert.since * MINUTE_S, incident, tuple(sorted(alert.latched)))
+    latched = tuple(sorted(check.id for check in alert.latched))
+    return AlertStatus(alert.phase, alert.since * MINUTE_S, incident, latched)
 
 
 def _arms(state: State, version: Version, rules: Rules) -> tuple[ArmStatus, ...]:

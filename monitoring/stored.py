@@ -3,7 +3,8 @@
 Laws
 - decode(encode(s)) folds on exactly as s would: same verdicts, same events, same counters.
 - What was last judged is not stored: it is found again when the next minute closes.
-- A window that the rules no longer name is dropped, a new one starts empty; alerts and totals stay.
+- A window that the rules no longer name is dropped with what is latched in it; a new one begins with the slices that were held
+  for others, else empty; alerts and totals stay.
 
 The bytes are MessagePack.
 """
@@ -16,22 +17,23 @@ import numpy as np
 from monitoring.alert import Alert, Phase
 from monitoring.errors import CheckpointInvalid
 from monitoring.explain import stored as samples_stored
-from monitoring.marks import LogRange, MarkRing
+from monitoring.marks import LogRange, MarkTier
 from monitoring.rules import Rules
 from monitoring.shadows import stored as shadows_stored
 from monitoring.state import Counters, Key, State, Track, Version
 from monitoring.tally import TRAFFIC_SIZE, Tally
+from monitoring.tier import Tier
 from monitoring.vectors import StoredRing, StoredVector, pack, pack_ring, unpack, unpack_ring
-from monitoring.window import Ring, Span
+from monitoring.verdict import Check
 from service.featurelog.record import Schema
 
-FORMAT = 1
+FORMAT = 2  # 1 had a ring of slices for each window
 
 
 class _Track(msgspec.Struct, frozen=True, array_like=True):
     key: tuple[str, str, str, str]
     traffic: StoredRing
-    drift: dict[int, StoredRing]
+    drift: dict[int, dict[int, StoredVector]]
     first_minute: int
     last_minute: int
     requests: list[int]
@@ -53,12 +55,10 @@ class _Alert(msgspec.Struct, frozen=True, array_like=True):
     breach_since: int | None
     clear_since: int | None
     incident: int | None
-    latched: list[str]
+    latched: list[Check]
 
 
 class _Marks(msgspec.Struct, frozen=True, array_like=True):
-    window_s: int
-    window_minutes: int
     slice_minutes: int
     slices: dict[int, LogRange]
 
@@ -93,10 +93,7 @@ def store(state: State) -> Stored:
         open=[_pack_tally(minute, key, tally) for minute, held in state.open.items() for key, tally in held.items()],
         open_marks={minute: dict(state.open_marks.get(minute, {})) for minute in {*state.open, *state.open_marks}},
         tracks=[_pack_track(key, track) for key, track in state.tracks.items()],
-        marks=[
-            _Marks(window_s, ring.span.window_minutes, ring.span.slice_minutes, ring.slices)
-            for window_s, ring in state.marks.items()
-        ],
+        marks=[_Marks(minutes, tier.slices) for minutes, tier in state.marks.items()],
         alerts=[
             _Alert(version, a.phase, a.since, a.breach_since, a.clear_since, a.incident, sorted(a.latched))
             for version, a in state.alerts.items()
@@ -130,12 +127,13 @@ def _restore(stored: Stored, rules: Rules) -> State:
         state.open.setdefault(held.minute, {})[_key(held.key)] = tally
     state.tracks = {_key(held.key): _unpack_track(held, rules) for held in stored.tracks}
     for marks in stored.marks:
-        if rules.drift_spans.get(marks.window_s) == Span(marks.window_minutes, marks.slice_minutes):
-            state.marks[marks.window_s] = MarkRing(rules.drift_spans[marks.window_s], dict(marks.slices))
+        if marks.slice_minutes in rules.tiers:
+            state.marks[marks.slice_minutes] = MarkTier(marks.slice_minutes, dict(marks.slices))
     state.schemas = {schema.digest: schema for schema in stored.schemas}
     for alert in stored.alerts:
+        latched = frozenset(check for check in alert.latched if check.window_s in rules.scales)
         state.alerts[Version(*alert.version)] = Alert(
-            alert.phase, alert.since, alert.breach_since, alert.clear_since, alert.incident, frozenset(alert.latched)
+            alert.phase, alert.since, alert.breach_since, alert.clear_since, alert.incident, latched
         )
     known = {name: count for name, count in stored.counters.items() if name in _COUNTERS}
     state.counters = Counters(**known, lost=Counter(stored.lost), lost_unknown=Counter(stored.lost_unknown))
@@ -153,7 +151,7 @@ def _pack_track(key: Key, track: Track) -> _Track:
     return _Track(
         key=(*key.version, key.arm),
         traffic=pack_ring(track.traffic),
-        drift={window_s: pack_ring(ring) for window_s, ring in track.drift.items()},
+        drift={minutes: _pack_tier(tier) for minutes, tier in track.drift.items()},
         first_minute=track.first_minute,
         last_minute=track.last_minute,
         requests=track.requests.tolist(),
@@ -164,15 +162,20 @@ def _pack_track(key: Key, track: Track) -> _Track:
 def _unpack_track(held: _Track, rules: Rules) -> Track:
     return Track(
         traffic=unpack_ring(held.traffic, rules.traffic_span),
-        drift={
-            window_s: unpack_ring(held.drift[window_s], span) if window_s in held.drift else Ring(span)
-            for window_s, span in rules.drift_spans.items()
-        },
+        drift={minutes: _unpack_tier(minutes, held.drift.get(minutes, {})) for minutes in rules.tiers},
         first_minute=held.first_minute,
         last_minute=held.last_minute,
         requests=np.array(held.requests, dtype=np.int64),
         rows=np.array(held.rows, dtype=np.int64),
     )
+
+
+def _pack_tier(tier: Tier) -> dict[int, StoredVector]:
+    return {number: pack(counts) for number, counts in tier.slices.items()}
+
+
+def _unpack_tier(minutes: int, slices: dict[int, StoredVector]) -> Tier:
+    return Tier(minutes, {number: unpack(vector) for number, vector in slices.items()})
 
 
 def _pack_tally(minute: int, key: Key, tally: Tally) -> _Tally:

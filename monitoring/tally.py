@@ -107,11 +107,9 @@ def count_blocks(blocks: list[Block], reference: Reference, columns: range, coun
     schema.
     """
     k, kinds = len(columns), [reference.columns[column].kind for column in columns]
-    sound = [
-        block
-        for block in (widened(block, kinds) for block in blocks)
-        if len(block.cells) == block.n * k * CELL_BYTES and (block.nulls is None or len(block.nulls) == block.n * k)
-    ]
+    sound = [block for block in blocks if _sound(block, k)]
+    if len(sound) < len(blocks):  # rare, and asking each block whether it is narrow took a quarter of the fold
+        sound = [block for block in (widened(block, kinds) for block in blocks) if _sound(block, k)]
     n = sum(block.n for block in sound)
     if n and k:
         # One array for all blocks, turned so that a column is contiguous: 1 row a record costs what 1 000 rows do.
@@ -122,6 +120,12 @@ def count_blocks(blocks: list[Block], reference: Reference, columns: range, coun
             start, end = reference.starts[column], reference.starts[column + 1]
             counts[start:end] += np.bincount(index, minlength=end - start)
     return n, len(blocks) - len(sound)
+
+
+def _sound(block: Block, columns: int) -> bool:
+    return len(block.cells) == block.n * columns * CELL_BYTES and (
+        block.nulls is None or len(block.nulls) == block.n * columns
+    )
 
 
 def widened(block: Block, kinds: Sequence[Kind]) -> Block:

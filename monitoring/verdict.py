@@ -2,6 +2,9 @@
 
 import msgspec
 
+WHOLE_ROW = "request"  # the side of a fault that no single column has
+DRIFT = "drift"
+
 
 class _Measured(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The numbers of a check that could be made.
@@ -43,3 +46,24 @@ class NoBaseline(msgspec.Struct, frozen=True, gc=False, tag="no_baseline"):
 
 
 Verdict = Stable | Drifted | TooFewSamples | NoBaseline
+
+
+class Check(msgspec.Struct, frozen=True, gc=False, order=True):
+    """What was checked: `side` feature, output or request; `test` drift or a kind of skew."""
+
+    side: str
+    column: str
+    test: str
+    window_s: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.side}|{self.column}|{self.test}|{self.window_s}"
+
+
+class Finding(msgspec.Struct, frozen=True, gc=False):
+    """A check and what it came to; `place` is the column's number in the reference, −1 for the whole row."""
+
+    check: Check
+    verdict: Verdict
+    place: int

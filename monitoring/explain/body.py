@@ -1,7 +1,7 @@
 """A story as the part `story` of an event's body.
 
-Law: it is bounded by `chars`, the longest that a name may be: what a story holds is few (monitoring/explain/story.py), names alone
-are as long as people make them.
+Law: it is bounded by `chars`, the longest that a name may be: what a story holds is few (monitoring/explain/story.py), names
+alone are as long as people make them.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What does a change of a column of categories look like? Each entry of the catalogue is undone on the counts, and the rest tested.
+"""What does a change of a column of categories look like? Each entry of the catalogue is undone, and what is left tested.
 
 Law: shapes are (categories,), in the order of the contract; texts outside them are counted apart, by text.
 """

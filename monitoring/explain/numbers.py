@@ -1,4 +1,4 @@
-"""What does a change of a column of numbers look like? A catalogue of things that can be done to values, each tried and measured.
+"""What does a change of a column of numbers look like? A catalogue of what can be done to values, each tried and measured.
 
 Laws
 - Every entry is done to the values that the column should hold, and what comes of it is held against those that came: that is

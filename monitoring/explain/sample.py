@@ -11,7 +11,7 @@ Bottom-k sampling by a hash: Cohen and Kaplan, PODC 2007. The mixer is that of S
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from zlib import crc32
 
 import numpy as np
@@ -54,7 +54,9 @@ class Rows(NamedTuple):
         return len(self.hashes)
 
     def at(self, places: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> "Rows":
-        return Rows(*(field[places] for field in self))
+        """Of these places, in their order."""
+        fields: Any = (field[places] for field in self)
+        return Rows(*fields)
 
 
 def join(parts: Sequence[Rows], columns: int) -> Rows:

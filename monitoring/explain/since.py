@@ -87,7 +87,7 @@ def since(stretches: Sequence[Stretch], reference: Counts) -> Since | None:
 
 def _fit(counts: Floats, reference: Floats) -> Floats:
     """The log likelihood of a change at the start of each slice; counts: shape (slices, bins)."""
-    slices, bins = counts.shape
+    bins = counts.shape[1]
     total = counts.sum(axis=0)
     known = (reference + 0.5) / (reference.sum() + 0.5 * bins)
     before = np.vstack([np.zeros(bins), np.cumsum(counts, axis=0)[:-1]])

@@ -65,10 +65,15 @@ def restore(stored: StoredSamples) -> Samples:
 
 
 def _pack(rows: Rows) -> StoredRows:
-    arrays = (rows.hashes, rows.at_us, rows.numbers, rows.cells)
     texts = {i: texts for i, texts in enumerate(rows.texts.tolist()) if texts}
     return StoredRows(
-        *(array.tobytes() for array in arrays), np.packbits(rows.nulls).tobytes(), rows.ids.tolist(), texts
+        hashes=rows.hashes.tobytes(),
+        at_us=rows.at_us.tobytes(),
+        numbers=rows.numbers.tobytes(),
+        cells=rows.cells.tobytes(),
+        nulls=np.packbits(rows.nulls).tobytes(),
+        ids=rows.ids.tolist(),
+        texts=texts,
     )
 
 

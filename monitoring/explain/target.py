@@ -19,8 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 
 class Target(NamedTuple):
-    """`values` ascending, standing for `rows` rows; `edges`: from the lowest of training over the inner bin edges to the highest,
-    `expected` of the values between them; `seen`: values that came, not made up.
+    """`values` ascending, standing for `rows` rows; `edges`: from the lowest of training over the inner bin edges to the
+    highest, `expected` of the values between them; `seen`: values that came, not made up.
     """
 
     values: Floats

@@ -23,6 +23,7 @@ from monitoring.explain.sample import Rows, join
 from monitoring.explain.since import Since as Found
 from monitoring.explain.since import Stretch, partition, since
 from monitoring.explain.story import (
+    ALL_ROWS,
     ARMS_MAX,
     COLUMNS_MAX,
     EXAMPLES_MAX,
@@ -34,7 +35,8 @@ from monitoring.explain.story import (
     Story,
 )
 from monitoring.explain.target import Target, edges_of, of_baseline, of_rows
-from monitoring.explain.where import bins, segment
+from monitoring.explain.where import Found as Segment_
+from monitoring.explain.where import bins, segment, segment_of
 from monitoring.reference import Extra, Reference
 from monitoring.skew import rows_came
 
@@ -100,8 +102,8 @@ def tell(arms: Sequence[Arm], places: Sequence[int], first: int, last: int) -> S
     features = [place for place in watched if place < reference.features]
     told = _columns(scene, features or watched)
     place = told[0].place if told else -1
-    where = None if place < 0 else segment(scene.before, scene.now, reference, place, frozenset(watched) - {place})
-    if where is not None and told[0].look.share < 1.0 or where is not None and isinstance(told[0].look, Unrecognised):
+    where = _where(scene, told[0], frozenset(watched)) if told else None
+    if where is not None:
         here = [rows.at(bins(rows, reference, where.place) == where.bin) for rows in (scene.before, scene.now)]
         told[0] = _inside(scene, place, here[0], here[1], told[0])
     named = None
@@ -118,6 +120,15 @@ def tell(arms: Sequence[Arm], places: Sequence[int], first: int, last: int) -> S
         cause=_cause(bool(features), hits, mine[0].version),
         examples=_examples(scene, told),
     )
+
+
+def _where(scene: _Scene, told: _Told, watched: frozenset[int]) -> Segment_ | None:
+    """The segment that the first column's change is of."""
+    if told.hit.size == scene.now.n and 0 < told.hit.mean() < ALL_ROWS:
+        found = segment_of(told.hit, scene.now, scene.reference, watched)
+        if found is not None:
+            return found
+    return segment(scene.before, scene.now, scene.reference, told.place, watched - {told.place})
 
 
 def _since(change: Found) -> Since:
@@ -266,7 +277,7 @@ def _swapped(scene: _Scene, one: _Told) -> int | None:
     """The feature whose values this one holds, and that holds its own."""
     reference, here = scene.reference, one.place
     kind = reference.columns[here].kind
-    if here >= reference.features or kind is Kind.STRING or not isinstance(one.look, Unrecognised) and _named(one.look):
+    if here >= reference.features or kind is Kind.STRING or (not isinstance(one.look, Unrecognised) and _named(one.look)):
         return None
     values, _ = numbers(scene.now, reference, here)
     target = _target(reference, here, scene.before)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import hypergeom
 
 from models.baseline import SPECIALS
 from models.contract import Kind
@@ -19,6 +20,8 @@ from monitoring.tally import bins_of
 ROWS_MIN = 15  # in the segment and beside it, before and after
 CONFIDENCE = 0.999
 SPARED = 0.25
+MASK_P_MAX = 1e-4
+HIT_IN_MIN, HIT_BESIDE_MAX = 0.7, 0.1  # where a value does not tell a hit row for sure, as thousandths of small amounts
 
 Mask = npt.NDArray[np.bool_]
 Index = npt.NDArray[np.intp]
@@ -56,6 +59,30 @@ def segment(before: Rows, now: Rows, reference: Reference, place: int, leave: fr
             if least > 0 and most < SPARED * max(least, inside.effect / 2):
                 found.append(Found(j, value, least))
     return max(found, key=lambda one: (one.effect, -one.place, -one.bin), default=None)
+
+
+def segment_of(hits: Mask, now: Rows, reference: Reference, leave: frozenset[int]) -> Found | None:
+    """The segment that rows known one by one to be hit make up: all but a few of its rows are hit, and next to none beside it.
+
+    Shown where chance would put the hits into one of the values so cleanly less than once in 1/MASK_P_MAX incidents (Fisher's
+    exact test, its p times the number of values).
+    """
+    found: list[Found] = []
+    tried = 0
+    for j, column in enumerate(reference.columns[: reference.features]):
+        if j in leave or column.kind not in (Kind.STRING, Kind.BOOL):
+            continue
+        of_now = bins(now, reference, j)
+        for value in range(SPECIALS, column.bins):
+            inside = of_now == value
+            tried += bool(inside.any())
+            hit_in, hit_beside = int((hits & inside).sum()), int((hits & ~inside).sum())
+            if hit_in < HIT_IN_MIN * inside.sum() or hit_beside > HIT_BESIDE_MAX * (~inside).sum() or not inside.any():
+                continue
+            p = float(hypergeom.sf(hit_in - 1, now.n, int(inside.sum()), int(hits.sum())))
+            found.append(Found(j, value, -p))
+    best = max(found, key=lambda one: (one.effect, -one.place, -one.bin), default=None)
+    return best if best is not None and -best.effect * tried < MASK_P_MAX else None
 
 
 def _both(was: Index, came: Index, in_was: Mask, in_came: Mask, size: int) -> tuple[Fit | None, Fit | None]:

@@ -16,7 +16,6 @@ from time import perf_counter
 from typing import NamedTuple
 
 import click
-import msgspec
 import numpy as np
 from scipy.stats import beta
 
@@ -52,7 +51,7 @@ from service.featurelog.chunk import Chunk, Run
 from service.featurelog.record import Ledger, Outcome, Problem, Record, Request, SkewKind
 from tests.promises.false_alarms import START_S, VERSION, Traffic
 
-BEFORE_MINUTES, AFTER_MINUTES = 180, 120
+BEFORE_MINUTES, AFTER_MINUTES = 120, 120
 FIRST_TOLD_SEED = 10_000
 MINUTE_S = 60
 
@@ -101,7 +100,7 @@ CASES: Mapping[str, Case] = {
     "mean_shift": Case(
         named(Incident.MEAN_SHIFT),
         "amount",
-        lambda look: isinstance(look, Scaled) and _near(look.factor, 1.65, 0.25) or isinstance(look, Shifted),
+        lambda look: (isinstance(look, Scaled) and _near(look.factor, 1.65, 0.25)) or isinstance(look, Shifted),
     ),
     "unit_x1000": Case(named(Incident.UNIT_X1000), "amount", lambda look: _thousand(look) and look.share == 1),
     "null_burst": Case(
@@ -161,17 +160,10 @@ CASES: Mapping[str, Case] = {
         _thousand,
         segment=("channel", "online"),
     ),
-    "offset_of_one_client": Case(
-        each("amount", lambda x: x + 60.0, lambda row: row["country"] != "DE"),
-        "amount",
-        lambda look: isinstance(look, Offset | Shifted | Scaled | Unrecognised),
-        segment=None,
-    ),
 }
-del_CASES = "offset_of_one_client"
 
 
-class Run_(NamedTuple):
+class Done(NamedTuple):
     """What one run came to."""
 
     verdict: str  # right, wrong, unrecognised, silent
@@ -188,7 +180,7 @@ class Simulation:
         baseline = Baseline.decode((VERSION / BASELINE).read_bytes())
         self._references = {self._traffic.schema.digest: Reference.of(self._traffic.schema, baseline)}
 
-    def runs(self, seed: int, cases: Mapping[str, Case]) -> dict[str, Run_]:
+    def runs(self, seed: int, cases: Mapping[str, Case]) -> dict[str, Done]:
         """Every case on the same traffic."""
         rng = np.random.default_rng(seed)
         start_s = START_S + 60 * int(rng.integers(0, WEEK_S // 60))
@@ -200,18 +192,18 @@ class Simulation:
         return {name: self._run(deepcopy(state), np.random.default_rng([seed, i]), change_s, case, seq)
                 for i, (name, case) in enumerate(cases.items())}  # fmt: skip
 
-    def _run(self, state: State, rng: np.random.Generator, change_s: float, case: Case, seq: int) -> Run_:
+    def _run(self, state: State, rng: np.random.Generator, change_s: float, case: Case, seq: int) -> Done:
         seen = 0
         for minute, batch in enumerate(self._minutes(rng, change_s, AFTER_MINUTES, case.change), start=1):
             events, seq = self._fold(state, batch, seq)
             seen += sum(record.rows for record in batch if isinstance(record, Request))
             if events:
                 return self._verdict(state, events[0], case, minute, seen)
-        return Run_("silent", "", AFTER_MINUTES, seen)
+        return Done("silent", "", AFTER_MINUTES, seen)
 
-    def _verdict(self, state: State, event: Event, case: Case, minute: int, seen: int) -> Run_:
+    def _verdict(self, state: State, event: Event, case: Case, minute: int, seen: int) -> Done:
         ((_, story),) = state.samples.stories.items()
-        return Run_(judge(story, case), story.sentence, minute, seen)
+        return Done(judge(story, case), story.sentence, minute, seen)
 
     def _minutes(self, rng: np.random.Generator, start_s: float, minutes: int, change: Change) -> "list[list[Record]]":
         at_s = arrivals(rng, start_s, start_s + minutes * MINUTE_S, self._rate)
@@ -273,7 +265,7 @@ def _interval(k: int, n: int) -> tuple[float, float]:
 @click.option("--show/--no-show", default=False, help="Print the sentences that are not right.")
 def main(runs: int, seed: int, rows_per_minute: float, only: tuple[str, ...], show: bool) -> None:
     """Counts right and wrong names."""
-    cases = {name: case for name, case in CASES.items() if (name in only if only else name != del_CASES)}
+    cases = {name: case for name, case in CASES.items() if (not only or name in only)}
     simulation, found, began = Simulation(rows_per_minute), {name: [] for name in cases}, perf_counter()
     for number in range(seed, seed + runs):
         for name, run in simulation.runs(number, cases).items():

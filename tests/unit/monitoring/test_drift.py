@@ -9,9 +9,9 @@ from scipy.stats import ncx2
 
 from models.baseline import SPECIALS, ColumnBaseline, Special
 from models.contract import Kind
-from monitoring.drift import EXACT_G_MAX, DriftRule, compare, judge_drift, noncentrality_lower
+from monitoring.drift import EXACT_G_MAX, DriftRule, compare, look_for_drift, noncentrality_lower
 from monitoring.reference import Extra, Reference
-from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples
+from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples, Verdict
 
 RULE = DriftRule(alpha=1e-6, n_min=100, confidence=0.999, tolerance_floor=0.01)
 COUNT_LISTS = st.lists(st.integers(0, 3000), min_size=2, max_size=12)
@@ -30,6 +30,11 @@ def reference(*columns: list[int], natural: tuple[tuple[int, float], ...] = ()) 
         for j, counts in enumerate(columns)
     )
     return Reference.laid_out(made)
+
+
+def judge_drift(reference: Reference, counts: np.ndarray, covered_s: int, rule: DriftRule) -> list[Verdict]:
+    (look,) = look_for_drift(reference, counts[None, :], [covered_s], [rule])
+    return [look.verdict(j) for j in range(len(reference.columns))]
 
 
 def window(*columns: list[int]) -> np.ndarray:
@@ -110,18 +115,19 @@ def test_the_tolerance_is_what_training_varied_by_over_the_longest_blocks_that_t
 @given(st.lists(st.tuples(COUNT_LISTS, st.randoms()), min_size=1, max_size=4))
 def test_a_column_is_judged_alone_as_it_is_among_others(drawn: list) -> None:
     pairs = [(counts, [r.randint(0, 200) for _ in counts]) for counts, r in drawn]
-    together = compare(reference(*(a for a, _ in pairs)), window(*(b for _, b in pairs)), 0.999)
+    base, empty = reference(*(a for a, _ in pairs)), window(*([0] * len(b) for _, b in pairs))
+    together = compare(base, np.stack([empty, window(*(b for _, b in pairs))]), 0.999)
     for j, (a, b) in enumerate(pairs):
-        alone = compare(reference(a), window(b), 0.999)
+        alone = compare(reference(a), window(b)[None, :], 0.999)
         for name in ("n", "m", "groups", "df"):
-            assert getattr(together, name)[j] == getattr(alone, name)[0]
+            assert getattr(together, name)[1, j] == getattr(alone, name)[0, 0]
         for name in ("statistic", "p_value", "effect", "lower_bound"):
-            assert getattr(together, name)[j] == pytest.approx(getattr(alone, name)[0], rel=1e-9, abs=1e-12)
+            assert getattr(together, name)[1, j] == pytest.approx(getattr(alone, name)[0, 0], rel=1e-9, abs=1e-12)
 
 
 @given(COUNT_LISTS, st.randoms())
 def test_every_count_makes_a_finite_result(counts: list[int], draw: Random) -> None:
-    found = compare(reference(counts), window([draw.choice([0, 0, 1, 5, 10**6]) for _ in counts]), 0.999)
+    found = compare(reference(counts), window([draw.choice([0, 0, 1, 5, 10**6]) for _ in counts])[None, :], 0.999)
     assert np.isfinite(found.statistic).all()
     assert ((found.p_value >= 0) & (found.p_value <= 1)).all()
     assert (found.lower_bound <= found.effect + found.df * 10).all()
@@ -162,7 +168,7 @@ def test_without_drift_alarms_are_no_more_frequent_than_the_level_and_the_margin
     alarms = 0
     for _ in range(pairs // batch):
         base = reference(*rng.multinomial(10_000, shares, batch).tolist())
-        found = compare(base, window(*rng.multinomial(n, shares, batch).tolist()), 0.999)
+        found = compare(base, window(*rng.multinomial(n, shares, batch).tolist())[None, :], 0.999)
         alarms += int((found.p_value < level).sum())
     assert alarms / pairs < 2 * level
 
@@ -172,7 +178,7 @@ def test_without_drift_the_statistic_is_on_average_its_degrees_of_freedom() -> N
     rng, batch, shares, ratio = np.random.default_rng(9), 1000, np.full(10, 0.1), []
     for _ in range(30):
         base = reference(*rng.multinomial(10_000, shares, batch).tolist())
-        found = compare(base, window(*rng.multinomial(150, shares, batch).tolist()), 0.999)
+        found = compare(base, window(*rng.multinomial(150, shares, batch).tolist())[None, :], 0.999)
         ratio.append(found.statistic.sum() / found.df.sum())
     assert np.mean(ratio) == pytest.approx(1.0, abs=0.012)
 

@@ -12,6 +12,7 @@ from monitoring.events import BODY_BYTES_MAX, TYPE, Incident, request_retrain
 from monitoring.judge import Window, judge
 from monitoring.reference import Extra, Reference
 from monitoring.rules import Rules
+from monitoring.tier import Scale
 from tests.unit.monitoring.made import START_MINUTE
 
 RULES = Rules(drift_windows_s=(3600,))
@@ -38,7 +39,9 @@ def incident(columns: int = 3, categories: int = 8, name: str = "c", text: str =
         counts[reference.starts[j] + SPECIALS + j % 2] = 900 + j
         counts[reference.starts[j] + SPECIALS + 2] = 100
     counts[reference.starts[-1] + Extra.ROWS_ANSWERED] = 1000
-    judged = judge(reference, [Window(3600, 1800, counts)], RULES, model="payments", versions=1, latched=frozenset())
+    judged = judge(
+        reference, [Window(Scale.of(3600), 1800, counts)], RULES, model="payments", versions=1, latched=frozenset()
+    )
     assert judged.standing is Standing.BREACH
     return Incident(
         model="payments",
@@ -47,6 +50,7 @@ def incident(columns: int = 3, categories: int = 8, name: str = "c", text: str =
         began_minute=START_MINUTE,
         judged_minute=START_MINUTE + 1,
         first_minute=START_MINUTE - 58,
+        last_minute=START_MINUTE + 1,
         covered_s=1800,
         counts=counts,
         arms={"stable": counts},

@@ -3,11 +3,14 @@ import pytest
 
 from models.baseline import SPECIALS, Special
 from monitoring.alert import Standing
-from monitoring.judge import EVALUATIONS_PER_30_DAYS, SMALL_SAMPLE_MARGIN, Judgement, Window, alphas, judge
+from monitoring.budget import Part, looks_per_30_days
+from monitoring.judge import SMALL_SAMPLE_MARGIN, Judgement, Window, alphas, judge
+from monitoring.judge import look as exact
 from monitoring.reference import Extra, Reference
 from monitoring.rules import Rules
 from monitoring.skew import checks_of
-from monitoring.verdict import Drifted, NoBaseline, Stable
+from monitoring.tier import Scale
+from monitoring.verdict import Check, Drifted, NoBaseline, Stable
 from tests.unit.monitoring.made import model
 
 MADE = model(rows=10_000, output="a score")  # before the features by name
@@ -33,24 +36,39 @@ def moved(column: int, share: float, n: int = 1000) -> np.ndarray:
     return counts
 
 
-def look(*windows: tuple[int, np.ndarray], latched: frozenset[str] = frozenset(), rules: Rules = RULES) -> Judgement:
-    held = [Window(window_s, window_s, counts) for window_s, counts in windows]
+def look(*windows: tuple[int, np.ndarray], latched: frozenset[Check] = frozenset(), rules: Rules = RULES) -> Judgement:
+    held = [Window(Scale.of(window_s), window_s, counts) for window_s, counts in windows]
     return judge(REFERENCE, held, rules, model="payments", versions=1, latched=latched)
 
 
 def drift_of(counts: np.ndarray, rules: Rules) -> Stable | Drifted:
     """The drift verdict of f0."""
-    verdict = look((3600, counts), rules=rules).findings[0].verdict
+    window = Window(Scale.of(3600), 3600, counts)
+    (found,) = exact(REFERENCE, [window], rules, model="payments", versions=1)
+    verdict = found.drift_of(0).verdict
     assert isinstance(verdict, Stable | Drifted)
     return verdict
 
 
 def test_the_levels_of_all_tests_of_30_days_add_up_to_the_budget() -> None:
-    rules = Rules(drift_windows_s=(3600, 86_400), budget_alarms_per_30_days=1.0)
-    level = alphas(rules, REFERENCE, versions=3)
-    drift = level.drift * SMALL_SAMPLE_MARGIN * len(REFERENCE.judged)
-    skew = level.skew * checks_of(REFERENCE)
-    assert (drift + skew) * 3 * 2 * EVALUATIONS_PER_30_DAYS == pytest.approx(1.0)
+    rules = Rules(drift_windows_s=(60, 3600, 86_400), budget_alarms_per_30_days=1.0)
+    spent = 0.0
+    for scale in rules.scales.values():
+        level = alphas(rules, REFERENCE, versions=3, scale=scale)
+        drift = level.drift * SMALL_SAMPLE_MARGIN * len(REFERENCE.judged)
+        spent += 3 * looks_per_30_days(scale) * (drift + level.skew * checks_of(REFERENCE))
+    assert spent + Part.SEGMENTS.value + Part.LABELS.value == pytest.approx(1.0)
+    assert sum(part.value for part in Part) == pytest.approx(1.0)
+
+
+def test_a_window_that_is_not_due_raises_nothing_and_clears_what_has_ended() -> None:
+    scale, wrong = Scale.of(3600), moved(0, 0.9)
+    between = Window(scale, 3600, wrong, due=False)
+    assert judge(REFERENCE, [between], RULES, model="m", versions=1, latched=frozenset()).latched == frozenset()
+    raised = look((3600, wrong)).latched
+    assert judge(REFERENCE, [between], RULES, model="m", versions=1, latched=raised).standing is Standing.BREACH
+    ended = Window(scale, 3600, same(), due=False)
+    assert judge(REFERENCE, [ended], RULES, model="m", versions=1, latched=raised).latched == frozenset()
 
 
 def test_the_worst_column_stands_first_and_features_before_outputs() -> None:
@@ -87,8 +105,9 @@ def test_a_breach_stays_latched_between_the_raise_and_the_clear_level() -> None:
 
 
 def test_a_latched_check_without_data_is_neither_breach_nor_clear() -> None:
-    raised = look((3600, moved(0, 0.9)), (86_400, same()))
-    silent = look((3600, same(10)), (86_400, same()), latched=raised.latched)
+    rules = Rules(drift_windows_s=(3600, 86_400))
+    raised = look((3600, moved(0, 0.9)), (86_400, same()), rules=rules)
+    silent = look((3600, same(10)), (86_400, same()), latched=raised.latched, rules=rules)
     assert silent.standing is Standing.NO_DATA
     assert silent.latched == raised.latched
 
@@ -96,8 +115,8 @@ def test_a_latched_check_without_data_is_neither_breach_nor_clear() -> None:
 def test_skew_that_stopped_altogether_clears_only_with_rows_to_show_it() -> None:
     counts = same()
     counts[REFERENCE.starts[0] + Special.NULL] = 300
-    latched = frozenset({"feature|f0|null|3600"})
-    assert "feature|f0|null|3600" in look((3600, counts)).latched
+    latched = frozenset({Check("feature", "f0", "null", 3600)})
+    assert latched <= look((3600, counts)).latched
     assert look((3600, same()), latched=latched).standing is Standing.CLEAR
     assert look((3600, same(50)), latched=latched).standing is Standing.NO_DATA
 
@@ -105,14 +124,17 @@ def test_skew_that_stopped_altogether_clears_only_with_rows_to_show_it() -> None
 def test_a_version_without_baseline_has_no_verdict() -> None:
     reference = Reference.of(MADE.schema, None)
     counts = np.full(reference.size, 500, dtype=np.int64)
-    found = judge(reference, [Window(3600, 3600, counts)], RULES, model="m", versions=1, latched=frozenset())
+    window = Window(Scale.of(3600), 3600, counts)
+    found = judge(reference, [window], RULES, model="m", versions=1, latched=frozenset())
     assert found.standing is Standing.NO_DATA
-    assert all(isinstance(f.verdict, NoBaseline) for f in found.findings)
+    (one,) = exact(reference, [window], RULES, model="m", versions=1)
+    assert all(isinstance(f.verdict, NoBaseline) for f in one.findings())
 
 
 def test_a_model_of_plain_tensors_is_judged_without_columns() -> None:
     schema = type(MADE.schema)(0, "m", "1", "sha256:0", (), ())
     reference = Reference.of(schema, None)
     counts = np.zeros(reference.size, dtype=np.int64)
-    found = judge(reference, [Window(3600, 3600, counts)], RULES, model="m", versions=1, latched=frozenset())
+    window = Window(Scale.of(3600), 3600, counts)
+    found = judge(reference, [window], RULES, model="m", versions=1, latched=frozenset())
     assert found.standing is Standing.NO_DATA

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from monitoring.cli import monitor
 from monitoring.errors import SettingsInvalid
+from monitoring.rules import Rules
 from monitoring.settings import Settings, load
 
 pytestmark = pytest.mark.slow
@@ -51,7 +52,7 @@ def test_a_flag_wins_over_the_environment_and_the_environment_over_the_file(tmp_
 
 def test_the_defaults_need_no_file(tmp_path: Path) -> None:
     settings = load(tmp_path)
-    assert (settings.host, settings.port, settings.drift_windows) == ("127.0.0.1", 3001, (3600, 86_400))
+    assert (settings.host, settings.port, settings.drift_windows) == ("127.0.0.1", 3001, Rules().drift_windows_s)
     assert settings.rules().budget_alarms_per_30_days == 1.0
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.marks import MarkRing, widen
+from monitoring.marks import MarkTier, widen
 from monitoring.window import SLICES_MAX, Ring, Span
 
 HOUR, DAY = 3600, 86_400
@@ -94,8 +94,10 @@ def test_marks_cover_every_place_in_whatever_order_they_came(
 
 
 def test_marks_leave_with_their_slice() -> None:
-    ring = MarkRing(Span.of(HOUR))
-    ring.add(100, {"w0": ((1, 0), (1, 9))})
-    ring.add(150, {"w0": ((1, 10), (1, 19))})
-    ring.advance(165)
-    assert ring.covering() == {"w0": ((1, 10), (1, 19))}
+    tier = MarkTier(4)
+    tier.add(100, {"w0": ((1, 0), (1, 9))})
+    tier.add(150, {"w0": ((1, 10), (1, 19))})
+    assert tier.covering(96) == {"w0": ((1, 0), (1, 19))}
+    assert tier.covering(104) == {"w0": ((1, 10), (1, 19))}
+    tier.advance(172)
+    assert tier.covering(0) == {"w0": ((1, 10), (1, 19))}
