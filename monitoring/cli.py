@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 what is to be replayed is not all there any more, 2 used w
 import asyncio
 import json
 import re
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import structlog
 
 from monitoring.errors import MonitorError, RecordsLetGo, SettingsInvalid
 from monitoring.events import Event
+from monitoring.explainer import COMMAND as EXPLAIN
 from monitoring.settings import HOME, Settings, load
 from monitoring.window import MINUTE_US
 from monitoring.wiring import bind, lock, replayed, run
@@ -94,6 +96,24 @@ def replay_command(settings: Settings, begin: datetime, end: datetime, home: Pat
             click.echo(f"{told['time']}  {event.id}  {told['data']['reason']}")
     if not events and not as_json:
         click.echo("no event")
+
+
+@monitor.command("explain")
+@click.argument("event_id")
+@click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="As of `monitor`; may stand here too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@click.pass_obj
+def explain_command(settings: Settings, event_id: str, home: Path | None, as_json: bool) -> None:
+    """How far an incident moves the predictions, and what tells its rows from those before it.
+
+    Runs in a process of its own, `plumbline log explain`, with the model's runtime, which the monitor does without.
+
+    \b
+    Example:
+      plumbline monitor explain evt_1f0c2a…
+    """
+    command = [*EXPLAIN, "--home", str(settings.home if home is None else home), *(["--json"] if as_json else [])]
+    raise click.exceptions.Exit(subprocess.run([*command, "--", event_id], check=False).returncode)
 
 
 def _replayed(settings: Settings, from_minute: int, to_minute: int) -> list[Event]:

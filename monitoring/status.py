@@ -4,11 +4,14 @@ Law: a status is built once a tick by whoever owns the state, and never changes 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from models.contract import Privacy
 from monitoring.alert import Alert, Phase
+from monitoring.explain.body import story_body
+from monitoring.explain.story import Story
 from monitoring.judge import look, telling
 from monitoring.rollout import outcome as rollout
 from monitoring.rollout.control import Reason
@@ -23,6 +26,7 @@ from service.featurelog.chunk import Positions
 from service.featurelog.record import Outcome, Schema
 
 QUANTILES = (0.5, 0.95, 0.99)
+STORY_CHARS = 120  # a name in a story, as in an event that need not be cut
 
 
 class ArmStatus(msgspec.Struct, frozen=True):
@@ -65,12 +69,13 @@ class CheckStatus(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AlertStatus(msgspec.Struct, frozen=True):
-    """Where a version's alert stands; times in seconds since the Unix epoch, event time."""
+    """Where a version's alert stands; times in seconds since the Unix epoch, event time. `story`: of the open incident."""
 
     phase: Phase
     since_s: int
     incident_s: int | None
     latched: tuple[str, ...]
+    story: Mapping[str, Any] | None = None
 
 
 class VersionStatus(msgspec.Struct, frozen=True):
@@ -148,6 +153,15 @@ class ArchiveStatus(Archived, frozen=True):
     oldest_waiting_s: float | None = None
 
 
+class ExplainStatus(msgspec.Struct, frozen=True):
+    """What became of the explanations of new events since the monitor started; failures by reason."""
+
+    explained: int = 0
+    skipped: int = 0
+    failures: Mapping[str, int] = {}
+    last_error: str = ""
+
+
 class RolloutStatus(msgspec.Struct, frozen=True):
     """What a rollout came to at the last look; `minute_s` is the end of the newest closed minute, `percent` the share that the
     evidence permits: the step's. `stands` is None where something could not be read or changed: `problem`.
@@ -193,6 +207,7 @@ class Status(msgspec.Struct, frozen=True):
     archive: ArchiveStatus = ArchiveStatus()
     shadows: ShadowsSaid = ShadowsSaid()
     rollouts: tuple[RolloutStatus, ...] = ()
+    explained: ExplainStatus = ExplainStatus()
 
 
 def versions_of(state: State, rules: Rules) -> tuple[VersionStatus, ...]:
@@ -230,7 +245,7 @@ def _version(state: State, version: Version, rules: Rules) -> VersionStatus:
         version=version.version,
         digest=version.digest,
         arms=_arms(state, version, rules),
-        alert=_alert(state.alerts.get(version, Alert())),
+        alert=_alert(state.alerts.get(version, Alert()), state.samples.stories.get(version)),
         judged_s=None if judged is None else (judged.minute + 1) * MINUTE_S,
         standing=_standing(judged),
         drift=tuple(check for check in checks if check.check == DRIFT),
@@ -255,10 +270,11 @@ def _standing(judged: Judged | None) -> str | None:
     return None if judged is None else judged.judgement.standing.value
 
 
-def _alert(alert: Alert) -> AlertStatus:
+def _alert(alert: Alert, story: Story | None) -> AlertStatus:
     incident = None if alert.incident is None else alert.incident * MINUTE_S
     latched = tuple(sorted(check.id for check in alert.latched))
-    return AlertStatus(alert.phase, alert.since * MINUTE_S, incident, latched)
+    told = None if story is None else story_body(story, STORY_CHARS)
+    return AlertStatus(alert.phase, alert.since * MINUTE_S, incident, latched, told)
 
 
 def _arms(state: State, version: Version, rules: Rules) -> tuple[ArmStatus, ...]:

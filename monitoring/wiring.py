@@ -30,6 +30,7 @@ from monitoring.courier import Courier, CourierStatus
 from monitoring.delivery import Backoff
 from monitoring.errors import MonitorBusy, RecordsLetGo, SettingsInvalid
 from monitoring.events import Event, stamp
+from monitoring.explainer import Explainer
 from monitoring.exporter import app
 from monitoring.group import schemas_named
 from monitoring.intake import Intake
@@ -95,7 +96,11 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     for number in (signal.SIGTERM, signal.SIGINT):
         here.add_signal_handler(number, stop.set)
 
+    explainer = Explainer(home, timeout_s=settings.explain_timeout_s)
+
     def offer(event_ids: tuple[str, ...]) -> None:
+        if settings.explain_events:
+            here.call_soon_threadsafe(explainer.offer, event_ids)
         if courier is not None:
             here.call_soon_threadsafe(courier.offer, event_ids)
 
@@ -123,11 +128,12 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         outbox_status=outbox_status,
         archive_status=archivist.status,
         rollouts=controller.status,
+        explain_status=explainer.status,
     )
     server = _server(settings, pulse, listening)
     loop.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    beside = [asyncio.create_task(controller.run(settings.rollout_interval_s))]
+    beside = [asyncio.create_task(controller.run(settings.rollout_interval_s)), asyncio.create_task(explainer.run())]
     if courier is not None:
         beside.append(asyncio.create_task(courier.run()))
     if settings.archive_interval_s:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from monitoring.explain.story import ColumnStory, Since, Story
+from monitoring.explain.undo import affine
 
 SENTENCE_NAMES = 8  # the sentence is cut at so many names' length
 
@@ -35,8 +36,8 @@ def _since(since: Since) -> dict[str, Any]:
 
 def _column(column: ColumnStory, chars: int) -> dict[str, Any]:
     told = _cut(msgspec.to_builtins(column), chars)
-    look = told.pop("look")
-    return {**told, **look}
+    look, pair = told.pop("look"), affine(column.look)
+    return {**told, **look, **({} if pair is None else {"undo": list(pair)})}
 
 
 def _cut(value: Any, chars: int) -> Any:

@@ -49,17 +49,27 @@ class Since(NamedTuple):
 
 
 def partition(tiers: Sequence[Sequence[Stretch]]) -> list[Stretch]:
-    """One row of slices out of several that show the same time more and less finely: the finest for every time."""
+    """One row of slices out of several that show the same time more and less finely: the finest for every time.
+
+    Of a slice that is finer known from its middle on, what is left without the finer ones is its beginning; lengths that do not
+    divide each other leave a gap there instead.
+    """
     kept: list[Stretch] = []
     for tier in sorted((sorted(tier) for tier in tiers if tier), key=lambda tier: tier[0].minutes):
         start = kept[0].first if kept else None
         older = [s for s in tier if start is None or s.first + s.minutes <= start]
         over = [s for s in tier if start is not None and s.first < start < s.first + s.minutes]
-        if over:  # the finer ones begin within a slice: what it tells as a whole they need not
-            end = over[0].first + over[0].minutes
-            older, kept = [*older, over[0]], [s for s in kept if s.first >= end]
-        kept = older + kept
+        kept = [*older, *(left for s in over if (left := _beginning(s, kept)) is not None), *kept]
     return kept
+
+
+def _beginning(whole: Stretch, finer: Sequence[Stretch]) -> Stretch | None:
+    end = whole.first + whole.minutes
+    inside = [s for s in finer if s.first < end]
+    if any(s.first + s.minutes > end for s in inside):
+        return None
+    left = whole.counts - np.sum([s.counts for s in inside], axis=0)
+    return Stretch(whole.first, finer[0].first - whole.first, left)
 
 
 def since(stretches: Sequence[Stretch], reference: Counts) -> Since | None:

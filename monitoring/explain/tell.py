@@ -277,7 +277,11 @@ def _swapped(scene: _Scene, one: _Told) -> int | None:
     """The feature whose values this one holds, and that holds its own."""
     reference, here = scene.reference, one.place
     kind = reference.columns[here].kind
-    if here >= reference.features or kind is Kind.STRING or (not isinstance(one.look, Unrecognised) and _named(one.look)):
+    if (
+        here >= reference.features
+        or kind is Kind.STRING
+        or (not isinstance(one.look, Unrecognised) and _named(one.look))
+    ):
         return None
     values, _ = numbers(scene.now, reference, here)
     target = _target(reference, here, scene.before)

@@ -1,17 +1,12 @@
-"""What was done to a number, as `factor` × the right value + `by`, and how is it put back?
+"""What was done to a number, as `factor` × the right value + `by`: how it is recognised, and how it is put back.
 
-Law: `put_back(look, factor × x + by) == x` for every look that has such a pair; the others cannot be undone, and say so by None.
+Law: a look without such a pair cannot be undone value by value, and says so by None.
 """
-
-import numpy as np
-import numpy.typing as npt
 
 from monitoring.explain.looks import AnyLook, Negated, Offset, Scaled, Stretched, Temperature, Unit
 
 FAHRENHEIT = (1.8, 32.0)
 CELSIUS = (1 / 1.8, -32 / 1.8)
-
-Floats = npt.NDArray[np.float64]
 
 
 def affine(look: AnyLook) -> tuple[float, float] | None:
@@ -29,9 +24,3 @@ def affine(look: AnyLook) -> tuple[float, float] | None:
             return factor, by
         case _:
             return None
-
-
-def put_back(look: AnyLook, values: Floats) -> Floats | None:
-    """The values as they should have come."""
-    pair = affine(look)
-    return None if pair is None else (values - pair[1]) / pair[0]

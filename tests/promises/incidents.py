@@ -1,10 +1,10 @@
-"""Is every incident called by its name? Seeded `payments` traffic, broken in one way, through the monitor's real fold and rules.
+"""Is every incident called by its name? Seeded `payments` traffic, broken in one way, through the real fold and rules.
 
     python -m tests.promises.incidents --runs 200
 
-Each run draws a time of the week, folds BEFORE_MINUTES of unchanged traffic, then the broken rows minute by minute until the event
-is there, and reads its story. Right: the columns, the look and its numbers, and the segment are those of what was done. Wrong:
-the story names something else. What is told as unrecognised, or as a shift without saying of which kind, is neither.
+Each run draws a time of the week, folds BEFORE_MINUTES of unchanged traffic, then the broken rows minute by minute until the
+event is there, and reads its story. Right: the columns, the look and its numbers, and the segment are those of what was done.
+Wrong: the story names something else. What is told as unrecognised, or as a shift without saying of which kind, is neither.
 Seeds below 10 000 are for finding numbers and limits, those from 10 000 on for telling how well they do.
 """
 
@@ -279,10 +279,10 @@ def main(runs: int, seed: int, rows_per_minute: float, only: tuple[str, ...], sh
     for name, done in found.items():
         n, of = len(done), Counter(run.verdict for run in done)
         right, wrong = (tuple(f"{x:.1%}" for x in _interval(of[word], n)) for word in ("right", "wrong"))
+        minutes, seen = (np.median([getattr(run, what) for run in done]) for what in ("minutes", "rows"))
         click.echo(
-            f"| `{name}` | {n} | {of['right'] / n:.1%} | {right[0]} – {right[1]} | {of['wrong'] / n:.1%} | {wrong[0]} – {wrong[1]} "
-            f"| {of['unrecognised']} | {of['silent']} | {np.median([r.minutes for r in done]):.0f} "
-            f"| {np.median([r.rows for r in done]):.0f} |"
+            f"| `{name}` | {n} | {of['right'] / n:.1%} | {right[0]} – {right[1]} | {of['wrong'] / n:.1%} "
+            f"| {wrong[0]} – {wrong[1]} | {of['unrecognised']} | {of['silent']} | {minutes:.0f} | {seen:.0f} |"
         )
     click.echo(f"seeds {seed} to {seed + runs - 1}, {rows_per_minute:g} rows a minute, {perf_counter() - began:.0f} s")
 
