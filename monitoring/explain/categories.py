@@ -24,6 +24,7 @@ from monitoring.explain.looks import (
 NAMES_MAX = 3  # new texts that a story names
 EXPECTED_MIN = 8.0  # rows of a category that is told to have vanished: fewer may be absent by chance (e⁻⁸)
 FROZEN_SHARE = 0.99
+GONE = 0.2  # of its rows that may still come: the sample may begin a little before the change
 NEW_MIN = 0.005  # share of rows with new texts that is worth a name
 
 Floats = npt.NDArray[np.float64]
@@ -66,7 +67,7 @@ class _Column:
         return [
             i
             for i in range(len(self.names))
-            if self.should[i] >= EXPECTED_MIN and self.seen[i] <= 0.05 * self.should[i]
+            if self.should[i] >= EXPECTED_MIN and self.seen[i] <= GONE * self.should[i]
         ]
 
 
@@ -80,8 +81,9 @@ def _new(column: _Column) -> Iterator[Candidate]:
     if column.new < max(3.0, NEW_MIN * column.n):
         return
     share, ranked = round(column.new / column.n, 2), sorted(column.unseen, key=lambda t: (-column.unseen[t], t))
-    others = column.fit(column.seen) if column.seen.sum() else Fit(0.0, 1, column.n)
-    yield Candidate(NewCategory(names=tuple(ranked[:NAMES_MAX]), share=share), 0, others)
+    # Of no other rows nothing can be said, so every explanation that says more comes first.
+    others = (0, column.fit(column.seen)) if column.seen.sum() else (1, Fit(0.0, 1, column.n))
+    yield Candidate(NewCategory(names=tuple(ranked[:NAMES_MAX]), share=share), *others)
     if column.unseen[ranked[0]] >= 0.95 * column.new:
         for i in column.gone():
             back = column.seen.copy()

@@ -32,17 +32,19 @@ from monitoring.explain.looks import (
 from monitoring.explain.target import Target, counted
 from monitoring.explain.undo import affine
 
-# Powers of ten, and minutes, hours and days for seconds, hours for days: each at least 1.4 times from the next, which 100 rows
-# of a column as wide as its middle tell apart. Miles and pounds are not: 1.6 is what a shift of half a σ comes to as well.
-FACTORS = tuple(
-    sorted({10.0**p for p in range(-9, 10) if p} | {f**s for f in (24.0, 60.0, 3600.0, 86400.0) for s in (1, -1)})
-)
+# Powers of ten, and minutes, hours and days for seconds, minutes and hours: each at least 1.6 times from the next. Miles and
+# pounds are not among them, a shift of half a σ comes to 1.6 as well; nor days for seconds, next to 10⁵.
+FACTORS = tuple(sorted({10.0**p for p in range(-9, 10) if p} | {f**s for f in (24.0, 60.0, 3600.0) for s in (1, -1)}))
 ROWS_MIN = 15  # of the sample; fewer fit anything
 SHARES = np.arange(0.02, 0.985, 0.02)  # of the rows that are hit
 FROZEN_SHARE = 0.97  # from it on the other rows are told as an exception, not as a share
 STEPS = tuple(sorted((m * 10.0**p for m, p in product((1, 2, 5), range(-6, 7))), reverse=True))
 # Values of wrong factors are no multiples of a cent: where they are, that is worth more than what bins tell of 30 rows.
 ON_GRID, GRID_WORTH = 0.97, 25.0
+_NAMED = Unit | Temperature | Negated
+NAMED_APART = (
+    9.2  # in G, between a name and the next that would also do: chance makes it so in 1 of 100 with two at hand
+)
 TIES = 6.6  # a factor and an offset this close in G are not told apart: χ²(1) at 1 %
 
 Floats = npt.NDArray[np.float64]
@@ -227,13 +229,25 @@ def _short(value: float) -> float:
 
 
 def _told_apart(best: Candidate, found: list[Candidate], came: Fit) -> AnyLook:
-    """A factor and an offset that fit alike are a shift, of which is said what both say."""
-    if not isinstance(best.look, Scaled | Offset):
-        return best.look
-    rivals = [one for one in found if isinstance(one.look, Scaled | Offset) and one is not best]
-    if any(choose([one], came) and cost(one) < cost(best) + TIES for one in rivals):
-        return Shifted(shift=best.look.shift)
-    return best.look
+    """What cannot be told from another entry is not called by either's name.
+
+    A factor and an offset that fit alike are a shift; of two units that fit alike neither is named, but the factor told.
+    """
+    rivals = [
+        one for one in found if one is not best and cost(one) < cost(best) + NAMED_APART and choose([one], came) is one
+    ]
+    match best.look:
+        case Scaled() | Offset():
+            near = [one for one in rivals if isinstance(one.look, Scaled | Offset) and cost(one) < cost(best) + TIES]
+            return Shifted(shift=best.look.shift) if near else best.look
+        case Unit() | Temperature() | Negated():
+            others = [one for one in rivals if affine(one.look) != affine(best.look) and isinstance(one.look, _NAMED)]
+            scaled = [one.look for one in found if isinstance(one.look, Scaled) and choose([one], came) is one]
+            if not others:
+                return best.look
+            return scaled[0] if scaled else Unrecognised(rows=int(best.fit.n))
+        case _:
+            return best.look
 
 
 def hit(look: AnyLook, values: Floats, target: Target) -> npt.NDArray[np.bool_]:

@@ -38,12 +38,13 @@ class Stretch(NamedTuple):
 class Since(NamedTuple):
     """Minutes: the change is likeliest at the start of `minute`, and lies in [earliest, latest].
 
-    `open`: it may be older than all that is held; `counts` are those from `minute` on.
+    From `sure` on all rows are after it. `open`: it may be older than all that is held; `counts` are those from `minute` on.
     """
 
     minute: int
     earliest: int
     latest: int
+    sure: int
     open: bool
     counts: Counts
 
@@ -90,6 +91,7 @@ def since(stretches: Sequence[Stretch], reference: Counts) -> Since | None:
         # Rows of the slice before may already be after it; those of the slice itself may still be before.
         earliest=held[max(0, min(low, best) - 1)].first,
         latest=held[max(high, best)].first + held[max(high, best)].minutes,
+        sure=held[max(high, best)].first,
         open=min(low, best) == 0,
         counts=np.sum([stretch.counts for stretch in held[best:]], axis=0),
     )

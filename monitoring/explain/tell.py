@@ -41,7 +41,7 @@ from monitoring.reference import Extra, Reference
 from monitoring.skew import rows_came
 
 MINUTE_S = 60
-NOW_ROWS_MIN = 15  # below it the sample begins with the slice in which the change lies
+NOW_ROWS_MIN = 25  # below it the sample begins with the slice in which the change lies
 BEFORE_ROWS_MIN = 300  # of rows just before the change, to be held against in place of the baseline
 FAULT_MIN = 0.01  # share of rows above training that is worth a word: what skew tolerates
 OUTPUT_P_MAX = 1e-4
@@ -168,9 +168,10 @@ def _scene(
 ) -> _Scene:
     ladders = [arm.ladder for arm in arms if arm.ladder is not None]
     columns = len(reference.columns)
-    now = join([ladder.between(change.minute, last) for ladder in ladders], columns)
-    if now.n < NOW_ROWS_MIN:
-        now = join([ladder.between(change.earliest, last) for ladder in ladders], columns)
+    now = Rows.none(columns)
+    for begin in (change.sure, change.minute, change.earliest):  # the surest rows that are enough
+        if now.n < NOW_ROWS_MIN:
+            now = join([ladder.between(begin, last) for ladder in ladders], columns)
     before = join([ladder.between(first, change.earliest - 1) for ladder in ladders], columns)
     after = [stretch.counts for stretch in stretches if stretch.first >= change.minute]
     counts = np.sum(after, axis=0) if after else np.zeros(reference.size, dtype=np.int64)
