@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 FOLDS, SEED = 5, 1
 ROUNDS, LEAVES = 60, 15  # enough for two thousand rows; more only fits their noise
@@ -40,6 +41,11 @@ def tell_apart(names: list[str], categorical: list[bool], before: Floats, after:
     """None where a side has too few rows. before, after: shape (n, columns), categories as codes, NaN for what is not there."""
     if min(len(before), len(after)) < ROWS_MIN:
         return None
+    with threadpool_limits(1):  # the service has the other cores; and threads that wait for a busy one spin
+        return _tell_apart(names, categorical, before, after)
+
+
+def _tell_apart(names: list[str], categorical: list[bool], before: Floats, after: Floats) -> Told:
     rows, side = np.concatenate([before, after]), np.repeat([0, 1], [len(before), len(after)])
     score, lost = np.zeros(len(rows)), np.zeros(len(names))
     rng = np.random.default_rng(SEED)

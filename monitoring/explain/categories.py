@@ -81,9 +81,9 @@ def _new(column: _Column) -> Iterator[Candidate]:
     if column.new < max(3.0, NEW_MIN * column.n):
         return
     share, ranked = round(column.new / column.n, 2), sorted(column.unseen, key=lambda t: (-column.unseen[t], t))
-    # Of no other rows nothing can be said, so every explanation that says more comes first.
-    others = (0, column.fit(column.seen)) if column.seen.sum() else (1, Fit(0.0, 1, column.n))
-    yield Candidate(NewCategory(names=tuple(ranked[:NAMES_MAX]), share=share), *others)
+    # Its share is a number that was chosen; a renamed category's is given by what it was.
+    others = column.fit(column.seen) if column.seen.sum() else Fit(0.0, 1, column.n)
+    yield Candidate(NewCategory(names=tuple(ranked[:NAMES_MAX]), share=share), 1, others)
     if column.unseen[ranked[0]] >= 0.95 * column.new:
         for i in column.gone():
             back = column.seen.copy()

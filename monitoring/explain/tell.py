@@ -41,7 +41,7 @@ from monitoring.reference import Extra, Reference
 from monitoring.skew import rows_came
 
 MINUTE_S = 60
-NOW_ROWS_MIN = 25  # below it the sample begins with the slice in which the change lies
+NOW_ROWS_MIN = 15  # below it the sample begins with the slice in which the change lies
 BEFORE_ROWS_MIN = 300  # of rows just before the change, to be held against in place of the baseline
 FAULT_MIN = 0.01  # share of rows above training that is worth a word: what skew tolerates
 OUTPUT_P_MAX = 1e-4
@@ -123,7 +123,9 @@ def tell(arms: Sequence[Arm], places: Sequence[int], first: int, last: int) -> S
 
 
 def _where(scene: _Scene, told: _Told, watched: frozenset[int]) -> Segment_ | None:
-    """The segment that the first column's change is of."""
+    """The segment that the first column's change is of; of refused rows no values are held that could tell."""
+    if isinstance(told.look, Missing | Refused):
+        return None
     if told.hit.size == scene.now.n and 0 < told.hit.mean() < ALL_ROWS:
         found = segment_of(told.hit, scene.now, scene.reference, watched)
         if found is not None:

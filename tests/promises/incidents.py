@@ -163,6 +163,7 @@ CASES: Mapping[str, Case] = {
         "amount",
         _thousand,
         segment=("channel", "online"),
+        unit=True,
     ),
 }
 
