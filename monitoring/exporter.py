@@ -25,7 +25,7 @@ from monitoring.alert import Phase
 from monitoring.pulse import Pulse
 from monitoring.rollout.metrics import rollout_metrics
 from monitoring.shadows.said import ShadowsSaid
-from monitoring.status import ArchiveStatus, ArmStatus, CheckStatus, Status, VersionStatus
+from monitoring.status import ArchiveStatus, ArmStatus, CheckStatus, ExplainStatus, Status, VersionStatus
 
 PREFIX = "plumbline_monitor"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -82,6 +82,7 @@ class StatusCollector(Collector):
         yield from _outbox(status)
         yield from _log(status)
         yield from _archive(status.archive)
+        yield from _explained(status.explained)
         yield from _shadows(status.shadows)
         yield from rollout_metrics(status.rollouts)
 
@@ -185,6 +186,15 @@ def _log(status: Status) -> Iterator[Metric]:
     yield _single(_gauge("keys", "Versions × arms that are counted.", ()), loop.keys)
     yield _single(_gauge("state_bytes", "Bytes that the counts can grow to.", ()), loop.state_bytes)
     yield _single(_gauge("reserve_bytes", "Space held back; 0: the disk is full.", ()), loop.reserve_bytes)
+
+
+def _explained(explained: ExplainStatus) -> Iterator[Metric]:
+    yield _single(_counter("explained_events", "New events that were explained.", ()), explained.explained)
+    yield _single(_counter("explain_skipped", "Events that were not, too many waited.", ()), explained.skipped)
+    failures = _counter("explain_failures", "Explanations that failed; the event says what it says.", ("reason",))
+    for reason, n in explained.failures.items():
+        failures.add_metric([reason], n)
+    yield failures
 
 
 def _archive(archive: ArchiveStatus) -> Iterator[Metric]:

@@ -231,7 +231,7 @@ def log_of(state: State, positions: Positions, *, caught_up: bool, lag_bytes: in
         lag_bytes=lag_bytes,
         watermark_s=state.watermark_us / 1e6,
         closed_s=None if state.closed is None else (state.closed + 1) * MINUTE_S,
-        counters={name: getattr(counters, name) for name in names},
+        counters={**{name: getattr(counters, name) for name in names}, "unsampled": state.samples.unsampled},
         lost_records=dict(counters.lost),
         lost_holes=dict(counters.lost_unknown),
     )

@@ -5,8 +5,9 @@ Law: only minutes that a replay of the incident reads as well are told of, so it
 
 from collections.abc import Mapping
 
+from monitoring.explain.scene import Arm
 from monitoring.explain.story import Story
-from monitoring.explain.tell import Arm, tell
+from monitoring.explain.tell import tell
 from monitoring.judge import Judgement
 from monitoring.reference import Reference
 from monitoring.rules import Rules

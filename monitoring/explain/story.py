@@ -98,7 +98,8 @@ class Story(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def sentence(self) -> str:
-        return " ".join(part for part in (_when(self.since), _what(self), _with(self), _whose(self)) if part)
+        what = _what(self) + _with(self)
+        return " ".join(part for part in (_when(self.since), what, _whose(self)) if part)
 
 
 def _when(since: Since | None) -> str:

@@ -101,7 +101,7 @@ CASES: Mapping[str, Case] = {
     "mean_shift": Case(
         named(Incident.MEAN_SHIFT),
         "amount",
-        lambda look: (isinstance(look, Scaled) and _near(look.factor, 1.65, 0.25)) or isinstance(look, Shifted),
+        lambda look: (isinstance(look, Scaled) and 1.2 < look.factor < 2.7) or isinstance(look, Shifted),
     ),
     "unit_x1000": Case(
         named(Incident.UNIT_X1000), "amount", lambda look: _thousand(look) and look.share == 1, unit=True

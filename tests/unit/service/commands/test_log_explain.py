@@ -1,4 +1,4 @@
-"""An incident of the demo model, from its event to what it did to the answers: by the session and the log that are really there."""
+"""An incident of the demo model, from its event to what it did to the answers: by the real session, from a real log."""
 
 from pathlib import Path
 from typing import Any
