@@ -37,6 +37,7 @@ def add(
     data: Path | None = None,
     label: str | None = None,
     time: str | None = None,
+    by_hour: bool = False,
     privacy: Mapping[str, Privacy] | None = None,
 ) -> Added:
     """Registers a graph with the contract and baseline that it and its training data imply; `privacy`: by feature.
@@ -48,7 +49,7 @@ def add(
     graph = model.read_bytes()
     trials.attempt(ref, {MODEL: graph})
     frame = read_table(data) if data is not None else None
-    contract, baseline = derive(Session(graph, ref=ref), ref, frame, label=label, time=time)
+    contract, baseline = derive(Session(graph, ref=ref), ref, frame, label=label, time=time, by_hour=by_hour)
     contract, baseline = kept_back(contract, baseline, privacy or {})
     files = {MODEL: graph, CONTRACT: contract.encode(), CARD: _card(model, data, label)}
     if baseline is not None:

@@ -54,6 +54,7 @@ class ColumnBaseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     `counts`: SPECIALS, then len(edges)+1 value bins (numbers) or one a category (strings).
     `mean`, `std`: of the finite training values, for effect sizes that people know.
     `natural`: (window length in s, tolerance in PSI): how far blocks of the training data of that length lie from the whole.
+    `by_hour`: counts of each hour of the week (models/weekly.py), where they were asked for; `natural` is then what is left.
     """
 
     name: str
@@ -66,12 +67,15 @@ class ColumnBaseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     mean: float | None = None
     std: float | None = None
     natural: tuple[tuple[int, float], ...] = ()
+    by_hour: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.counts) != self.bins:
             raise ContractInvalid(
                 f"baseline of {self.name!r}", f"{len(self.counts)} counts", f"{self.bins} for its bins"
             )
+        if self.by_hour and {len(counts) for counts in self.by_hour} != {self.bins}:
+            raise ContractInvalid(f"baseline of {self.name!r}", "counts by hour of other bins", f"{self.bins} an hour")
         if list(self.edges) != sorted(set(self.edges)):
             raise ContractInvalid(f"baseline of {self.name!r}", "edges out of order", "ascending edges")
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models import weekly
 from models.baseline import Baseline, ColumnBaseline, bin_codes, bin_numbers, matches
 from models.binding import Binding, bind
 from models.cells import (
@@ -31,6 +32,7 @@ from models.errors import ContractInvalid, RunFailed
 from models.natural import blocks, tolerance
 from models.session import GraphTensor, Session
 from models.tensors import Array
+from models.weekly import hour_of_week
 
 CHUNK_ROWS = 4096  # rows a run: a matrix of 100 float32 columns is 1.6 MB, which stays in the cache
 
@@ -38,9 +40,17 @@ Blocks = Sequence[tuple[int, npt.NDArray[np.intp]]]
 
 
 def derive(
-    session: Session, ref: str, frame: pd.DataFrame | None, *, label: str | None = None, time: str | None = None
+    session: Session,
+    ref: str,
+    frame: pd.DataFrame | None,
+    *,
+    label: str | None = None,
+    time: str | None = None,
+    by_hour: bool = False,
 ) -> tuple[Contract, Baseline | None]:
-    """Without data the graph alone speaks and there is no baseline. Raises ContractInvalid: where, found, expected."""
+    """Without data the graph alone speaks and there is no baseline; `by_hour`: references by hour of the week
+    (models/weekly.py). Raises ContractInvalid: where, found, expected.
+    """
     if frame is None:
         return contract_of_graph(session, label), None
     columns, at_s = _columns(frame, label, time)
@@ -57,11 +67,12 @@ def derive(
         label=label,
     )
     spans = [] if at_s is None else blocks(at_s)
+    hour = hour_of_week(at_s) if by_hour and at_s is not None else None
     baseline = Baseline(
         rows=len(frame),
-        features=tuple(_reference(column, columns[column.name], spans) for column in contract.features),
+        features=tuple(_reference(column, columns[column.name], spans, hour) for column in contract.features),
         outputs=tuple(
-            _reference(column, cells, spans)
+            _reference(column, cells, spans, hour)
             for column, cells in zip(contract.output_columns, _flat(answers), strict=True)
         ),
     )
@@ -139,10 +150,14 @@ def _held_outputs(tensor: GraphTensor, parts: Sequence[Array]) -> tuple[Held, ..
     return tuple(output_held(name, matrix[:, i], tensor.datatype) for i, name in enumerate(names))
 
 
-def _reference(column: Column, cells: Held, spans: Blocks) -> ColumnBaseline:
+def _reference(column: Column, cells: Held, spans: Blocks, hour: npt.NDArray[np.intp] | None) -> ColumnBaseline:
     reference, codes = reference_of(column, cells)
     index = bin_numbers(reference, cells.numbers, cells.null) if codes is None else bin_codes(codes, cells.null)
     counts = np.asarray(reference.counts)
+    if hour is not None:
+        left = tuple((length_s, weekly.tolerance(index, block, hour, counts.size)) for length_s, block in spans)
+        table = tuple(tuple(row) for row in weekly.by_hour(index, hour, counts.size).tolist())
+        return msgspec.structs.replace(reference, natural=left, by_hour=table)
     natural = tuple((length_s, tolerance(index, block, counts)) for length_s, block in spans)
     return msgspec.structs.replace(reference, natural=natural)
 

@@ -7,18 +7,26 @@ shifts G ≈ PSI · MN/(M+N), the distance is λ̂ · (M+N)/(MN) (Cressie and Re
 
 Laws
 - Two windows with the same shares have distance 0; it is symmetric in window and reference.
-- The tolerance of a length is the largest distance of one block of that length from the rest. It errs upwards: a maximum over
-  blocks keeps their largest noise, so quiet hours with few rows widen it; more training data narrows it.
+- The tolerance of a length is how far blocks of that length truly lie from the rest, without the noise of their rows: blocks
+  of 60 rows do not make every later hour look natural. It is the mean of the distances and three standard deviations of what
+  is not noise among them (moments: the variance of λ̂ is 2(df + 2λ)), at most the largest distance seen, and at least what the
+  oddest block is proven to be, at 95 % over all blocks (Bonferroni): a holiday that training had stays natural.
+
+Measured on 672 hours in ten bins whose location swings daily by 0, 0.3 and 0.7 σ (farthest true hour 0, 0.085 and 0.443):
+60 rows an hour 0.01, 0.08 and 0.61; 200 rows 0.00, 0.13 and 0.60; 1 000 rows 0.00, 0.13 and 0.51. The largest distance alone,
+as it was before, says 0.33, 0.48 and 0.91 at 60 rows.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from models.baseline import Counts, Index
+from models.noncentral import noncentrality_lower
 
 BLOCK_LENGTHS_S = (3600, 86_400, 7 * 86_400)
 BLOCKS_MIN = 8  # fewer say little of what the next one may be
 BLOCK_ROWS_MIN = 50  # below, the noise of a decile alone is near 0.2
+DEVIATIONS, PROVEN = 3.0, 0.05
 _DIGITS = 4  # of a tolerance: more would only record noise
 
 Floats = npt.NDArray[np.float64]
@@ -26,12 +34,7 @@ Floats = npt.NDArray[np.float64]
 
 def noise_corrected_psi(window: Counts, reference: Counts) -> Floats:
     """The distance of each window from its reference; shapes (..., bins) → (...). 0 where either has no rows."""
-    pooled = window + reference
-    n, m = window.sum(axis=-1), reference.sum(axis=-1)
-    both = np.maximum(n + m, 1)
-    g = 2 * (_part(window, pooled, n / both) + _part(reference, pooled, m / both))
-    df = (pooled > 0).sum(axis=-1) - 1
-    scale = np.where((n > 0) & (m > 0), both / np.maximum(n * m, 1), 0.0)
+    g, df, scale = _statistic(window, reference)
     return np.asarray(np.maximum(g - df, 0.0) * scale)
 
 
@@ -48,12 +51,33 @@ def blocks(at_s: Floats) -> list[tuple[int, npt.NDArray[np.intp]]]:
 
 
 def tolerance(index: Index, block: npt.NDArray[np.intp], counts: Counts) -> float:
-    """The largest distance of a block from the rest; index: bin of each row, block: its block or -1, counts: of all rows."""
+    """How far blocks lie from the rest by nature; index: bin of each row, block: its block or -1, counts: of all rows."""
     bins = counts.size
     kept = block >= 0
     flat = np.bincount(block[kept] * bins + index[kept], minlength=(block.max() + 1) * bins)
     by_block = flat.reshape(-1, bins)
-    return float(f"{noise_corrected_psi(by_block, counts - by_block).max():.{_DIGITS}g}")
+    return beyond_noise(by_block, counts - by_block)
+
+
+def beyond_noise(window: Counts, reference: Counts) -> float:
+    """How far windows like these lie from their references by nature; shapes (blocks, bins)."""
+    g, df, scale = _statistic(window, reference)
+    excess = g - df
+    distance, noise = excess * scale, 2 * (df + 2 * np.maximum(excess, 0)) * scale**2
+    apart = np.sqrt(max(0.0, float(distance.var() - noise.mean())))
+    usual = min(float(distance.max()), float(distance.mean()) + DEVIATIONS * apart)
+    proven = (noncentrality_lower(g, df, 1 - PROVEN / len(g)) * scale).max()
+    return float(f"{max(0.0, usual, proven):.{_DIGITS}g}")
+
+
+def _statistic(window: Counts, reference: Counts) -> tuple[Floats, Counts, Floats]:
+    """G and its degrees of freedom, and what makes PSI of G; shapes (..., bins) → (...)."""
+    pooled = window + reference
+    n, m = window.sum(axis=-1), reference.sum(axis=-1)
+    both = np.maximum(n + m, 1)
+    g = 2 * (_part(window, pooled, n / both) + _part(reference, pooled, m / both))
+    scale = np.where((n > 0) & (m > 0), both / np.maximum(n * m, 1), 0.0)
+    return np.asarray(g), np.asarray((pooled > 0).sum(axis=-1) - 1), np.asarray(scale)
 
 
 def _part(counts: Counts, pooled: Counts, share: npt.NDArray[np.float64]) -> Floats:

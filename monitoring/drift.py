@@ -26,19 +26,17 @@ mean of G is still 1.014 of df, at 150 it is 1.006. So the tail is too heavy by 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from models.noncentral import noncentrality_lower
 from monitoring.ordered import location_and_spread
 from monitoring.reference import Reference
 from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples, Verdict
 
 EXPECTED_MIN = 10.0  # the least that a bin expects on the smaller side; see "Small samples"
-# Above it scipy's inverse takes longer than a whole evaluation; the normal form is within 0.1 % there.
-EXACT_G_MAX = 20_000.0
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -161,7 +159,7 @@ def compare(reference: Reference, counts: Counts, confidence: float) -> Comparis
     """The tests of every column of every window at once; counts: shape (windows, reference.size)."""
     windows, width, bins = len(counts), len(reference.columns), int(reference.starts[-1])
     shape, size = (windows, width), windows * width
-    a = np.tile(np.where(reference.answerable, reference.baseline, 0).astype(np.float64), windows)
+    a = np.where(reference.answerable, reference.expected(counts), 0).astype(np.float64).ravel()
     b = np.where(reference.answerable, counts[:, :bins], 0).astype(np.float64).ravel()
     of = (reference.owners + width * np.arange(windows)[:, None]).ravel()
     starts = (reference.starts[:-1] + bins * np.arange(windows)[:, None]).ravel()
@@ -195,17 +193,17 @@ def _combined(
     """
     windows, width = shape
     ordered = np.tile(np.isin(np.arange(width), reference.owners[reference.ordinal]), windows) & known
-    least = 4 * least_of_ordered(reference, a.reshape(windows, -1)[0], b.reshape(windows, -1)).ravel()
+    least = 4 * least_of_ordered(reference, a.reshape(windows, -1), b.reshape(windows, -1)).ravel()
     return np.where(ordered, np.minimum(np.minimum(2 * p_g, least), 1.0), p_g).reshape(shape)
 
 
 def least_of_ordered(reference: Reference, a: Floats, b: Floats) -> Floats:
-    """The smaller p-value of location and spread, 1 for a text; a: baseline rows, shape (bins,), b: shape (windows, bins);
+    """The smaller p-value of location and spread, 1 for a text; a, b: baseline and window rows, shape (windows, bins);
     shape (windows, columns).
     """
     windows, width, at = len(b), len(reference.columns), reference.ordinal
     of = (reference.owners[at] + width * np.arange(windows)[:, None]).ravel()
-    both = location_and_spread(np.tile(a[at], windows), b[:, at].ravel(), of, windows * width)
+    both = location_and_spread(a[:, at].ravel(), b[:, at].ravel(), of, windows * width)
     return np.minimum(*both).reshape(windows, width)
 
 
@@ -245,19 +243,3 @@ def _g(a: Floats, b: Floats, m: Floats, n: Floats, owner: Index) -> tuple[Floats
         inflation = 1 + (total / m + total / n - 1) * np.maximum(spread, 0) / (6 * total * np.maximum(groups - 1, 1))
         statistic = 2 * np.bincount(owner, np.nan_to_num(terms), width) / inflation
     return np.maximum(statistic, 0.0), groups
-
-
-def noncentrality_lower(statistic: Floats, df: Counts, confidence: float) -> Floats:
-    """The λ with P(χ'²_df(λ) ≥ statistic) = 1 − confidence, 0 where even λ = 0 gives less.
-
-    Exact by scipy's inverse of the noncentral χ² up to EXACT_G_MAX; above, the normal form G ~ N(df + λ, 2(df + 2λ))
-    solved for λ.
-    """
-    lower = np.zeros_like(statistic)
-    beyond = (df > 0) & (special.chdtr(np.maximum(df, 1), statistic) > confidence)
-    exact, large = beyond & (statistic <= EXACT_G_MAX), beyond & (statistic > EXACT_G_MAX)
-    lower[exact] = special.chndtrinc(statistic[exact], df[exact].astype(np.float64), confidence)
-    z = float(special.ndtri(confidence))
-    root = np.sqrt(2 * z * z + 2 * statistic[large] - df[large]) - z * sqrt(2)
-    lower[large] = (root * root - df[large]) / 2
-    return np.maximum(np.nan_to_num(lower), 0.0)

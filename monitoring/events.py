@@ -18,11 +18,12 @@ from cloudevents.core.bindings.http import to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
 from monitoring.alert import event_id
+from monitoring.effects import effects
 from monitoring.explain.body import story_body
 from monitoring.explain.story import Story
 from monitoring.marks import LogRange
 from monitoring.reference import Reference
-from monitoring.verdict import Drifted, Finding, Stable
+from monitoring.verdict import DRIFT, Drifted, Finding, Stable
 from monitoring.window import MINUTE_S, MINUTE_US
 
 TYPE = "plumbline.retrain.requested.v1"
@@ -115,6 +116,7 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
         "side": top.check.side,
         "check": top.check.test,
         **seen,
+        "effects": _effects(incident, top),
         "window": {
             "seconds": top.check.window_s,
             "from": stamp(max(incident.first_minute, incident.last_minute + 1 - incident.covered_s // MINUTE_S)),
@@ -148,6 +150,20 @@ def _numbers(finding: Finding) -> dict[str, Any]:
             return {"n": 0}
 
 
+def _effects(incident: Incident, top: Finding) -> dict[str, list[float] | None] | None:
+    """The measures of a drift that people know, each as [estimate, low, high] (effects.py)."""
+    if top.check.test != DRIFT or not isinstance(top.verdict, Stable | Drifted):
+        return None
+    known = effects(incident.reference, top.place, incident.counts, top.verdict.statistic, top.verdict.df)
+    if known is None:
+        return None
+    measures = {name: getattr(known, name) for name in known.__struct_fields__}
+    return {
+        name: None if one is None else [_round(one.estimate), _round(one.low), _round(one.high)]
+        for name, one in measures.items()
+    }
+
+
 def _reason(incident: Incident, top: Finding, cut: _Cut) -> str:
     about, seen = top.check, _numbers(top)
     column = f"{about.side} {_short(about.column, cut.chars)!r}" if about.column else "the rows"
@@ -176,7 +192,8 @@ def _also(finding: Finding, cut: _Cut) -> dict[str, Any]:
 def _histograms(incident: Incident, place: int, cut: _Cut) -> dict[str, Any]:
     """Both counts of the bins in which their shares differ most, in bin order; the others as one."""
     reference = incident.reference
-    base, now = reference.bins(reference.baseline, place), reference.bins(incident.counts, place)
+    expected = reference.expected(incident.counts[None, :])[0]
+    base, now = reference.bins(expected, place), reference.bins(incident.counts, place)
     labels = reference.columns[place].labels()
     differ = np.abs(base / max(1, int(base.sum())) - now / max(1, int(now.sum())))
     filled = np.flatnonzero((base + now) > 0)

@@ -56,15 +56,32 @@ def app(pulse: Pulse) -> Starlette:
         said, model = pulse.status().shadows, request.query_params.get("model")
         return Response(msgspec.json.encode(said if model is None else said.of(model)), media_type=JSON)
 
+    async def drift(request: Request) -> Response:
+        asked = request.query_params
+        model, window = asked.get("model", ""), asked.get("window_s", "")
+        if window and not window.isdecimal():
+            return _problem(400, "bad_input", f"window_s {window!r}: expected seconds")
+        found = pulse.gallery().picture(model, asked.get("version"), int(window) if window else None)
+        if found is None:
+            return _problem(
+                404, "not_judged", f"model {model!r}: no such version or window was judged yet, see /api/status"
+            )
+        return Response(msgspec.json.encode(found), media_type=JSON)
+
     return Starlette(
         routes=[
             Route("/metrics", metrics),
             Route("/healthz", healthz),
             Route("/api/status", status),
+            Route("/api/drift", drift),
             Route("/api/shadows", shadows),
             *gates.routes(pulse),
         ],
     )
+
+
+def _problem(status: int, code: str, sentence: str) -> Response:
+    return JSONResponse({"error": sentence, "code": code}, status_code=status)
 
 
 class StatusCollector(Collector):

@@ -22,6 +22,7 @@ from monitoring.fold import fold
 from monitoring.group import schemas_named
 from monitoring.intake import Intake
 from monitoring.outbox import Outbox
+from monitoring.picture import gallery_of
 from monitoring.pulse import Pulse
 from monitoring.references import References
 from monitoring.rules import Rules
@@ -158,7 +159,7 @@ class Loop:
         except OSError as error:
             self._pulse.fail(f"the log cannot be read: {error}")
             return
-        self._pulse.publish(self._status(lag_bytes))
+        self._pulse.publish(self._status(lag_bytes), gallery_of(self._state, self._rules))
 
     def _status(self, lag_bytes: int) -> Status:
         state, rules = self._state, self._rules

@@ -6,6 +6,7 @@ Law: whoever asks gets a whole status, the newest one; asking never waits for th
 from collections.abc import Callable
 from time import monotonic
 
+from monitoring.picture import NOTHING, Gallery
 from monitoring.status import Status
 
 
@@ -16,13 +17,18 @@ class Pulse:
         self._status, self._healthy_tick_age_s, self._clock = first, healthy_tick_age_s, clock
         self._last_good_s = clock()
         self._failure: str | None = None
+        self._gallery = NOTHING
 
     def status(self) -> Status:
         """The newest status."""
         return self._status
 
-    def publish(self, status: Status) -> None:
-        self._status = status
+    def gallery(self) -> Gallery:
+        """The pictures of what was judged when that status was made."""
+        return self._gallery
+
+    def publish(self, status: Status, gallery: Gallery = NOTHING) -> None:
+        self._status, self._gallery = status, gallery
 
     def beat(self) -> None:
         """A tick went well."""

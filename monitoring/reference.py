@@ -6,7 +6,8 @@ Laws
 - A feature that is dropped before it is written has no column: it is not watched, and no verdict speaks of it.
 - A baseline that does not describe the schema's columns is no baseline: those columns are counted, never judged.
 
-A vector is every feature's bins, then every output's bins (models.baseline: specials first), then `Extra`.
+A vector is every feature's bins, then every output's bins (models.baseline: specials first), then `Extra`, and where training
+is known by hour of the week, the answered rows of each of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 
 from models.baseline import SPECIALS, Baseline, ColumnBaseline, Special
 from models.contract import Kind, Privacy
+from models.weekly import HOURS, hour_of_week, mixture
 from service.featurelog.record import Schema, SchemaColumn
 
 Counts = npt.NDArray[np.int64]
@@ -42,7 +44,8 @@ class Reference:
     be in and still be answered (a refused row is skew's to judge, and would be no drift of the values); `ordinal`: the bins
     of numbers from the least to the greatest, column after column; `natural_steps`: (length in s from which on it holds, how
     far blocks of training data lay apart in PSI, shape (columns,)); `places`: the number of a column by (side, name);
-    `judged`: the columns that have a baseline.
+    `judged`: the columns that have a baseline; `hours`: training's counts by hour of the week, shape (HOURS, bins), None where
+    training was not asked for them.
     """
 
     columns: tuple[ColumnBaseline, ...]
@@ -55,6 +58,7 @@ class Reference:
     natural_steps: tuple[tuple[int, npt.NDArray[np.float64]], ...]
     places: Mapping[tuple[str, str], int]
     judged: tuple[int, ...]
+    hours: Counts | None = None
 
     @classmethod
     def of(cls, schema: Schema, baseline: Baseline | None) -> Self:
@@ -84,13 +88,29 @@ class Reference:
             ordinal=np.concatenate([np.empty(0, dtype=np.intp), *ordered]),
             natural_steps=_natural_steps(columns),
             judged=tuple(j for j, column in enumerate(columns) if any(column.counts)),
+            hours=_hours(columns),
             places={("feature" if j < len(features) else "output", column.name): j for j, column in enumerate(columns)},
         )
 
     @property
     def size(self) -> int:
         """Length of a version's vector of counts."""
-        return int(self.starts[-1]) + len(Extra)
+        return int(self.starts[-1]) + len(Extra) + (0 if self.hours is None else HOURS)
+
+    def hour_place(self, at_us: int) -> int | None:
+        """Where the rows of this time's hour of the week are counted; None where hours are not told apart."""
+        if self.hours is None:
+            return None
+        return int(self.starts[-1]) + len(Extra) + int(hour_of_week(np.array([at_us / 1e6]))[0])
+
+    def expected(self, counts: Counts) -> Counts:
+        """What training says of windows: its counts, or those of the hours that their rows came in; counts: shape (windows,
+        size); shape (windows, bins).
+        """
+        if self.hours is None:
+            return np.broadcast_to(self.baseline, (len(counts), self.baseline.size))
+        rows = self.hours[:, : int(self.starts[1])].sum(axis=1)
+        return mixture(counts[:, int(self.starts[-1]) + len(Extra) :], self.hours, rows)
 
     def natural(self, covered_s: int) -> npt.NDArray[np.float64]:
         """How far blocks of training data lay apart, by column, in PSI: the longest that `covered_s` holds, else the shortest;
@@ -146,6 +166,20 @@ def _without_rows(column: SchemaColumn) -> ColumnBaseline:
     return ColumnBaseline(
         name=column.name, kind=column.kind, categories=column.categories, counts=(0,) * (SPECIALS + value_bins)
     )
+
+
+def _hours(columns: Sequence[ColumnBaseline]) -> Counts | None:
+    """Side by side; a column that has none by hour (it is private) says the same at each, in as many rows."""
+    rows = next((np.array(column.by_hour).sum(axis=1) for column in columns if column.by_hour), None)
+    if rows is None:
+        return None
+    alike = [
+        np.array(column.by_hour)
+        if column.by_hour
+        else np.rint(np.outer(rows, np.array(column.counts) / max(1, column.n))).astype(np.int64)
+        for column in columns
+    ]
+    return np.concatenate(alike, axis=1).astype(np.int64)
 
 
 def _natural_steps(columns: Sequence[ColumnBaseline]) -> tuple[tuple[int, npt.NDArray[np.float64]], ...]:

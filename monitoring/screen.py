@@ -39,15 +39,15 @@ def screen(reference: Reference, counts: Counts, alphas: Floats, n_min: int, ske
     suspect, bins = may_breach(reference, counts, n_min, skew_tolerance), int(reference.starts[-1])
     if not bins:
         return Screened(suspect, np.zeros(len(counts), dtype=np.bool_))
-    a = np.where(reference.answerable, reference.baseline, 0).astype(np.float64)
+    a = np.where(reference.answerable, reference.expected(counts), 0).astype(np.float64)
     b = np.where(reference.answerable, counts[:, :bins], 0).astype(np.float64)
     first = reference.starts[:-1]
-    m, n = np.add.reduceat(a, first), np.add.reduceat(b, first, axis=1)
+    m, n = np.add.reduceat(a, first, axis=1), np.add.reduceat(b, first, axis=1)
     enough = (n >= n_min) & (m >= 2 * EXPECTED_MIN)
     measured: Flags = np.asarray(enough.any(axis=1))
     looked = np.flatnonzero(measured & ~suspect)
     if looked.size:
-        over = _over(reference, a, b[looked], m, n[looked], alphas[looked])
+        over = _over(reference, a[looked], b[looked], m[looked], n[looked], alphas[looked])
         suspect[looked] = (over & enough[looked]).any(axis=1)
     return Screened(suspect, measured)
 

@@ -65,7 +65,7 @@ class Tally:
 
 
 def tally_requests(requests: Sequence[Request], reference: Reference | None) -> Tally:
-    """Adds up requests of one version and arm."""
+    """Adds up requests of one version, arm and minute."""
     answered = [r.total_us for r in requests if r.outcome is Outcome.ANSWERED]
     traffic = _traffic([_OUTCOME_INDEX[r.outcome] for r in requests], [r.rows for r in requests], answered)
     if reference is None:
@@ -77,6 +77,8 @@ def tally_requests(requests: Sequence[Request], reference: Reference | None) -> 
     rows, bad_features = count_blocks(features, reference, range(reference.features), counts)
     _, bad_outputs = count_blocks(outputs, reference, range(reference.features, width), counts)
     counts[reference.starts[-1] + Extra.ROWS_ANSWERED] = rows
+    if requests and (place := reference.hour_place(requests[0].at_us)) is not None:
+        counts[place] = rows
     _count_rejections([r for r in requests if r.outcome is Outcome.REJECTED], reference, counts)
     return Tally(traffic, counts, bad_features + bad_outputs)
 

@@ -217,9 +217,10 @@ class Settings(BaseSettings):
         "that free, records are dropped and counted as no_space. 0: none.",
     )
     log_raw_keep_h: float = Field(
-        default=24,
+        default=216,
         ge=0,
-        description="Hours that a log segment stays after it was archived and read by the monitor.",
+        description="Hours that a log segment stays after it was archived and read by the monitor. Nine days: a replay fills "
+        "windows of a week.",
     )
     log_raw_bytes_max: int = Field(
         default=2 << 30,

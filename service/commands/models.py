@@ -68,6 +68,9 @@ def _privacies(given: tuple[str, ...]) -> dict[str, Privacy]:
 @click.option("--label", help="Column of the data that is the label, not a feature.")
 @click.option("--time", help="Column of the data that is the time, from which natural variation is learnt.")
 @click.option(
+    "--by-hour", is_flag=True, help="Hold traffic against training's same hours of the week (UTC); needs --time."
+)
+@click.option(
     "--privacy",
     "private",
     multiple=True,
@@ -86,6 +89,7 @@ def add(
     data: Path | None,
     label: str | None,
     time: str | None,
+    by_hour: bool,
     private: dict[str, Privacy],
     no_pin: bool,
     home: Path | None,
@@ -105,7 +109,11 @@ def add(
             raise LockInvalid(what, repr(value), f"lower-case letters, digits, - _ . ({NAME.pattern})")
     registry = Registry(settings.registry_root)
     ref, trials = f"{name}:{version}", trials_of(settings)
-    added = add_version(registry, model, ref, trials=trials, data=data, label=label, time=time, privacy=private)
+    if by_hour and time is None:
+        raise click.UsageError("--by-hour needs --time, the column that says when")
+    added = add_version(
+        registry, model, ref, trials=trials, data=data, label=label, time=time, by_hour=by_hour, privacy=private
+    )
     pin = Pin(name=name, version=version, digest=added.digest, source=f"file:{registry.place(added.digest).absolute()}")
     routed, unsigned = False, not registry_of(settings).intact(added.digest)
     if not (no_pin := no_pin or unsigned):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models.derive import derive
-from models.natural import BLOCK_ROWS_MIN, BLOCKS_MIN, blocks, noise_corrected_psi, tolerance
+from models.natural import BLOCK_ROWS_MIN, BLOCKS_MIN, beyond_noise, blocks, noise_corrected_psi, tolerance
 from tests.unit.models.graphs import echo
 
 COUNTS = arrays(np.int64, 12, elements=st.integers(0, 10_000))
@@ -71,8 +71,17 @@ def test_a_daily_season_widens_the_tolerance_of_hours_and_not_that_of_days(as_te
     assert found["seasonal"].keys() == {HOUR_S, DAY_S}
     assert found["seasonal"][HOUR_S] > 0.4
     assert found["seasonal"][DAY_S] < 0.01
-    assert found["steady"][HOUR_S] < 0.15
+    assert found["steady"][HOUR_S] < 0.01
     assert found["steady"][DAY_S] < 0.01
+
+
+def test_blocks_of_few_rows_do_not_pass_their_noise_off_as_nature_and_an_odd_one_that_is_proven_counts() -> None:
+    rng = np.random.default_rng(11)
+    same = rng.multinomial(60, np.full(10, 0.1), 600)
+    assert noise_corrected_psi(same, same.sum(axis=0) - same).max() > 0.15
+    assert beyond_noise(same, same.sum(axis=0) - same) < 0.02
+    holiday = np.vstack([same, rng.multinomial(60, [0.91, *[0.01] * 9], 1)])
+    assert beyond_noise(holiday, holiday.sum(axis=0) - holiday) > 0.5
 
 
 def test_dates_numbers_and_text_are_the_same_times() -> None:

@@ -9,7 +9,8 @@ from scipy.stats import ncx2
 
 from models.baseline import SPECIALS, ColumnBaseline, Special
 from models.contract import Kind
-from monitoring.drift import EXACT_G_MAX, DriftRule, compare, look_for_drift, noncentrality_lower
+from models.noncentral import EXACT_G_MAX, noncentrality_lower
+from monitoring.drift import DriftRule, compare, look_for_drift
 from monitoring.reference import Extra, Reference
 from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples, Verdict
 

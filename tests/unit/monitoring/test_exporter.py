@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.exporter import app
 from monitoring.fold import fold
+from monitoring.picture import gallery_of
 from monitoring.pulse import Pulse
 from monitoring.rules import Rules
 from monitoring.shadows.said import said
@@ -134,6 +135,28 @@ def test_the_status_says_everything_a_page_would_show(pulse: Pulse) -> None:
     assert told["outbox"]["pending"] == 1
     assert told["log"]["positions"] == {"w0": [1, 0, 99]}
     assert told["rules"]["drift_windows_s"] == list(Rules().drift_windows_s)
+
+
+def test_a_picture_has_both_histograms_and_the_measures_of_the_window_that_is_asked_for() -> None:
+    state = State()
+    records = traffic(
+        np.random.default_rng(0), minutes=range(START_MINUTE, START_MINUTE + 10), rows_per_minute=60, scale=3.0
+    )
+    fold(state, chunk(*records, made=MADE), settled=True, rules=RULES, references=MADE.references())
+    pulse = Pulse(status(), 30.0)
+    pulse.publish(status(), gallery_of(state, RULES))
+    told = get(pulse, "/api/drift?model=payments&window_s=240").json()
+    assert (told["window_s"], told["to_s"] - told["from_s"]) == (240, 240)
+    wide, same = (next(column for column in told["columns"] if column["column"] == name) for name in ("f0", "f1"))
+    assert (wide["verdict"], same["verdict"]) == ("drifted", "stable")
+    assert wide["effects"]["wasserstein_sigma"][0] > 1 > wide["effects"]["total_variation"][2]
+    assert len(wide["labels"]) == len(wide["baseline"]) == len(wide["window"])
+    assert sum(wide["window"]) == 240
+    assert get(pulse, "/api/drift?model=payments").json()["window_s"] == 120  # the shortest that has rows enough
+    assert [
+        get(pulse, f"/api/drift?{query}").status_code for query in ("model=other", "model=payments&window_s=7")
+    ] == [404, 404]
+    assert get(pulse, "/api/drift?model=payments&window_s=-1").status_code == 400
 
 
 def test_shadows_are_shown_by_model_and_each_series_once() -> None:
