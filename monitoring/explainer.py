@@ -20,7 +20,7 @@ from monitoring.status import ExplainStatus
 
 COMMAND = (sys.executable, "-m", "plumbline", "log", "explain")
 WAITING_MAX = 16  # an incident of every version of a house; more at once is one cause, and one explanation says so
-KNOWN_MAX = 1000  # events that are not explained again; older ones are not offered any more
+KNOWN_MAX = 10_000  # events that are not explained again; older ones are not offered any more
 OUTPUT_BYTES_KEPT = 4096  # of what a failed one said
 
 
@@ -57,8 +57,12 @@ class Explainer:
         while True:
             await self._come.wait()
             self._come.clear()
-            while self._waiting:
-                await self.step(self._waiting.popleft())
+            await self.drain()
+
+    async def drain(self) -> None:
+        """All that wait."""
+        while self._waiting:
+            await self.step(self._waiting.popleft())
 
     async def step(self, event_id: str) -> None:
         """One event."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from monitoring.explain.fit import Fit, fit
-from monitoring.explain.scene import Arm, stretches_of
+from monitoring.explain.scene import Arm, stretches_of, trained
 from monitoring.explain.story import ARMS_MAX, ArmStory
 
 ROWS_MIN = 30  # of an arm; below, nothing is said of it
@@ -22,8 +22,9 @@ def arms_hit(arms: Sequence[Arm], name: str, minute: int, first: int, last: int)
         if place is None or not after:
             found.append((arm, 0, None))
             continue
-        seen = arm.reference.bins(np.sum(after, axis=0), place).astype(float)
-        expected = arm.reference.bins(arm.reference.baseline, place).astype(float)
+        counts = np.sum(after, axis=0)
+        seen = arm.reference.bins(counts, place).astype(float)
+        expected = trained(arm.reference, place, counts).astype(float)
         enough = seen.sum() >= ROWS_MIN
         found.append((arm, int(seen.sum()), fit(expected, seen, float(expected.sum())) if enough else None))
     whole = max((f.effect for arm, _, f in found if f is not None and arm.mine), default=0.0)

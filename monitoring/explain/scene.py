@@ -55,12 +55,13 @@ def stretches_of(arms: Sequence[Arm], reference: Reference, first: int, last: in
 
 def part(reference: Reference, counts: Counts, place: int) -> Counts:
     """A column's bins; of the whole row what became of it."""
-    return reference.bins(counts, place) if place >= 0 else counts[int(reference.starts[-1]) :]
+    return reference.bins(counts, place) if place >= 0 else counts[int(reference.starts[-1]) :][: len(Extra)]
 
 
-def trained(reference: Reference, place: int) -> Counts:
+def trained(reference: Reference, place: int, counts: Counts) -> Counts:
+    """What training says of a column in the hours that these rows came in; of the whole row that it was answered."""
     if place >= 0:
-        return reference.bins(reference.baseline, place)
+        return reference.bins(reference.expected(counts[None, :])[0], place)
     answered = np.zeros(len(Extra), dtype=np.int64)
     answered[Extra.ROWS_ANSWERED] = max((sum(column.counts) for column in reference.columns), default=0)
     return answered

@@ -31,7 +31,9 @@ def tell(arms: Sequence[Arm], places: Sequence[int], first: int, last: int) -> S
     reference = mine[0].reference
     stretches = stretches_of(mine, reference, first, last)
     worst = [Stretch(s.first, s.minutes, part(reference, s.counts, places[0])) for s in stretches]
-    change = since(worst, trained(reference, places[0]))
+    if not worst:
+        return None
+    change = since(worst, trained(reference, places[0], np.sum([s.counts for s in stretches], axis=0)))
     if change is None:
         return None
     scene = scene_of(mine, reference, stretches, change, first, last)
@@ -111,7 +113,7 @@ def _outputs(scene: Scene) -> tuple[str, ...]:
     reference = scene.reference
     found = []
     for place in range(reference.features, len(reference.columns)):
-        expected, seen = reference.bins(reference.baseline, place), reference.bins(scene.counts, place)
+        expected, seen = trained(reference, place, scene.counts), reference.bins(scene.counts, place)
         if expected.sum() and fit(expected.astype(float), seen.astype(float), float(expected.sum())).p() < P_MIN:
             found.append(reference.columns[place].name)
     return tuple(found[:COLUMNS_MAX])
