@@ -4,6 +4,7 @@ Laws
 - Nothing of a version that was not tried, or was refused, is parsed, loaded or run in this process; its bytes are only hashed
   and handed over.
 - Verdicts are kept by digest below `root`: the next start asks nobody. Who can write there can vouch for a version.
+- Its process stands behind those that serve from its first instruction: most of its time goes into its imports.
 - One trial at a time for all who share `root`: several workers wait for one verdict, and never use the memory of two.
 - However a trial ends (crash, limits, silence), it has a verdict within `wall_s` and what a process takes to end.
 """
@@ -28,6 +29,7 @@ from models.durable import Stamp, exclusively, replace_durably, stamp
 from models.errors import Reason
 from models.inspect import RULES
 from models.packed import pack
+from models.precedence import step_back
 from models.tensors import Array
 from models.trying import ANSWER_BYTES_MAX, Order
 from models.verdict import Limits, Refusal, Verdict
@@ -125,7 +127,9 @@ def run(ref: str, files: Mapping[str, bytes], limits: Limits, requests: bytes = 
             stderr=noise,
             cwd="/",
             env=_environment(),
+            start_new_session=True,
         )
+        step_back(child.pid)
         watch = Timer(limits.wall_s + _LATE_S, child.kill)
         watch.daemon = True
         watch.start()

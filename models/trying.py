@@ -33,7 +33,6 @@ ANSWER_BYTES_MAX = 1 << 16  # of what it writes, held by the kernel
 _COPIES = 5  # of a graph while it is loaded: the bytes, our parse, the runtime's, its tensors, and these packed for its kernels
 _FILES_MAX = 64
 REHEARSAL_S = 5.0  # a version whose runs take long has had enough of them by then
-_NICE = 10  # who serves goes first
 _OUT_OF_MEMORY = ("bad_alloc", "Failed to allocate", "Cannot allocate")  # in the runtime's words; a test holds them
 
 
@@ -77,7 +76,6 @@ def restrict(limits: Limits, size: int) -> None:
     ):
         resource.setrlimit(what, (most, most))
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 1))
-    os.nice(_NICE)
     try:
         with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123  # if the machine runs short, this process goes first
             file.write("1000")

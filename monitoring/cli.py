@@ -1,4 +1,4 @@
-"""The `monitor` command: runs the sidecar, or replays a piece of the log.
+"""The `monitor` command: runs the sidecar, replays a piece of the log; what people say of alerts is dispatch/command.py's.
 
 Exit codes: 0 done, 1 what is to be replayed is not all there any more, 2 used wrongly, 3 it could not do it.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import structlog
 
+from monitoring.dispatch.command import ack_command, answer_command, events_command, silence_group
 from monitoring.errors import MonitorError, RecordsLetGo, SettingsInvalid
 from monitoring.events import Event
 from monitoring.explainer import COMMAND as EXPLAIN
@@ -65,6 +66,10 @@ def monitor(ctx: click.Context, home: Path, host: str | None, monitor_port: int 
     ctx.obj = settings
     if ctx.invoked_subcommand is None:
         _run(settings)
+
+
+for command in (silence_group, ack_command, answer_command, events_command):
+    monitor.add_command(command)
 
 
 @monitor.command("replay")

@@ -21,10 +21,11 @@ _DOUBLINGS_MAX = 30  # beyond it the longest wait has long been reached; keeps t
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A receiver's answer."""
+    """A receiver's answer; `body` is the beginning of what came with a 2xx."""
 
     status: int
     retry_after: str | None = None
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,9 @@ def settle(reply: Reply | NoReply, event_id: str, attempt: int, backoff: Backoff
     match reply:
         case NoReply(reason):
             return TryAgain(wait_s, reason)
-        case Reply(status, _) if 200 <= status < 300:
+        case Reply(status) if 200 <= status < 300:
             return Delivered()
-        case Reply(status, _) if status == GONE:
+        case Reply(status) if status == GONE:
             return GoneForGood(f"HTTP {status}")
         case Reply(status, retry_after):
             return TryAgain(max(wait_s, _retry_after_s(retry_after, now)), f"HTTP {status}")

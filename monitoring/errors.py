@@ -132,3 +132,36 @@ class RolloutInvalid(MonitorError):
 
     def __str__(self) -> str:
         return f"{self.where}: found {self.found}, expected {self.expected}; the rollout does not start"
+
+
+class HandsFull(MonitorError):
+    """So much was said of alerts that no more is kept. Silences must end, or be made fewer and wider."""
+
+    def __init__(self, path: str, words: int) -> None:
+        super().__init__(path, words)
+        self.path, self.words = path, words
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.words} words that still hold, expected fewer; nothing was added"
+
+
+class EventUnknown(MonitorError):
+    """No event of this id is kept. Who named it must look at `plumbline monitor events`."""
+
+    def __init__(self, event: str) -> None:
+        super().__init__(event)
+        self.event = event
+
+    def __str__(self) -> str:
+        return f"event {self.event!r}: none such is kept, expected an id that `plumbline monitor events` lists"
+
+
+class WordInvalid(MonitorError):
+    """What was said of an alert cannot be used. Who said it must say it otherwise."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(found, expected)
+        self.found, self.expected = found, expected
+
+    def __str__(self) -> str:
+        return f"found {self.found}, expected {self.expected}; nothing was changed"

@@ -1,5 +1,5 @@
 """What a receiver is told: one CloudEvent `plumbline.retrain.requested.v1` an incident, with the evidence to act on and
-to check it.
+to check it; and one `plumbline.incident.ended.v1` when it is over, for who wants to hear of that.
 
 Laws
 - The body is a function of the incident: the same incident makes the same bytes, whoever builds it.
@@ -27,6 +27,8 @@ from monitoring.verdict import DRIFT, Drifted, Finding, Stable
 from monitoring.window import MINUTE_S, MINUTE_US
 
 TYPE = "plumbline.retrain.requested.v1"
+ENDED_TYPE = "plumbline.incident.ended.v1"
+END = "_end"  # the id of an end is that of the incident with this behind it
 SOURCE = "urn:plumbline:monitor"
 BODY_BYTES_MAX = 20_000  # Standard Webhooks asks for less than 20 kB
 
@@ -86,6 +88,42 @@ def request_retrain(incident: Incident) -> Event:
     return Event(name, body)
 
 
+def incident_ended(version: tuple[str, str, str], incident: int, ended: int, why: str) -> Event:
+    """The event of an incident's end: it began in the minute `incident` and was clear in `ended`.
+
+    `why`: cleared, or forgotten: nothing more came of this version.
+    """
+    model, name, digest = version
+    opening = event_id(model, digest, incident)
+    event = CloudEvent(
+        {
+            "specversion": "1.0",
+            "id": opening + END,
+            "source": SOURCE,
+            "type": ENDED_TYPE,
+            "time": _time(ended + 1),
+            "subject": f"{model}:{name}",
+            "datacontenttype": "application/json",
+        },
+        {
+            "model": model,
+            "version": name,
+            "digest": digest,
+            "incident": opening,
+            "began": stamp(incident),
+            "ended": stamp(ended + 1),
+            "why": why,
+            "reason": f"{model}:{name}: the incident is over: {why}",
+        },
+    )
+    return Event(opening + END, to_structured_event(event).body)
+
+
+def opening_of(identifier: str) -> str | None:
+    """The id of the event that opened the incident which this id ends; None: it ends nothing."""
+    return identifier.removesuffix(END) if identifier.endswith(END) else None
+
+
 def _body(name: str, incident: Incident, cut: _Cut) -> bytes:
     event = CloudEvent(
         {
@@ -109,6 +147,7 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
         "model": incident.model,
         "version": incident.version,
         "digest": incident.digest,
+        "began": stamp(incident.began_minute),
         "arms": {arm: _rows(incident, top, counts) for arm, counts in incident.arms.items()},
         "reason": _reason(incident, top, cut),
         "story": None if incident.story is None else story_body(incident.story, cut.chars),

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from monitoring.events import END
 from monitoring.status import ExplainStatus
 
 COMMAND = (sys.executable, "-m", "plumbline", "log", "explain")
@@ -41,6 +42,8 @@ class Explainer:
     def offer(self, event_ids: Iterable[str]) -> None:
         """Events that are durable; those that are known already change nothing."""
         for event_id in event_ids:
+            if event_id.endswith(END):  # the end of an incident, which has nothing to explain
+                continue
             if event_id in self._known or (self._home / "monitor" / "explained" / f"{event_id}.json").exists():
                 continue
             self._known[event_id] = None

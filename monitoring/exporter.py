@@ -8,7 +8,7 @@ Laws
 - `/healthz` says 503 when the loop's last good tick is too old: a monitor that cannot read is not watching.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from monitoring import gates
 from monitoring.alert import Phase
+from monitoring.dispatch.metrics import delivery_metrics
 from monitoring.pulse import Pulse
 from monitoring.rollout.metrics import rollout_metrics
 from monitoring.shadows.said import ShadowsSaid
@@ -37,8 +38,8 @@ RIVAL = (*VERSION, "shadow")
 CHECK = (*VERSION, "side", "column", "kind")
 
 
-def app(pulse: Pulse) -> Starlette:
-    """The monitor's HTTP side over a loop's pulse."""
+def app(pulse: Pulse, more: Sequence[Route] = ()) -> Starlette:
+    """The monitor's HTTP side over a loop's pulse; `more` are routes of who has more than its status to show."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(StatusCollector(pulse.status))
 
@@ -76,6 +77,7 @@ def app(pulse: Pulse) -> Starlette:
             Route("/api/drift", drift),
             Route("/api/shadows", shadows),
             *gates.routes(pulse),
+            *more,
         ],
     )
 
@@ -97,6 +99,7 @@ class StatusCollector(Collector):
         yield from _checks(versions)
         yield from _alerts(versions)
         yield from _outbox(status)
+        yield from delivery_metrics(status.outbox)
         yield from _log(status)
         yield from _archive(status.archive)
         yield from _explained(status.explained)
@@ -175,10 +178,10 @@ def _outbox(status: Status) -> Iterator[Metric]:
     outbox = status.outbox
     yield _single(_gauge("outbox_pending", "Events that are not delivered.", ()), outbox.pending)
     yield _single(_counter("outbox_refused", "Events refused because too many were pending.", ()), outbox.refused)
-    yield _single(_counter("webhook_attempts", "Posts to the receiver.", ()), outbox.attempts)
-    yield _single(_counter("webhook_delivered", "Events the receiver took.", ()), outbox.delivered)
+    yield _single(_counter("webhook_attempts", "Posts to receivers.", ()), outbox.attempts)
+    yield _single(_counter("webhook_delivered", "Events taken, one for each receiver.", ()), outbox.delivered)
     yield _single(_counter("webhook_failures", "Posts that delivered nothing.", ()), outbox.failures)
-    yield _single(_gauge("webhook_disabled", "1 when the receiver asked for no more events.", ()), outbox.disabled)
+    yield _single(_gauge("webhook_disabled", "1 when a receiver asked for no more events.", ()), outbox.disabled)
 
 
 def _log(status: Status) -> Iterator[Metric]:

@@ -8,15 +8,16 @@ Laws
 - A record of a minute that was closed already is counted in every window that still holds its minute, and as late.
 - Minutes in which nothing can change are not visited: a year of silence costs no more than the slices that leave the windows.
 
-`fold` changes the state in place (see state.py) and returns the events to be sent, oldest first.
+`fold` changes the state in place (see state.py) and returns the requests for retraining, oldest first; the ends of
+incidents wait in `state.ended`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from monitoring import alert as alerts
-from monitoring.alert import Action, Alert
-from monitoring.events import Event, request_retrain
+from monitoring.alert import Action, Alert, Phase
+from monitoring.events import Event, incident_ended, request_retrain
 from monitoring.group import Minute, group
 from monitoring.judge import judge
 from monitoring.marks import MarkTier, widen
@@ -207,6 +208,8 @@ def _judge(state: State, version: Version, number: int, rules: Rules, references
     state.alerts[version] = replace(after, latched=judgement.latched)
     if after.incident is None:
         state.samples.stories.pop(version, None)
+    if after.incident != before.incident:
+        _end(state, version, before, "cleared")
     if action is not Action.REQUEST_RETRAIN or after.incident is None:
         return []
     incident = incident_of(state, version, number, after.incident, judgement, reference)
@@ -214,6 +217,12 @@ def _judge(state: State, version: Version, number: int, rules: Rules, references
     if story is not None:
         state.samples.stories[version] = story
     return [request_retrain(replace(incident, story=story))]
+
+
+def _end(state: State, version: Version, alert: Alert, why: str) -> None:
+    """Notes the end of the incident that the alert held, if it held one: it was clear when it began to cool."""
+    if alert.incident is not None and alert.phase in (Phase.FIRING, Phase.COOLING):
+        state.ended.append(incident_ended(version, alert.incident, alert.since, why))
 
 
 def _forget_idle(state: State, number: int, rules: Rules) -> None:
@@ -224,6 +233,6 @@ def _forget_idle(state: State, number: int, rules: Rules) -> None:
     alive = {key.version for key in state.tracks}
     for digest in state.schemas.keys() - {version.digest for version in alive}:
         del state.schemas[digest]
-    for version in [version for version in state.alerts if version not in alive]:
-        del state.alerts[version]
+    for version in sorted(version for version in state.alerts if version not in alive):
+        _end(state, version, replace(state.alerts.pop(version), since=number), "forgotten")
         state.judged.pop(version, None)

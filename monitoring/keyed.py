@@ -2,11 +2,13 @@
 
 Laws
 - `/healthz` answers everybody: a supervisor has no key.
+- What says something of alerts is decided about by its own authority, which asks for more.
 - The keys are looked at with each request: one that was revoked opens nothing from the next one on.
 - Nobody is let in before the keys could be read once.
 """
 
 import time
+from collections.abc import Callable
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,20 +17,31 @@ from models.keyring import Keyring
 from models.keys import READ, Refused, presented
 
 OPEN = frozenset({"/healthz"})
+Elsewhere = Callable[[str, str], bool]  # of method and path: does somebody else decide who may?
+
+
+def nowhere(method: str, path: str) -> bool:
+    """Everything is decided here."""
+    return False
+
+
 _CHALLENGE = {"www-authenticate": 'Bearer realm="plumbline monitor"'}
 
 
 class Keyed:
     """An ASGI application behind the keys of its home."""
 
-    def __init__(self, page: ASGIApp, keyring: Keyring) -> None:
-        self._page, self._keyring = page, keyring
+    def __init__(self, page: ASGIApp, keyring: Keyring, elsewhere: Elsewhere = nowhere) -> None:
+        self._page, self._keyring, self._elsewhere = page, keyring, elsewhere
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer: ASGIApp = self._page
-        if scope["type"] == "http" and scope["path"] not in OPEN:
+        if scope["type"] == "http" and not self._open(scope["method"], scope["path"]):
             answer = self._refusal(scope["headers"]) or self._page
         await answer(scope, receive, send)
+
+    def _open(self, method: str, path: str) -> bool:
+        return path in OPEN or self._elsewhere(method, path)
 
     def _refusal(self, headers: list[tuple[bytes, bytes]]) -> JSONResponse | None:
         if self._keyring.changed():

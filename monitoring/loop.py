@@ -89,7 +89,7 @@ class Loop:
         chunk, settled = self._intake.read()
         references = self._references.learn({**self._state.schemas, **schemas_named(chunk.runs)})
         events = fold(self._state, chunk, settled=settled, rules=self._rules, references=references)
-        new = self._outbox.put(events)  # fsynced before anything is forgotten
+        new = self._outbox.put([*events, *self._state.take_ended()])  # fsynced before anything is forgotten
         self._unsaved = self._unsaved or bool(chunk.runs or chunk.lost)
         if new or self._save_due():
             self._save()

@@ -3,22 +3,25 @@
 Laws
 - `put` returns after the event's bytes and name are on disk; putting an id again, pending or delivered, changes
   nothing.
+- An incident's end is kept with the event that opened it: taken whenever that is known, never without it.
 - Pending events are never dropped; when `pending_max` are waiting a new one is refused and counted: the oldest incident
   is the one that is still unanswered, and the log can replay the rest.
 - Of the delivered ones the newest `delivered_kept` are kept, so that an old checkpoint does not send them again.
 
-`<directory>/<id>.json` holds the body byte for byte; `delivered/<id>.json` what the receiver took; `disabled` the url
-that answered 410.
+`<directory>/<id>.json` holds the body byte for byte; `delivered/<id>.json` what is settled with every receiver;
+`disabled-<receiver>` a digest of the url that answered 410.
 """
 
 import os
 from collections.abc import Iterable
+from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
 
 from models.durable import replace_durably, sync_directory
-from monitoring.events import Event
+from monitoring.events import Event, opening_of
 
+FOLDER, DELIVERED = "outbox", "delivered"
 SUFFIX = ".json"
 DISABLED = "disabled"
 
@@ -27,7 +30,7 @@ class Outbox:
     """The outbox of one home; one process writes it."""
 
     def __init__(self, directory: Path, *, pending_max: int, delivered_kept: int) -> None:
-        self._directory, self._delivered = directory, directory / "delivered"
+        self._directory, self._delivered = directory, directory / DELIVERED
         self._pending_max, self._delivered_kept = pending_max, delivered_kept
         self._delivered.mkdir(parents=True, exist_ok=True)
         for torn in directory.glob("*.new"):  # a crash while writing: its event will be put again
@@ -57,7 +60,10 @@ class Outbox:
     def _put(self, event: Event) -> bool:
         if event.id in self._pending or event.id in self._done:
             return False
-        if len(self._pending) >= self._pending_max:
+        opening = opening_of(event.id)
+        if opening is not None and opening not in self._pending and opening not in self._done:
+            return False
+        if opening is None and len(self._pending) >= self._pending_max:
             self.refused += 1
             return False
         path = self._directory / f"{event.id}{SUFFIX}"
@@ -66,8 +72,18 @@ class Outbox:
         return True
 
     def body(self, event_id: str) -> bytes:
-        """The bytes of a pending event."""
-        return self._pending[event_id].read_bytes()
+        """The bytes of an event that is kept. Raises KeyError, OSError."""
+        with self._lock:
+            path = self._pending.get(event_id) or self._done[event_id]
+        return path.read_bytes()
+
+    def is_pending(self, event_id: str) -> bool:
+        with self._lock:
+            return event_id in self._pending
+
+    def __contains__(self, event_id: str) -> bool:
+        with self._lock:
+            return event_id in self._pending or event_id in self._done
 
     def mark_delivered(self, event_id: str) -> None:
         """Moves an event to the delivered ones and forgets the oldest of them."""
@@ -82,14 +98,19 @@ class Outbox:
             sync_directory(self._delivered)
             sync_directory(self._directory)
 
-    def disable(self, url: str) -> None:
+    def disable(self, receiver: str, url: str) -> None:
         """Remembers that this receiver asked for no more; removing the file or changing the url sends again."""
-        replace_durably(self._directory / DISABLED, url.encode())
+        replace_durably(self._directory / f"{DISABLED}-{receiver}", _mark(url))
 
-    def disabled(self, url: str) -> bool:
+    def disabled(self, receiver: str, url: str) -> bool:
         """Did this receiver ask for no more?"""
-        path = self._directory / DISABLED
-        return path.is_file() and path.read_bytes() == url.encode()
+        path = self._directory / f"{DISABLED}-{receiver}"
+        return path.is_file() and path.read_bytes() == _mark(url)
+
+
+def _mark(url: str) -> bytes:
+    """Tells urls apart without keeping them: Slack's are secrets."""
+    return blake2b(url.encode(), digest_size=16).hexdigest().encode()
 
 
 def _age(path: Path) -> tuple[int, str]:

@@ -10,7 +10,7 @@ Laws
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -23,6 +23,9 @@ from pydantic_settings import (
 )
 
 from models.keys import Mode
+from monitoring.dispatch.decide import Policy
+from monitoring.dispatch.receiver_settings import RECEIVERS_MAX, ReceiverSettings
+from monitoring.durations import seconds
 from monitoring.errors import SettingsInvalid
 from monitoring.rules import Rules
 from monitoring.window import MINUTE_S
@@ -30,15 +33,6 @@ from monitoring.window import MINUTE_S
 FILE = "plumbline.toml"
 TABLE = "monitor"
 HOME = Path(".plumbline")
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = re.compile(r"(\d+)\s*([smhd])")
-
-
-def seconds(value: object) -> object:
-    """`"90s"`, `"5m"`, `"1h"` or `"7d"` as seconds; a number is seconds already."""
-    if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
-        return int(found[1]) * _UNITS_S[found[2]]
-    return value
 
 
 def _listed(value: object) -> object:
@@ -75,7 +69,8 @@ class Settings(BaseSettings):
     )
 
     webhook_url: str | None = Field(
-        None, description="where retrain requests are posted; none: they wait in the outbox"
+        None,
+        description="where retrain requests are posted, the receiver `webhook`; without any receiver they wait in the outbox",
     )
     webhook_secret: SecretStr | None = Field(
         None, validation_alias="PLUMBLINE_WEBHOOK_SECRET", description="signing secret, `whsec_…` (base64)"
@@ -90,6 +85,20 @@ class Settings(BaseSettings):
         5.0, gt=0, description="wait after the first failed attempt; doubles each time"
     )
     webhook_retry_longest_s: float = Field(900.0, gt=0, description="longest wait between attempts")
+
+    receivers: tuple[ReceiverSettings, ...] = Field(
+        (), max_length=RECEIVERS_MAX, description="more receivers, one table each; in the environment as JSON"
+    )
+    dry_run: bool = Field(False, description="decide, keep and show events, send none of them, also later")
+    retrain_max_per_day: int | None = Field(
+        None, ge=0, description="incidents a model that may be sent to be retrained in 24 hours; beyond, they are held"
+    )
+    retrain_gate: Literal["open", "loss"] = Field(
+        "open", description="ask for retraining at every incident (open), or only where the loss rose (loss)"
+    )
+    gate_without_labels: Literal["send", "hold"] = Field(
+        "send", description="what the gate does where nothing is known of the loss"
+    )
 
     traffic_window: Window = Field(300, description='window of rates and latency, such as "5m"')
     shadow_window: Window = Field(3600, description='window in which shadows are compared with answers, such as "1h"')
@@ -174,7 +183,19 @@ class Settings(BaseSettings):
             raise ValueError("webhook_url: expected http:// or https:// and a host")
         if not re.match(r"https?://[^/]+", self.service_url):
             raise ValueError("service_url: expected http:// or https:// and a host")
+        names = [one.name for one in self.receivers]
+        if len(set(names)) < len(names):
+            raise ValueError("receivers: expected every name once")
         return self
+
+    def policy(self) -> Policy:
+        """What these settings say of sending."""
+        return Policy(
+            dry_run=self.dry_run,
+            retrain_max_per_day=self.retrain_max_per_day,
+            gate=self.retrain_gate == "loss",
+            without_labels=self.gate_without_labels,
+        )
 
     def rules(self) -> Rules:
         """The rules that these settings mean."""

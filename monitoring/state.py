@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitoring.alert import Alert
+from monitoring.events import Event
 from monitoring.explain.book import Samples
 from monitoring.judge import Judgement, Window
 from monitoring.marks import LogRange, MarkTier
@@ -121,7 +122,8 @@ class Judged:
 @dataclass(slots=True)
 class State:
     """`closed`: the last minute that was closed, None before the first; `open`: tallies of minutes that are not yet
-    closed.
+    closed; `ended`: events of incidents that are over, until whoever tells of them takes them. They are not stored: a fold
+    from the checkpoint comes upon them again.
     """
 
     max_at_us: int = 0
@@ -138,6 +140,12 @@ class State:
     counters: Counters = field(default_factory=Counters)
     shadows: Book = field(default_factory=Book)
     samples: Samples = field(default_factory=Samples)
+    ended: list[Event] = field(default_factory=list)
+
+    def take_ended(self) -> list[Event]:
+        """The ends that the last folds came upon, oldest first; each is given once."""
+        taken, self.ended = self.ended, []
+        return taken
 
     def track(self, key: Key, minute: int, reference: Reference | None, rules: Rules) -> Track | None:
         """The track of a key, made at its first record; None where the limits refuse it."""

@@ -10,6 +10,7 @@ import msgspec
 
 from models.contract import Privacy
 from monitoring.alert import Alert, Phase
+from monitoring.dispatch.status import ReceiverStatus
 from monitoring.explain.body import story_body
 from monitoring.explain.story import Story
 from monitoring.judge import look, telling
@@ -96,7 +97,9 @@ class VersionStatus(msgspec.Struct, frozen=True):
 
 
 class OutboxStatus(msgspec.Struct, frozen=True):
-    """What was, is and could not be delivered by this process; `receiver` is the host, never the whole url."""
+    """What was, is and could not be delivered by this process, over all receivers; `receiver` is the host of the first one,
+    never the whole url; `silences` are those that hold now.
+    """
 
     receiver: str | None
     pending: int = 0
@@ -107,6 +110,8 @@ class OutboxStatus(msgspec.Struct, frozen=True):
     failures: int = 0
     last_error: str = ""
     disabled: bool = False
+    receivers: tuple[ReceiverStatus, ...] = ()
+    silences: int = 0
 
 
 class LogStatus(msgspec.Struct, frozen=True):

@@ -1,17 +1,19 @@
-"""How is one event posted: to a checked address, signed, once, in bounded time and memory.
+"""How is one message sent: to a checked address, signed or with a token, once, in bounded time and memory.
 
 Laws
 - The host is resolved once a post, every address it has is checked, and the connection goes to a checked address: a
   name that answers differently the second time gains nothing.
 - No redirect is followed, no proxy or netrc of the environment is used, at most BODY_BYTES_MAX of the answer are read.
 - An attempt ends within `timeout_s`, whatever the receiver does.
+- Secrets are here and nowhere else: a message has none, and a url is never part of an error.
 
 Headers and signature: Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`).
 """
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -19,10 +21,11 @@ import httpx
 from standardwebhooks import Webhook
 
 from monitoring.delivery import NoReply, Reply
+from monitoring.dispatch.message import Message
 from monitoring.errors import AddressRefused, HostUnresolved
 
-BODY_BYTES_MAX = 4096  # an answer is a status; more of it is not worth reading
-CONTENT_TYPE = "application/cloudevents+json"
+BODY_BYTES_MAX = 4096  # an answer is a status, at most a version; more of it is not worth reading
+AGENT = "plumbline-monitor"  # GitHub refuses requests without one
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 
@@ -53,31 +56,43 @@ def public(address: Address) -> bool:
     return seen.is_global and not seen.is_multicast
 
 
-class WebhookSender:
-    """Posts events to one receiver; `resolve` is given so that tests can answer for the resolver."""
+class HttpSender:
+    """Sends to one receiver; `resolve` is given so that tests can answer for the resolver.
+
+    `secret` signs; `authorization` is the header of that name; `trusted` what else than the public certificate authorities may
+    vouch for the receiver.
+    """
 
     def __init__(
         self,
         url: str,
-        secret: str,
         *,
         timeout_s: float,
         allow_private_addresses: bool,
+        secret: str | None = None,
+        authorization: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        trusted: ssl.SSLContext | None = None,
         resolve: Resolver = resolve,
     ) -> None:
         self._url = httpx.URL(url)
-        self._signer = Webhook(secret)
+        self._signer = None if secret is None else Webhook(secret)
+        self._headers = {"user-agent": AGENT, **(headers or {})}
+        if authorization is not None:
+            self._headers["authorization"] = authorization
         self._timeout_s = timeout_s
         self._allow_private_addresses = allow_private_addresses
         self._resolve = resolve
-        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=timeout_s)
+        self._client = httpx.AsyncClient(
+            follow_redirects=False, trust_env=False, timeout=timeout_s, verify=trusted if trusted is not None else True
+        )
 
-    async def post(self, event_id: str, body: bytes) -> Reply | NoReply:
+    async def send(self, message: Message) -> Reply | NoReply:
         """One attempt; failures of the network are values. Raises AddressRefused, HostUnresolved."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 address = await self._checked_address()
-                return await self._post(address, event_id, body)
+                return await self._send(address, message)
         except TimeoutError:
             return NoReply(f"no answer within {self._timeout_s:g} s")
         except httpx.HTTPError as error:
@@ -96,34 +111,50 @@ class WebhookSender:
                 raise AddressRefused(self._url.host, address)
         return addresses[0]
 
-    async def _post(self, address: str, event_id: str, body: bytes) -> Reply:
+    async def _send(self, address: str, message: Message) -> Reply:
         headers = {
+            **self._headers,
+            **message.headers,
             "host": self._url.netloc.decode("ascii"),
-            "content-type": CONTENT_TYPE,
-            **self._signed(event_id, body),
+            "content-type": message.content_type,
+            **self._signed(message),
         }
         request = self._client.build_request(
-            "POST",
-            self._url.copy_with(host=address),
-            content=body,
+            message.method,
+            self._url_of(address, message.path),
+            content=message.body,
             headers=headers,
             extensions={"sni_hostname": self._url.host},  # the certificate is checked against the name, not the address
         )
         response = await self._client.send(request, stream=True)
         try:
-            read = 0
-            async for part in response.aiter_raw():
-                read += len(part)
-                if read >= BODY_BYTES_MAX:
-                    break
+            body = await _beginning(response)
         finally:
             await response.aclose()
-        return Reply(response.status_code, response.headers.get("retry-after"))
+        return Reply(response.status_code, response.headers.get("retry-after"), body if response.is_success else b"")
 
-    def _signed(self, event_id: str, body: bytes) -> dict[str, str]:
+    def _url_of(self, address: str, path: str) -> httpx.URL:
+        if not path:
+            return self._url.copy_with(host=address)
+        before = self._url.raw_path.partition(b"?")[0].rstrip(b"/")
+        return self._url.copy_with(host=address, raw_path=before + path.encode("ascii"))
+
+    def _signed(self, message: Message) -> dict[str, str]:
+        if self._signer is None:
+            return {}
         at = datetime.now(UTC)
         return {
-            "webhook-id": event_id,
+            "webhook-id": message.id,
             "webhook-timestamp": str(int(at.timestamp())),
-            "webhook-signature": self._signer.sign(event_id, at, body.decode()),
+            "webhook-signature": self._signer.sign(message.id, at, message.body.decode()),
         }
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    """Undecoded, so that no small answer becomes a large one."""
+    found = bytearray()
+    async for part in response.aiter_raw():
+        found += part[:BODY_BYTES_MAX]
+        if len(found) >= BODY_BYTES_MAX:
+            break
+    return bytes(found[:BODY_BYTES_MAX])

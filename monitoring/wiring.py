@@ -3,7 +3,6 @@ built.
 """
 
 import asyncio
-import binascii
 import contextlib
 import signal
 import socket
@@ -11,10 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import assert_never
 
-import httpx
-import structlog
 import uvicorn
-from standardwebhooks.webhooks import EmptyWebhookSecretError
 from starlette.types import ASGIApp
 
 from models.disk import Disk
@@ -26,8 +22,10 @@ from models.registry import Registry
 from models.reserve import Reserve
 from monitoring.archivist import Archivist
 from monitoring.checkpoint import Checkpoints
-from monitoring.courier import Courier, CourierStatus
-from monitoring.delivery import Backoff
+from monitoring.dispatch.api import AlertsApi, says_something
+from monitoring.dispatch.authority import Authority
+from monitoring.dispatch.mailroom import Mailroom, mailroom
+from monitoring.dispatch.present import loss_now, phases_of
 from monitoring.errors import MonitorBusy, RecordsLetGo, SettingsInvalid
 from monitoring.events import Event, stamp
 from monitoring.explainer import Explainer
@@ -48,7 +46,6 @@ from monitoring.rollout.reading import Follower
 from monitoring.settings import Settings
 from monitoring.state import State
 from monitoring.status import LoopStatus, OutboxStatus, Status, log_of
-from monitoring.webhook import WebhookSender, is_loopback_host
 from service.featurelog.chunk import Chunk
 from service.featurelog.errors import DirectoryBusy
 from service.featurelog.files import lock_directory
@@ -91,7 +88,9 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         pending_max=settings.outbox_pending_max,
         delivered_kept=settings.outbox_delivered_kept,
     )
-    sender, courier = _courier(settings, outbox)
+    post = mailroom(
+        settings, outbox, lambda: frozenset(phases_of(pulse.status())), lambda facts: loss_now(pulse.status(), facts)
+    )
     stop, here = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         here.add_signal_handler(number, stop.set)
@@ -101,11 +100,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     def offer(event_ids: tuple[str, ...]) -> None:
         if settings.explain_events:
             here.call_soon_threadsafe(explainer.offer, event_ids)
-        if courier is not None:
-            here.call_soon_threadsafe(courier.offer, event_ids)
-
-    def outbox_status() -> OutboxStatus:
-        return _outbox_status(outbox, settings, courier.status if courier else CourierStatus())
+        here.call_soon_threadsafe(post.offer, event_ids)
 
     archivist = Archivist(
         home,
@@ -114,7 +109,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         saved=lambda: loop.saved_positions,
     )
     controller = _controller(settings)
-    pulse = Pulse(_first_status(settings, outbox_status()), settings.healthy_tick_age_s)
+    pulse = Pulse(_first_status(settings, post.status()), settings.healthy_tick_age_s)
     loop = Loop(
         intake=Intake(home / "log", {}, settings.records_max),
         references=References(Registry(home / "registry")),
@@ -125,17 +120,16 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         rules=rules,
         checkpoint_interval_s=settings.checkpoint_interval_s,
         offer=offer,
-        outbox_status=outbox_status,
+        outbox_status=post.status,
         archive_status=archivist.status,
         rollouts=controller.status,
         explain_status=explainer.status,
     )
-    server = _server(settings, pulse, listening)
+    server = _server(settings, pulse, post, listening)
     loop.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     beside = [asyncio.create_task(controller.run(settings.rollout_interval_s)), asyncio.create_task(explainer.run())]
-    if courier is not None:
-        beside.append(asyncio.create_task(courier.run()))
+    beside += post.tasks()
     if settings.archive_interval_s:
         beside.append(asyncio.create_task(archivist.run()))
     for task in (serving, *beside):  # without its page, or one of what runs beside, the monitor ends, and says why
@@ -145,24 +139,25 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     server.should_exit = True
     await serving
     await _end(*beside)
-    if sender is not None:
-        await sender.close()
+    await post.close()
 
 
-def _server(settings: Settings, pulse: Pulse, listening: socket.socket) -> _Server:
-    page = _page(settings, pulse, listening)
+def _server(settings: Settings, pulse: Pulse, post: Mailroom, listening: socket.socket) -> _Server:
+    page = _page(settings, pulse, post, listening)
     config = uvicorn.Config(
         page, log_config=None, access_log=False, lifespan="off", limit_concurrency=OPEN_CONNECTIONS_MAX
     )
     return _Server(config)
 
 
-def _page(settings: Settings, pulse: Pulse, listening: socket.socket) -> ASGIApp:
+def _page(settings: Settings, pulse: Pulse, post: Mailroom, listening: socket.socket) -> ASGIApp:
     """What the socket answers; behind keys where others than this machine reach it, or the settings say so."""
-    page = app(pulse)
+    keyring = Keyring(KeyFile(settings.home / KEYS_FILE))
+    alerts = AlertsApi(post, Authority(settings.token(), keyring), pulse.status)
+    page = app(pulse, alerts.routes())
     if not asked_for(settings.api_keys, listening.getsockname()[0]):
         return page
-    return Keyed(page, Keyring(KeyFile(settings.home / KEYS_FILE)))
+    return Keyed(page, keyring, says_something)
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:
@@ -209,29 +204,6 @@ def _let_go(settings: Settings, from_minute: int, to_minute: int) -> RecordsLetG
             assert_never(never)
 
 
-def _courier(settings: Settings, outbox: Outbox) -> tuple[WebhookSender | None, Courier | None]:
-    if settings.webhook_url is None:
-        structlog.get_logger().warning("no_webhook", consequence="events wait in the outbox")
-        return None, None
-    secret, host = settings.secret(), httpx.URL(settings.webhook_url).host
-    if secret is None:
-        raise SettingsInvalid(
-            "webhook_url", "no secret", "PLUMBLINE_WEBHOOK_SECRET or webhook_secret_file to sign with"
-        )
-    allowed = settings.webhook_allow_private_addresses
-    try:
-        sender = WebhookSender(
-            settings.webhook_url,
-            secret,
-            timeout_s=settings.webhook_timeout_s,
-            allow_private_addresses=is_loopback_host(host) if allowed is None else allowed,
-        )
-    except (binascii.Error, EmptyWebhookSecretError) as error:
-        raise SettingsInvalid("webhook secret", str(error), "`whsec_` and base64") from error
-    backoff = Backoff(settings.webhook_retry_first_s, settings.webhook_retry_longest_s)
-    return sender, Courier(outbox, sender, settings.webhook_url, backoff)
-
-
 def _controller(settings: Settings) -> Controller:
     admin: AdminApi | None = None
     if settings.rollout_apply:
@@ -246,20 +218,6 @@ def _controller(settings: Settings) -> Controller:
         return Follower(settings, model, rollout)
 
     return Controller(home=settings.home, follow=follow, admin=admin)
-
-
-def _outbox_status(outbox: Outbox, settings: Settings, courier: CourierStatus) -> OutboxStatus:
-    return OutboxStatus(
-        receiver=httpx.URL(settings.webhook_url).host if settings.webhook_url else None,
-        pending=len(outbox.pending),
-        kept=len(outbox.delivered),
-        refused=outbox.refused,
-        attempts=courier.attempts,
-        delivered=courier.delivered,
-        failures=courier.failures,
-        last_error=courier.last_error,
-        disabled=courier.disabled,
-    )
 
 
 def _first_status(settings: Settings, outbox: OutboxStatus) -> Status:

@@ -107,6 +107,7 @@ class Predictor:
 
     async def predict(self, ask: Ask) -> Answer:
         """The answer to a request whose body is read; its record is written when this returns."""
+        self._shadows.asked += 1
         try:
             answer = await self._run(ask)
         except RequestError as error:

@@ -3,8 +3,8 @@
 Laws
 - `offer` never waits and never raises; what does not fit is dropped and counted.
 - Nothing a shadow does reaches an answer: it runs in a thread of its own, of low priority, from a queue of its own.
-- A run begins, and its records are written, only in a turn of the event loop in which nobody live asked or waits; whenever a
-  live request was shed, everything that waits for a shadow is let go.
+- A run begins, and its records are written, only in a turn of the event loop in which nobody live asked or waits, and it ends
+  when somebody does; whenever a live request was shed, everything that waits for a shadow is let go.
 - Every offer ends in one count: run, not_finite, failed, dropped, shed or stale.
 """
 
@@ -46,6 +46,7 @@ class Shadows:
         self._rows_max, self._bytes_max = queue_rows_max, queue_bytes_max
         self._featurelog, self._telemetry = log, telemetry
         self._live_waits, self._live_shed = live_waits, 0
+        self.asked = 0  # raised by whoever begins a live request
         # A version that is no longer served takes its lane with it, once nothing of it waits or runs.
         self._lanes: weakref.WeakKeyDictionary[ServedVersion, Lane] = weakref.WeakKeyDictionary()
         self._done: deque[Done] = deque()
@@ -100,12 +101,17 @@ class Shadows:
         if stale:
             self._count(version, "stale", stale)
         if offers:
-            schema_id = self._featurelog.schema_id(version.schema)
-            lane.running = lane.thread.submit(partial(lane.run, offers, schema_id), partial(self._ended, lane))
+            schema_id, asked, shed = self._featurelog.schema_id(version.schema), self.asked, self._live_shed
+            job = partial(lane.run, offers, schema_id, lambda: self.asked != asked)
+            lane.running = lane.thread.submit(job, partial(self._ended, version, lane, shed))
 
-    def _ended(self, lane: Lane, done: list[Done] | None, defect: BaseException | None) -> None:
-        """A run came back."""
+    def _ended(
+        self, version: ServedVersion, lane: Lane, shed: int, done: list[Done] | None, defect: BaseException | None
+    ) -> None:
+        """A run came back; `shed`: how many live requests had been when it began."""
         lane.running = False
+        if done is not None and lane.put_back(len(done)) and shed != self._live_shed:
+            self._count(version, "shed", lane.clear())
         self._done.extend(done or ())
         self._woken.set()
         if defect is not None:

@@ -1,7 +1,9 @@
 """What waits for one shadow version, and the thread that runs it.
 
 Laws
-- At most `rows_max` rows and `bytes_max` bytes wait; what does not fit is refused, and nobody waits for room.
+- At most `rows_max` rows and `bytes_max` bytes wait, and what an interrupted run gave back; what does not fit is refused, and
+  nobody waits for room.
+- A run ends after the offer during which somebody live asked.
 - First come, first run; what has waited longer than WAIT_MAX_NS at its turn is not run.
 - A version that never comes back holds its own lane: no other lane, no answer and not the end of the process.
 """
@@ -10,6 +12,7 @@ import os
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic_ns
 from typing import NamedTuple
@@ -89,6 +92,7 @@ class Lane:
         self._place = place
         self._rows_max, self._bytes_max = rows_max, bytes_max
         self._waiting: deque[_Waiting] = deque()
+        self._taken: list[_Waiting] = []  # by the run
         self._rows = self._bytes = 0
         self.thread = RunThread[list[Done]]("shadow", begin=step_back)
         self.running = False
@@ -110,31 +114,48 @@ class Lane:
 
     def take(self, now_ns: int) -> tuple[list[Offer], int]:
         """The offers of the next run, at least one where any is left, and how many had waited too long."""
-        taken: list[Offer] = []
+        taken: list[_Waiting] = []
+        self._taken = taken
         rows = stale = 0
         while self._waiting and len(taken) < OFFERS_A_RUN:
-            offer, size, since_ns = self._waiting[0]
-            late = now_ns - since_ns > WAIT_MAX_NS
-            if not late and taken and rows + offer.inputs.n > ROWS_A_RUN:
+            one = self._waiting[0]
+            late = now_ns - one.since_ns > WAIT_MAX_NS
+            if not late and taken and rows + one.offer.inputs.n > ROWS_A_RUN:
                 break
             self._waiting.popleft()
-            self._rows -= offer.inputs.n
-            self._bytes -= size
+            self._rows -= one.offer.inputs.n
+            self._bytes -= one.size
             if late:
                 stale += 1
             else:
-                taken.append(offer)
-                rows += offer.inputs.n
-        return taken, stale
+                taken.append(one)
+                rows += one.offer.inputs.n
+        return [one.offer for one in taken], stale
 
-    def run(self, offers: list[Offer], schema_id: int) -> list[Done]:
-        """Blocking, in the thread: every offer by itself, as it would have been answered alone."""
+    def run(self, offers: list[Offer], schema_id: int, disturbed: Callable[[], bool]) -> list[Done]:
+        """Blocking, in the thread: every offer by itself, as it would have been answered alone; the first ones, at least one.
+
+        `disturbed`: did somebody live ask? Each turn of the interpreter that a request needs then waits for an offer's.
+        """
         cells, slot = self._place
         begin(cells, slot, offers[0].version.mark)
+        done: list[Done] = []
         try:
-            return [_answer(offer, schema_id) for offer in offers]
+            for offer in offers:
+                done.append(_answer(offer, schema_id))
+                if disturbed():
+                    break
         finally:
             end(cells, slot)
+        return done
+
+    def put_back(self, done: int) -> int:
+        """What the run that took them did not come to is first again; how many offers that is."""
+        left, self._taken = self._taken[done:], []
+        self._waiting.extendleft(reversed(left))
+        self._rows += sum(one.offer.inputs.n for one in left)
+        self._bytes += sum(one.size for one in left)
+        return len(left)
 
     def clear(self) -> int:
         """Lets go of everything that waits; how many offers that was."""

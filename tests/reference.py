@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings
 
 import monitoring.settings
 import service.settings
+from monitoring.dispatch.receiver_settings import ReceiverSettings
 from monitoring.exporter import StatusCollector
 from monitoring.rules import Rules
 from monitoring.status import LogStatus, LoopStatus, OutboxStatus, Status
@@ -50,6 +51,13 @@ def _settings() -> Iterator[str]:
             default = field.get_default(call_default_factory=True)
             shown = "" if default is None else f"`{default}`"
             yield f"| `{name}` | `{variable}` | {shown} | {_sentence(field.description or '')} |"
+
+    yield from ("", "### `[[monitor.receivers]]`", "", "One table a receiver; docs/alerts.md has examples.", "")
+    yield from ("| key | default | what |", "|---|---|---|")
+    for name, field in ReceiverSettings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        shown = "needed" if field.is_required() else "" if default is None else f"`{default}`"
+        yield f"| `{name}` | {shown} | {_sentence(field.description or '')} |"
 
 
 def _sentence(text: str) -> str:

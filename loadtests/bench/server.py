@@ -16,11 +16,12 @@ from pathlib import Path
 import httpx
 import psutil
 
+from loadtests.precedence import NICE, step_forward
+
 READY_DEADLINE_S = 120  # Ray's first start on a busy machine has been seen to take 40 s
 END_DEADLINE_S = 20
 LOOK_AGAIN_S = 0.05
 TAIL_CHARS = 2_000
-NICE = -15  # of systems and load alike
 
 
 class SystemUnfit(Exception):
@@ -44,10 +45,7 @@ def free_port() -> int:
 
 
 def pinned(cores: str, argv: Sequence[str]) -> list[str]:
-    """The command on these cores only (`0`, `0,1`); before the rest of the machine, where this user may say so.
-
-    Whatever else runs on the core takes slices of 4 ms: one a second is a p99 of 4 ms at 70 % load, of every system alike.
-    """
+    """The command on these cores only (`0`, `0,1`); before the rest of the machine, where this user may say so."""
     before_others = ["nice", "-n", str(NICE)] if os.geteuid() == 0 else []
     return [*before_others, "taskset", "-c", cores, *argv]
 
@@ -68,6 +66,7 @@ def running(
         )
     try:
         _wait_until_ready(name, process, ready_url, output)
+        step_forward([process.pid, *(child.pid for child in family(process.pid))])
         yield process.pid
     finally:
         _end(process)

@@ -9,8 +9,9 @@ Laws
 - Only minutes with requests of both arms count, as evidence and as time: no traffic is Hold, never success. A minute in
   which the share changed is not counted at all, one that shows another share than the step's is evidence but no time of the
   step: who applies an Advance late, or not at all, makes nothing advance.
-- Rollback comes before everything. Advance says: long enough, enough requests, enough labels where they are asked for, no
-  guard without anything to compare, and none more than half way (in logarithms) to a rollback. It does not say that the canary
+- Rollback comes before everything. Advance says: long enough, enough requests answered in the step and held against stable's
+  by every guard since the rollout began, enough labels where they are asked for, and no guard more than half way (in
+  logarithms) to a rollback. It does not say that the canary
   is as good as stable, which no number of requests shows; docs/rollouts.md has what slips through.
 - A step of 100 % has no stable beside it, so it is not judged: it is Done when a minute shows it. Until then, where nobody
   applies it, the canary is judged as before.
@@ -172,9 +173,21 @@ def _not_yet(rollout: Rollout, watch: Watch, progress: Progress, worst: Finding)
         return TooFewRequests(progress.answered, rollout.requests_min)
     if labels is not None and progress.labelled < labels.labels_min:
         return TooFewLabels(progress.labelled, labels.labels_min)
-    seen = set(watch.owner[(progress.sums[1] > 0) & (progress.sums[3] > 0)].tolist())
-    blind = next((name for guard, name in enumerate(watch.names) if guard not in seen), None)
-    return None if blind is None else Unseen(blind)
+    compared = _compared(watch, progress)
+    blind = next((name for name, n in compared.items() if not n), None)
+    if blind is not None:
+        return Unseen(blind)
+    fewest = min((n for name, n in compared.items() if name != "labels"), default=rollout.requests_min)
+    return TooFewRequests(fewest, rollout.requests_min) if fewest < rollout.requests_min else None
+
+
+def _compared(watch: Watch, progress: Progress) -> dict[str, int]:
+    """How many of the canary's requests each guard has held against stable's since the rollout began.
+
+    Fewer than were answered: what comes before anything is known of stable is held against nothing.
+    """
+    both = np.where(progress.sums[3] > 0, progress.sums[1], 0.0)
+    return {name: int(both[watch.owner == guard].max(initial=0)) for guard, name in enumerate(watch.names)}
 
 
 def _suspicious(worst: Finding) -> bool:

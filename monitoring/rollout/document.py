@@ -18,6 +18,9 @@ from monitoring.errors import RolloutInvalid
 
 STEPS_MAX = 20
 LATENCY_GUARDS_MAX = 8
+# Fewer show too little to go on by, whatever a document says: with 10 a step a canary that failed one request in five became
+# stable in 57 of 60 simulated rollouts, with 100 in none.
+REQUESTS_FLOOR = 100
 
 Share = Annotated[float, Meta(ge=0, lt=1)]
 
@@ -29,10 +32,15 @@ class ShareGuard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LatencyGuard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The canary's quantile may be `ratio` times stable's."""
+    """The canary's quantile may be `ratio` times stable's, and `slack_ms` longer in any case.
+
+    Who answers one request in a hundred has cold caches and nobody to share a run with: of a model that answers in half a
+    millisecond that is more than a quarter, and no fault of the version.
+    """
 
     quantile: Annotated[float, Meta(gt=0, le=0.999)]
     ratio: Annotated[float, Meta(ge=1, le=100)]
+    slack_ms: Annotated[float, Meta(ge=0, le=10_000)] = 1.0
 
 
 class LabelGuard(ShareGuard, frozen=True, forbid_unknown_fields=True):
@@ -78,7 +86,8 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The document.
 
     `steps`: shares of the canary in percent, rising; `bake_s`: how long a step lasts at least, in minutes that had requests
-    of both arms; `requests_min`: answers of the canary that a step needs at least; `together`: how many requests share one
+    of both arms; `requests_min`: answers of the canary that a step needs at least, and requests of it that every guard has held
+    against stable's before the first step ends; `together`: how many requests share one
     outcome at least (spread.py finds out what a sticky caller's retries make of it); `false_rollbacks`: see the module;
     `since`: what was before is no evidence of this rollout (the version had been tried before). `promote`: whether a canary
     that has passed a last step of 100 % becomes stable by itself.
@@ -93,7 +102,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         100,
     )
     bake_s: Annotated[int, Meta(ge=60, le=30 * 86_400)] = 600
-    requests_min: Annotated[int, Meta(ge=1)] = 500
+    requests_min: Annotated[int, Meta(ge=REQUESTS_FLOOR)] = 500
     together: Annotated[float, Meta(ge=1, le=1000)] = 1
     false_rollbacks: Annotated[float, Meta(gt=0, le=0.1)] = 0.01
     since: Annotated[datetime, Meta(tz=True)] | None = None

@@ -5,13 +5,14 @@ A guard is a share of the canary's requests that must not lie above stable's by 
 | guard | of | counted | margin |
 |---|---|---|---|
 | errors, rejections | requests | failed or shed; rejected | `tolerance` |
-| latency | answered requests | canary: slower than `ratio` × T; stable: slower than T | 0 |
+| latency | answered requests | canary: slower than `ratio` × T and than T + `slack_ms`; stable: slower than T | 0 |
 | labels | rows with a label that arrived in the minute | answered wrongly | `tolerance` |
 | predictions | answers | inside a cut (evidence.py), and outside of it | `tolerance` |
 
 T is stable's quantile in the minutes before (the border of a bucket of its sketch), so it is fixed before the minute is seen:
 that it is only an estimate costs power, not validity. If the canary's latencies are at most `ratio` times stable's,
-P(canary > ratio · T) ≤ P(stable > T) whatever T is. `ratio` is taken up to the next bucket border, at most 4.1 % more.
+P(canary > ratio · T) ≤ P(stable > T) whatever T is; so much the more where the slack is what counts. Both are taken up to
+the next bucket border, at most 4.1 % more.
 
 Law: what is known of stable before (`past`) forgets by HALF_LIFE_MINUTES, so guesses and T follow the day.
 """
@@ -26,7 +27,7 @@ import numpy.typing as npt
 from monitoring.rollout.betting import Floats, Seen
 from monitoring.rollout.document import Guards, LatencyGuard
 from monitoring.rollout.evidence import Cuts, Minute, Part
-from monitoring.sketch import GAMMA
+from monitoring.sketch import BUCKETS, GAMMA
 
 HALF_LIFE_MINUTES = 15  # T and the guesses must follow a morning, and rest on more than a few requests
 KEPT_A_MINUTE = 0.5 ** (1 / HALF_LIFE_MINUTES)
@@ -97,7 +98,10 @@ class Look(NamedTuple):
 def look(watch: Watch, past: Floats, minute: Minute) -> Look:
     """Counts the minute by comparison; nothing is compared that `past` says nothing about."""
     borders = [_border(past, guard.quantile) for guard in watch.latency]
-    shifted = [border + shift for border, shift in zip(borders, watch.shifts, strict=True)]
+    shifted = [
+        max(border + shift, _above(border, guard.slack_ms))
+        for border, shift, guard in zip(borders, watch.shifts, watch.latency, strict=True)
+    ]
     known, among = _shares(watch, past, borders)
     canary_k, canary_n = _shares(watch, minute.canary.astype(np.float64), shifted)
     stable_k, stable_n = _shares(watch, minute.stable.astype(np.float64), borders)
@@ -121,6 +125,11 @@ def _border(past: Floats, quantile: float) -> int:
     """The bucket whose upper border is the quantile of the past."""
     sums = np.cumsum(past[Part.LATENCY : Part.OUTPUTS])
     return int(np.searchsorted(sums, quantile * sums[-1]))
+
+
+def _above(border: int, slack_ms: float) -> int:
+    """The bucket whose upper border is so much later than that of `border`."""
+    return min(BUCKETS - 1, ceil(log(GAMMA**border + 1000 * slack_ms) / log(GAMMA) - 1e-9))
 
 
 def _shares(watch: Watch, arm: Floats, borders: list[int]) -> tuple[Floats, Floats]:

@@ -34,7 +34,7 @@ class Baking(_Word, frozen=True):
 
 
 class TooFewRequests(_Word, frozen=True):
-    """The canary has answered too few requests in this step."""
+    """The canary has answered too few requests in this step, or a guard has held too few of them against stable's."""
 
     have: int
     need: int

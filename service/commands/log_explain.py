@@ -84,6 +84,8 @@ def _event(home: Path, event_id: str) -> dict[str, Any]:
     for path in (outbox / f"{event_id}.json", outbox / "delivered" / f"{event_id}.json"):
         if event_id.isidentifier() and path.is_file():
             event: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+            if "window" not in event["data"]:
+                raise click.UsageError(f"{event_id}: an event of {event['type']}, expected one that begins an incident")
             return event
     raise click.UsageError(
         f"{event_id[:64]!r}: no such event in {outbox}, expected one that waits or was delivered lately"

@@ -12,12 +12,12 @@ from tests.rolling_out import Callers, Stage, staged
 
 pytestmark = pytest.mark.integration
 
-A_MINUTE, MINUTES_MAX = 60, 30
+A_MINUTE, MINUTES_MAX = 120, 30
 LOOK_S = 10.0
 PLAN = """
 version = "2"
 bake_s = 300
-requests_min = 10
+requests_min = 100
 [guards.errors]
 tolerance = 0.05
 [guards.predictions]

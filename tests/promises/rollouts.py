@@ -1,6 +1,6 @@
 """How often is a good canary rolled back, and how many requests does a bad one get? Simulated rollouts, the long way.
 
-    python -m tests.promises.rollouts --rollouts 500     # every scene, about 4 minutes of a core
+    python -m tests.promises.rollouts --rollouts 500     # every scene, about 4 minutes of CPU time
     python -m tests.promises.rollouts --scene "day pattern" --rollouts 1000
     python -m tests.promises.rollouts --live             # three bad canaries and a good one in a real service
 
@@ -10,8 +10,11 @@ same kind of traffic, stands a check as Argo's users write it: every five minute
 thresholds that were set with knowledge of stable's long-run values; it ends at the first failure, or at the third.
 """
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from math import pi
 from time import perf_counter
 
@@ -32,6 +35,7 @@ from monitoring.tally import Counts
 from tests.promises import live_rollouts
 
 DAY_MINUTES = 1440
+SEEDS_A_CHUNK = 10
 MINUTES_MAX = 3 * DAY_MINUTES  # of one rollout; a document that needs longer is not simulated
 EDGES = tuple(float(edge) for edge in ndtri(np.arange(1, 10) / 10))
 SCORE = ColumnBaseline(
@@ -246,6 +250,28 @@ def told(name: str, ends: list[End]) -> str:
     return f"| {name} | {share} | {middle} | {harmed} | {words} |"
 
 
+def _end(check: str, scene: Scene, seed: int) -> End:
+    return CHECKS[check](scene, seed)
+
+
+def _table(
+    pool: ProcessPoolExecutor, rollouts: int, names: tuple[str, ...], checks: tuple[str, ...], seed: int
+) -> None:
+    click.echo("| scene, check | rolled back (95 %) | minutes, median | requests, median | mean | failed, mean | by |")
+    click.echo("|---|---|---|---|---|---|---|")
+    for scene in (*GOOD, *BAD):
+        if names and scene.name not in names:
+            continue
+        times = max(1, round(rollouts * scene.part))
+        for name in CHECKS:
+            if checks and name not in checks:
+                continue
+            began_s = perf_counter()
+            ends = list(pool.map(partial(_end, name, scene), range(seed, seed + times), chunksize=SEEDS_A_CHUNK))
+            click.echo(told(f"{scene.name}: {name}", ends))
+            click.echo(f"{perf_counter() - began_s:.0f} s", err=True)
+
+
 @click.command()
 @click.option("--rollouts", default=1000, show_default=True, help="Of a scene; of most bad ones a fifth.")
 @click.option("--scene", "names", multiple=True, help="Only these, by name.")
@@ -255,27 +281,24 @@ def told(name: str, ends: list[End]) -> str:
     "--live", is_flag=True, help="A real service and monitor instead; scenes are errors, slow, shifted, good."
 )
 @click.option("--requests", default=600, show_default=True, help="A minute, live.")
+@click.option("--processes", default=os.cpu_count(), show_default=True, help="Of the simulation.")
 def main(
-    rollouts: int, names: tuple[str, ...], checks: tuple[str, ...], seed: int, *, live: bool, requests: int
+    rollouts: int,
+    names: tuple[str, ...],
+    checks: tuple[str, ...],
+    seed: int,
+    *,
+    live: bool,
+    requests: int,
+    processes: int,
 ) -> None:
     """Prints the table."""
     if live:
         for line in live_rollouts.lines(names, requests, seed):
             click.echo(line)
         return
-    click.echo("| scene, check | rolled back (95 %) | minutes, median | requests, median | mean | failed, mean | by |")
-    click.echo("|---|---|---|---|---|---|---|")
-    for scene in (*GOOD, *BAD):
-        if names and scene.name not in names:
-            continue
-        times = max(1, round(rollouts * scene.part))
-        for name, check in CHECKS.items():
-            if checks and name not in checks:
-                continue
-            began_s = perf_counter()
-            ends = [check(scene, seed + number) for number in range(times)]
-            click.echo(told(f"{scene.name}: {name}", ends))
-            click.echo(f"{perf_counter() - began_s:.0f} s", err=True)
+    with ProcessPoolExecutor(processes) as pool:
+        _table(pool, rollouts, names, checks, seed)
 
 
 if __name__ == "__main__":

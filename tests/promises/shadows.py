@@ -1,15 +1,15 @@
 """What shadows cost the answers, the long way: at half of one core's capacity, without, with one, with a slow one.
 
-    python -m tests.promises.shadows --rounds 3 --seconds 6
+    python -m tests.promises.shadows --rounds 9 --seconds 3
 
 One worker on core 0, the driver on core 1. The peak of a closed loop without shadows, then rounds at half of it, at random
 times that wait for no answer: shadow off, a shadow of every request that is as large as the model, and one of 10 ms a
-row, which never gets through. The order turns from round to round. Prints the quantiles of every run, and the ratios to the run
-without a shadow of the same round.
+row, which never gets through. All runs of a round have the same arrivals; the order turns from round to round; a run in which
+the host stopped this machine is made again. Prints the quantiles of every run, and the ratios to the run without a shadow of
+the same round. A second run without one, in each round, says what a ratio is worth. Exit code 1 where one is above the bar.
 """
 
 import os
-import statistics
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,23 +17,27 @@ from pathlib import Path
 
 import click
 import httpx
+import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.drive import Target, drive
 from loadtests.open_loop import arrivals
+from loadtests.precedence import forward, step_forward
 from loadtests.samples import quantiles_ms
+from loadtests.stolen import SOME_S, stolen_s
 from service.routes_file import RoutesFile
 from tests.onnx_models import install, wide, wide_contract
 from tests.processes import READY_DEADLINE_S, Process, answers, environment, free_port, plumbline, wait_until
 from tests.promises.overload import DRIVER_CORE, SERVER_CORE, Case, body, closed_loop
 from tests.unit.service.serving import route
 
-SHADOWS = {"off": [], "100 %": [{"version": "2"}], "100 %, 10 ms a row": [{"version": "3"}]}
+SHADOWS = {"off": [], "off again": [], "100 %": [{"version": "2"}], "100 %, 10 ms a row": [{"version": "3"}]}
 CASE = Case("small (one row of 20 features by name)", "/v1/models/small:predict", body(20, 1), 1_000, 8_000)
 SHARE = 0.5  # of the peak
 SKIP_S = 1.0
 SETTLED_WITHIN_S = 30.0  # offers wait for 10 s at most
 P99_RATIO_MAX = 1.05  # the bar
+TRIES_MAX = 8  # of a run that the host disturbs
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Ran:
     late_ms: float
     refused: int
     results: Mapping[str, int]
+    stolen_s: float
 
 
 def _metrics(url: str) -> dict[str, float]:
@@ -65,14 +70,24 @@ def _offers(url: str) -> dict[str, int]:
 
 
 def run(url: str, home: Path, mode: str, rate: float, seconds: float, seed: int) -> Ran:
+    """One mode, again while the host disturbs it."""
+    for _ in range(TRIES_MAX):
+        ran = run_once(url, home, mode, rate, seconds, seed)
+        if ran.stolen_s <= SOME_S:
+            break
+    return ran
+
+
+def run_once(url: str, home: Path, mode: str, rate: float, seconds: float, seed: int) -> Ran:
     """One mode; returns when nothing of it waits any more."""
     route(home, "small", stable="1", shadows=SHADOWS[mode])
     generation = RoutesFile(home / "routes.toml").read().generation
     wait_until(lambda: _metrics(url).get("generation") == generation, 10, "the routes are in use")
-    before = _offers(url)
+    before, before_s = _offers(url), stolen_s()
     samples = drive(
         Target.of(url + CASE.path, [CASE.body]), arrivals(rate, seconds + SKIP_S, seed=seed), connections=64
     )
+    taken_s = stolen_s() - before_s
     answered = int((samples.status == 200).sum())
     offered = answered if SHADOWS[mode] else 0
     wait_until(
@@ -83,39 +98,47 @@ def run(url: str, home: Path, mode: str, rate: float, seconds: float, seed: int)
     late_ms = quantiles_ms((counted.sent_s - counted.due_s) * 1000)["p99"]
     results = {result: n - before.get(result, 0) for result, n in _offers(url).items()}
     refused = samples.status.size - answered
-    return Ran(mode, latency_ms["p50"], latency_ms["p99"], late_ms, refused, {k: n for k, n in results.items() if n})
+    counted_results = {result: n for result, n in results.items() if n}
+    return Ran(mode, latency_ms["p50"], latency_ms["p99"], late_ms, refused, counted_results, taken_s)
 
 
-def compared(url: str, home: Path, rounds: int, seconds: float) -> None:
-    """Prints what was found."""
+def compared(url: str, home: Path, rounds: int, seconds: float) -> bool:
+    """Prints what was found; whether the bar holds."""
     guess = closed_loop(url, CASE, 1, CASE.first_guess)
     peak = closed_loop(url, CASE, 3, guess)
     rate = SHARE * peak
     click.echo(f"{CASE.name}: peak {peak:.0f}/s, offered {rate:.0f}/s for {seconds:g} s a run")
     modes = list(SHADOWS)
-    ratios: dict[str, list[tuple[float, float]]] = {mode: [] for mode in modes[1:]}
+    found: list[dict[str, Ran]] = []
     for number in range(rounds):
         order = modes[number % len(modes) :] + modes[: number % len(modes)]
-        found = {mode: run(url, home, mode, rate, seconds, number) for mode in order}
-        for mode, ran in found.items():
+        found.append({mode: run(url, home, mode, rate, seconds, number) for mode in order})
+        for mode, ran in found[-1].items():
             click.echo(
                 f"  round {number + 1}, {mode}: p50 {ran.p50_ms:.3f} ms, p99 {ran.p99_ms:.3f} ms; driver late by "
                 f"{ran.late_ms:.3f} ms (p99); {ran.refused} not answered; offers {dict(ran.results)}"
+                + (f"; the host took {ran.stolen_s:.2f} s" if ran.stolen_s > SOME_S else "")
             )
-        for mode in modes[1:]:
-            ratios[mode].append((found[mode].p50_ms / found["off"].p50_ms, found[mode].p99_ms / found["off"].p99_ms))
-    for mode, pairs in ratios.items():
-        p50, p99 = ([pair[place] for pair in pairs] for place in (0, 1))
-        held = statistics.median(p99) <= P99_RATIO_MAX
-        click.echo(
-            f"{'held  ' if held else 'MISSED'} {mode}: p99 × {statistics.median(p99):.3f} ({min(p99):.3f}–{max(p99):.3f}), "
-            f"p50 × {statistics.median(p50):.3f} ({min(p50):.3f}–{max(p50):.3f})   (<= {P99_RATIO_MAX} in the median round)"
-        )
+    told = [_told(found, mode) for mode in modes[1:]]  # every line, also behind one that is missed
+    return all(told)
+
+
+def _told(found: list[dict[str, Ran]], mode: str) -> bool:
+    p50, p99 = (
+        np.quantile([getattr(one[mode], what) / getattr(one["off"], what) for one in found], (0.5, 0.25, 0.75))
+        for what in ("p50_ms", "p99_ms")
+    )
+    held = mode == "off again" or bool(p99[0] <= P99_RATIO_MAX)
+    click.echo(
+        f"{'held  ' if held else 'MISSED'} {mode}: p99 × {p99[0]:.3f} ({p99[1]:.3f}–{p99[2]:.3f}), p50 × {p50[0]:.3f} "
+        f"({p50[1]:.3f}–{p50[2]:.3f})   (<= {P99_RATIO_MAX} in the median round; half of the rounds in brackets)"
+    )
+    return held
 
 
 @click.command()
-@click.option("--rounds", default=3, show_default=True)
-@click.option("--seconds", default=6.0, show_default=True, help="Of a run.")
+@click.option("--rounds", default=9, show_default=True)
+@click.option("--seconds", default=3.0, show_default=True, help="Of a run.")
 def main(rounds: int, seconds: float) -> None:
     """Measures a service of its own and prints what held."""
     os.sched_setaffinity(0, {DRIVER_CORE})
@@ -129,7 +152,10 @@ def main(rounds: int, seconds: float) -> None:
         with Process(["taskset", "-c", str(SERVER_CORE), *serve], env=environment()) as process:
             process.wait_until(lambda: answers(f"{url}/readyz"), READY_DEADLINE_S, "service ready")
             process.wait_until(lambda: answers(f"{url}/v2/models/small/versions/3"), 60, "all versions are served")
-            compared(url, home, rounds, seconds)
+            step_forward((process.pid, *process.descendants()))
+            with forward():
+                held = compared(url, home, rounds, seconds)
+    raise SystemExit(not held)
 
 
 if __name__ == "__main__":

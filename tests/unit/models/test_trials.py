@@ -82,6 +82,22 @@ def trial_of(pid: int) -> psutil.Process | None:
     return next((child for child in psutil.Process(pid).children() if "models.trying" in child.cmdline()), None)
 
 
+def test_a_trial_stands_behind_those_that_serve_while_it_imports() -> None:
+    seen: list[tuple[int, int]] = []
+
+    def look() -> None:
+        child = wait_until(lambda: trial_of(os.getpid()), 20, "a trial")
+        wait_until(lambda: os.getpriority(os.PRIO_PROCESS, child.pid) > os.getpriority(os.PRIO_PROCESS, 0), 5, "behind")
+        imported = any("onnxruntime" in one.path for one in child.memory_maps())
+        seen.append((imported, os.getsid(child.pid) == child.pid))
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    assert run("m:1", HONEST, LIMITS) is None
+    looker.join()
+    assert seen == [(False, True)]
+
+
 def test_a_trial_knows_nothing_of_this_processs_secrets_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLUMBLINE_ADMIN_TOKEN", "secret")
     seen: list[bytes] = []

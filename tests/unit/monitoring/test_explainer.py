@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from monitoring.events import END
 from monitoring.explainer import WAITING_MAX, Explainer
 from monitoring.status import ExplainStatus
 
@@ -26,7 +27,7 @@ os.unlink({str(tmp_path / "lock")!r})
     async def run() -> ExplainStatus:
         one = explainer(tmp_path, script)
         one.offer(("evt_a", "evt_b"))
-        one.offer(("evt_a", "evt_b", "evt_c"))
+        one.offer(("evt_a", "evt_b", "evt_c", "evt_a" + END))
         await one.drain()
         return one.status()
 

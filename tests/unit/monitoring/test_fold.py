@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.alert import Phase, Standing
-from monitoring.events import Event
+from monitoring.events import END, Event
 from monitoring.fold import close, fold
 from monitoring.reference import Reference
 from monitoring.rules import Rules
@@ -259,6 +259,7 @@ def test_an_incident_that_ends_is_cleared_when_the_windows_have_forgotten_it() -
     normal = traffic(rng(2), minutes=minutes(100, start=20), rows_per_minute=20)
     more = fold(state, chunk(*normal, made=MADE), settled=True, rules=rules, references=REFERENCES)
     assert more == []
+    assert [event.id for event in state.take_ended()] == [events[0].id + END]
     assert state.alerts[VERSION].phase is Phase.QUIET
 
 

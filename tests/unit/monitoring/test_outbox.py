@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from monitoring.events import Event
+from monitoring.events import END, Event
 from monitoring.outbox import Outbox
 
 
@@ -52,9 +52,19 @@ def test_a_file_that_was_being_written_is_no_event(tmp_path: Path) -> None:
 
 
 def test_a_disabled_receiver_stays_disabled_until_the_url_or_the_file_changes(tmp_path: Path) -> None:
-    outbox(tmp_path).disable("https://a.example/hook")
+    outbox(tmp_path).disable("webhook", "https://a.example/hook")
     again = outbox(tmp_path)
-    assert again.disabled("https://a.example/hook")
-    assert not again.disabled("https://b.example/hook")
-    (tmp_path / "disabled").unlink()
-    assert not again.disabled("https://a.example/hook")
+    assert again.disabled("webhook", "https://a.example/hook")
+    assert not again.disabled("chat", "https://a.example/hook")
+    assert not again.disabled("webhook", "https://b.example/hook")
+    (tmp_path / "disabled-webhook").unlink()
+    assert not again.disabled("webhook", "https://a.example/hook")
+
+
+def test_an_end_is_taken_where_its_opening_is_known_and_nowhere_else(tmp_path: Path) -> None:
+    held = outbox(tmp_path, pending_max=1)
+    end = Event("evt_1" + END, b"{}")
+    assert held.put([end]) == ()
+    assert held.put([event(1), event(2), end]) == ("evt_1", "evt_1" + END)
+    assert held.refused == 1
+    assert "evt_1" + END in outbox(tmp_path)

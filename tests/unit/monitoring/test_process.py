@@ -3,76 +3,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 
 from service.featurelog.ledger import audit
 from tests.processes import wait_until
 from tests.unit.monitoring.made import START_MINUTE, installed, model, traffic, write_log
-from tests.unit.monitoring.receiver import SECRET, Receiver, receiving
+from tests.unit.monitoring.process import DEADLINE_S, ROOT, monitor
+from tests.unit.monitoring.receiver import receiving
 from tests.unit.service.featurelog import archiving
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).resolve().parents[3]
-DEADLINE_S = 30.0
-
-
-class Monitor:
-    """A monitor process of this test: `python -m monitoring.cli` on a port of the kernel's choice."""
-
-    def __init__(self, home: Path, url: str, **more: str) -> None:
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("PLUMBLINE_")}
-        settings = {
-            "PLUMBLINE_WEBHOOK_SECRET": SECRET,
-            "PLUMBLINE_MONITOR_WEBHOOK_URL": url,
-            "PLUMBLINE_MONITOR_WEBHOOK_RETRY_FIRST_S": "0.02",
-            "PLUMBLINE_MONITOR_POLL_INTERVAL_S": "0.02",
-            "PLUMBLINE_MONITOR_CHECKPOINT_INTERVAL_S": "0",
-            "PLUMBLINE_MONITOR_ARCHIVE_INTERVAL_S": "0.1",
-            **more,
-        }
-        self.log = home / f"monitor-{len(list(home.glob('monitor-*.log')))}.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "monitoring.cli", "--home", str(home), "--monitor-port", "0"],
-                env={**clean, **settings},
-                cwd=ROOT,
-                stderr=log,
-            )
-        self.port = wait_until(self._port, DEADLINE_S, f"the monitor is ready ({self.log})")
-
-    def _port(self) -> int | None:
-        assert self.process.poll() is None, self.log.read_text()
-        for line in self.log.read_text().splitlines():
-            with suppress(json.JSONDecodeError):
-                if (told := json.loads(line)).get("event") == "monitor_ready":
-                    return int(told["port"])
-        return None
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", trust_env=False, timeout=5.0)
-
-    def status(self) -> dict:
-        return self.get("/api/status").json()
-
-    def end(self, number: signal.Signals) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.process.wait(DEADLINE_S)
-
-
-@contextmanager
-def monitor(home: Path, receiver: Receiver, **more: str) -> Iterator[Monitor]:
-    running = Monitor(home, receiver.url, **more)
-    try:
-        yield running
-    finally:
-        running.end(signal.SIGKILL)
 
 
 def test_an_incident_reaches_the_receiver_under_one_id_though_it_fails_and_the_monitor_is_killed(

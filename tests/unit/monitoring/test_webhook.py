@@ -5,17 +5,18 @@ from ipaddress import ip_address
 import pytest
 
 from monitoring.delivery import NoReply, Reply
+from monitoring.dispatch.message import CLOUD_EVENT, Message
 from monitoring.errors import AddressRefused, HostUnresolved
-from monitoring.webhook import CONTENT_TYPE, Resolver, WebhookSender, is_loopback_host, public, resolve
+from monitoring.webhook import HttpSender, Resolver, is_loopback_host, public, resolve
 from tests.processes import wait_until
 from tests.unit.monitoring.receiver import SECRET, receiving
 
 
 def post(url: str, *, allow: bool = True, timeout_s: float = 5.0, resolver: Resolver = resolve) -> Reply | NoReply:
     async def once() -> Reply | NoReply:
-        sender = WebhookSender(url, SECRET, timeout_s=timeout_s, allow_private_addresses=allow, resolve=resolver)
+        sender = HttpSender(url, secret=SECRET, timeout_s=timeout_s, allow_private_addresses=allow, resolve=resolver)
         try:
-            return await sender.post("evt_1", b'{"specversion":"1.0"}')
+            return await sender.send(Message("evt_1", b'{"specversion":"1.0"}'))
         finally:
             await sender.close()
 
@@ -35,7 +36,7 @@ def test_a_post_is_signed_as_standard_webhooks_say_and_carries_a_cloud_event() -
     assert receiver.failures == []
     assert receiver.taken == [("evt_1", b'{"specversion":"1.0"}')]
     (headers,) = receiver.seen
-    assert headers["content-type"] == CONTENT_TYPE
+    assert headers["content-type"] == CLOUD_EVENT
     assert headers["host"] == receiver.url.split("/")[2]
 
 

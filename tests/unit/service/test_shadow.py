@@ -170,6 +170,20 @@ def test_a_run_takes_the_oldest_and_no_more_than_its_size_and_what_waited_too_lo
     assert WAIT_MAX_NS < 1 << 62
 
 
+def test_a_run_that_is_disturbed_ends_after_its_offer_and_gives_the_others_back_in_their_order(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    version, lane = served(tmp_path), Lane(Places(unshared()).take(), rows_max=5, bytes_max=1 << 30)
+    for number in range(5):
+        assert lane.admit(offer(version, number=number))
+    offers, _ = lane.take(0)
+    done = lane.run(offers, 0, iter([False, True]).__next__)
+    assert [one.offer.request_id for one in done] == ["r0", "r1"]
+    assert lane.put_back(len(done)) == 3
+    assert not lane.admit(offer(version, rows=3))  # what came back waits as it did
+    assert [one.request_id for one in lane.take(0)[0]] == ["r2", "r3", "r4"]
+    assert lane.put_back(3) == 0
+
+
 # --- behind everything that is live -------------------------------------------------------------------------------
 
 
@@ -185,6 +199,30 @@ def test_nothing_is_run_while_somebody_live_waits(tmp_path: Path) -> None:
         await until(lambda: session.begun == 1, "the run begins when nobody waits")
 
     run(tmp_path, test)
+
+
+def test_a_run_ends_when_somebody_live_asks_and_goes_on_when_it_is_calm_again(tmp_path: Path) -> None:
+    async def test(stage: Stage, version: ServedVersion) -> None:
+        gate = threading.Event()
+
+        def say(n: int) -> list[Array]:
+            assert gate.wait(20)
+            return [np.zeros((n, 1), np.float32)]
+
+        session = saying(version, say)
+        for number in range(5):
+            stage.shadows.offer(offer(version, number=number))
+        await until(lambda: session.begun == 1, "a run")
+        stage.busy, stage.shadows.asked = True, 1
+        gate.set()
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert session.begun == 1
+        stage.busy = False
+        await until(lambda: stage.counts.runs.total() == 5, "the others")
+
+    run(tmp_path, test)
+    assert [record.request_id for record in records(tmp_path)] == [f"r{number}" for number in range(5)]
 
 
 def test_where_a_live_request_is_shed_everything_that_waits_for_a_shadow_goes_first(tmp_path: Path) -> None:

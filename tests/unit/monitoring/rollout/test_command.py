@@ -31,7 +31,7 @@ PLAN = """
 version = "2"
 steps = [20, 50, 100]
 bake_s = 120
-requests_min = 20
+requests_min = 100
 [guards.errors]
 tolerance = 0.005
 [guards.predictions]

@@ -1,10 +1,11 @@
 from collections.abc import Iterable
 
 import msgspec
+import numpy as np
 import pytest
 
 from monitoring.rollout.decide import begin, decide, replay
-from monitoring.rollout.document import Guards, LabelGuard, LatencyGuard, Rollout, ShareGuard
+from monitoring.rollout.document import REQUESTS_FLOOR, Guards, LabelGuard, LatencyGuard, Rollout, ShareGuard
 from monitoring.rollout.evidence import Counts, Cuts, Minute, Part
 from monitoring.rollout.guards import Watch
 from monitoring.rollout.outcome import (
@@ -25,7 +26,7 @@ from monitoring.rollout.outcome import (
 from tests.unit.monitoring.rollout.made import CUTS, alike, arm, minute
 
 START = 29_000_000
-ROLLOUT = Rollout(version="2", steps=(5, 50, 100), bake_s=180, requests_min=60)
+ROLLOUT = Rollout(version="2", steps=(5, 50, 100), bake_s=180, requests_min=40)
 
 
 def outcomes(minutes: Iterable[Minute], rollout: Rollout = ROLLOUT) -> list[Outcome]:
@@ -89,9 +90,36 @@ def test_silence_does_not_bake() -> None:
 def test_too_few_requests_hold_the_step_after_its_time() -> None:
     rollout = msgspec.structs.replace(ROLLOUT, guards=Guards(errors=ShareGuard(0.005)))
     said = outcomes([alike(number, canary=2) for number in numbers(40)], rollout)
-    assert said[2] == Hold(TooFewRequests(6, 60))
-    assert said[28] == Hold(TooFewRequests(58, 60))
-    assert said[29] == Advance(1, 50)
+    assert said[2] == Hold(TooFewRequests(6, 40))
+    assert said[18] == Hold(TooFewRequests(38, 40))
+    assert said[19] == Hold(TooFewRequests(38, 40))  # those of the first minute were held against nothing
+    assert said[20] == Advance(1, 50)
+
+
+def test_answers_that_came_before_anything_was_known_of_stable_let_no_step_end() -> None:
+    rollout = Rollout(version="2", steps=(5, 100), bake_s=60, requests_min=100)
+    minutes = [alike(START + 1, canary=5000), *(alike(START + 1 + n, canary=10) for n in range(1, 12))]
+    said = outcomes(minutes, rollout)
+    assert said[:2] == [Hold(Unseen("errors")), Hold(TooFewRequests(10, 100))]
+    assert said.index(Advance(1, 100)) == 10
+
+
+@pytest.mark.parametrize("excess", [0.5, 0.2])
+def test_a_canary_of_few_requests_that_fails_many_of_them_never_becomes_stable(excess: float) -> None:
+    """With the fewest requests a document may ask for, an hour of five requests a minute and steps of a minute."""
+    rollout = Rollout(version="2", steps=(25, 50, 100), bake_s=60, requests_min=REQUESTS_FLOOR)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        watch = Watch.of(rollout.guards, CUTS)
+        progress, percent = begin(watch), rollout.steps[0]
+        for number in numbers(600):
+            of_canary = int(rng.binomial(20, percent / 100))
+            canary = arm(of_canary, failed=int(rng.binomial(of_canary, excess)))
+            progress, outcome = decide(rollout, watch, progress, minute(number, canary, arm(20 - of_canary), percent))
+            percent = outcome.percent if isinstance(outcome, Advance) else percent
+            if progress.ended is not None:
+                break
+        assert isinstance(progress.ended, Rollback), f"seed {seed}: {progress.ended}"
 
 
 def test_labels_that_were_asked_for_are_waited_for() -> None:
@@ -107,7 +135,7 @@ def test_labels_that_were_asked_for_are_waited_for() -> None:
     [
         ("errors", {"failed": 4}),
         ("rejections", {"rejected": 4}),
-        ("latency p50", {"took_us": 1500}),
+        ("latency p50", {"took_us": 2500}),
         ("predictions", {"value_bin": 3}),
         ("labels", {"labelled": 20, "wrong": 8}),
     ],
@@ -131,7 +159,7 @@ def test_each_guard_rolls_back_what_it_is_there_for(guard: str, bad: dict[str, i
 
 def test_a_canary_that_turns_bad_before_it_has_its_last_100_percent_is_rolled_back() -> None:
     """Nobody applies the Advance: a pause, or a service that cannot be reached."""
-    rollout = Rollout(version="2", steps=(50, 100), bake_s=60, requests_min=60)
+    rollout = Rollout(version="2", steps=(50, 100), bake_s=60, requests_min=100)
     good = [alike(number, 200, 200, 50) for number in numbers(3)]
     bad = [minute(START + 10 + n, arm(200, failed=40), arm(200), 50) for n in range(20)]
     said = outcomes([*good, *bad], rollout)

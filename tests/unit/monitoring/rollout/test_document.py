@@ -51,7 +51,7 @@ def test_a_table_of_guards_names_all_of_them() -> None:
         ('version = "2"\nsteps = [5, 1]', "steps: found [5.0, 1.0], expected rising shares in percent"),
         ('version = "2"\nsteps = [5, 5]', "expected rising shares in percent"),
         ('version = "2"\nbake_s = 30', "`int` >= 60 - at `$.bake_s`"),
-        ('version = "2"\nrequests_min = 0', "`int` >= 1 - at `$.requests_min`"),
+        ('version = "2"\nrequests_min = 99', "`int` >= 100 - at `$.requests_min`"),
         ('version = "2"\nfalse_rollbacks = 0.5', "`float` <= 0.1 - at `$.false_rollbacks`"),
         ('version = "2"\ntogether = 0', "`float` >= 1.0 - at `$.together`"),
         ('version = "2"\nsince = 2026-11-21T10:00:00', "at `$.since`"),

@@ -54,6 +54,23 @@ def test_nothing_is_compared_before_anything_is_known_of_stable() -> None:
     assert not seen.stable_n.any()
 
 
+@pytest.mark.parametrize(("took_us", "slow"), [(1400, 0), (1990, 0), (2200, 50)])
+def test_a_canary_may_be_slower_by_the_slack_whatever_the_ratio_says(took_us: int, slow: int) -> None:
+    """Stable takes a millisecond; 1.25 times that is no time that a user sees."""
+    watch = Watch.of(Guards(latency=(LatencyGuard(0.5, 1.25),)), CUTS)
+    seen, *_ = look(watch, arm(1000).astype(float), minute(7, arm(50, took_us=took_us), arm(50)))
+    assert (seen.canary_k[0], seen.canary_n[0]) == (slow, 50)
+
+
+@pytest.mark.parametrize(("took_us", "slow"), [(12_300, 0), (13_200, 50)])
+def test_beyond_the_slack_the_ratio_decides(took_us: int, slow: int) -> None:
+    watch = Watch.of(Guards(latency=(LatencyGuard(0.5, 1.25),)), CUTS)
+    seen, *_ = look(
+        watch, arm(1000, took_us=10_000).astype(float), minute(7, arm(50, took_us=took_us), arm(50, took_us=10_000))
+    )
+    assert seen.canary_k[0] == slow
+
+
 @given(
     times_us=st.lists(st.integers(10, 10_000_000), min_size=1, max_size=50),
     before_us=st.lists(st.integers(10, 10_000_000), min_size=1, max_size=50),

@@ -1,0 +1,44 @@
+"""Puts a process behind those that serve.
+
+Linux may group processes by session (autogroup): a nice value then counts within its session only, and each worker of the
+service is a session of its own. What a worker starts is nice towards that worker, and the equal of all others on the core.
+Measured as the wait of a process that wakes beside one that computes, p99: 4.6 ms beside another session, whatever its nice
+value; 0.15 ms beside a session of nice 10, as beside nobody.
+
+Not SCHED_IDLE: on a machine without idle time it never ends.
+"""
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+# A sixth of a core that somebody else wants too: a trial of 0.4 s of CPU time ends within seconds there. The scheduler lets who
+# wakes in before who has had more than its part; at a weight of 215 of 1024 that is so while others use up to 83 % of the core
+# ((1 - u) · 1024 / 215 > u). At 10 steps it were 90 %, but beside 15 busy sessions a start took half a minute for its trial.
+STEPS_BACK = 7
+NICE_MAX = 19
+
+
+def step_back(pid: int) -> None:
+    """A process that was started with a session of its own, from now on; where the system has no such thing nothing happens."""
+    if sys.platform != "linux":
+        return
+    with suppress(
+        OSError
+    ):  # it has ended; or another session was put back within the same 100 ms, as this user may not do
+        os.setpriority(os.PRIO_PROCESS, pid, min(NICE_MAX, os.getpriority(os.PRIO_PROCESS, 0) + STEPS_BACK))
+        os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))  # when it wakes it interrupts nobody
+        _group(pid).write_text(str(min(NICE_MAX, group_nice(os.getpid()) + STEPS_BACK)), encoding="ascii")
+
+
+def group_nice(pid: int) -> int:
+    """Of its session; 0 where sessions are no groups."""
+    try:
+        return int(_group(pid).read_text(encoding="ascii").rsplit(" ", 1)[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _group(pid: int) -> Path:
+    return Path(f"/proc/{pid}/autogroup")

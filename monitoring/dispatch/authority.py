@@ -1,0 +1,58 @@
+"""Who may silence and acknowledge through the monitor's API? Whoever has the admin token, or a key of the scope `admin`.
+
+Laws
+- Also on loopback: a page in a browser reaches it, and a silence is a way to hide something.
+- The token is compared in constant time; keys are looked at with each request.
+- Where there is neither a token nor a key, nobody may; the commands work all the same, on the machine itself.
+"""
+
+import hmac
+import time
+
+from starlette.responses import JSONResponse
+
+from models.keyring import Keyring
+from models.keys import ADMIN, Holder, presented
+
+TOKEN_HOLDER = "admin token"
+_CHALLENGE = {"www-authenticate": 'Bearer realm="plumbline monitor"'}
+Headers = list[tuple[bytes, bytes]]
+
+
+class Authority:
+    """`token`: the admin API's, None where none is set."""
+
+    def __init__(self, token: str | None, keyring: Keyring) -> None:
+        self._token, self._keyring = token, keyring
+
+    def who(self, headers: Headers) -> str | JSONResponse:
+        """The name that is written beside what is said, "" for the token's; or the refusal."""
+        text = presented(headers)
+        if self._token is not None and text and hmac.compare_digest(text, self._token.encode()):
+            return ""
+        found = self._holder(text)
+        if isinstance(found, JSONResponse):
+            return found
+        if not found.admin:
+            return refusal(403, "scope_missing", f"API key {found.id}: opens {found.scopes}, expected {ADMIN}")
+        return found.name
+
+    def _holder(self, text: bytes) -> Holder | JSONResponse:
+        if self._keyring.changed():
+            self._keyring.read()
+        ring = self._keyring.ring
+        if not text:
+            expected = "the admin token or an API key of the scope admin"
+            if self._token is None and not ring:
+                return refusal(403, "admin_disabled", f"found neither an admin token nor keys, expected {expected}")
+            return refusal(401, "not_authorised", f"found no token, expected {expected}")
+        found = None if ring is None else ring.find(text, time.time())
+        if isinstance(found, Holder):
+            return found
+        return refusal(401, "not_authorised", "found an unknown token, expected the admin token or a live key")
+
+
+def refusal(status: int, code: str, sentence: str) -> JSONResponse:
+    """An error of the API."""
+    headers = _CHALLENGE if status == 401 else None
+    return JSONResponse({"error": sentence, "code": code}, status_code=status, headers=headers)

@@ -1,0 +1,48 @@
+"""Which incidents lie on disk? For who only looks: a command beside a running monitor, and the monitor's page.
+
+Law: nothing is created, moved or removed; an event that moves while it is looked for is found where it went.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from monitoring.dispatch.book import read_book
+from monitoring.dispatch.deliveries import Deliveries
+from monitoring.dispatch.facts import Facts, facts_of
+from monitoring.outbox import DELIVERED, FOLDER, SUFFIX
+
+SHOWN_MAX = 500  # the newest: a page of more is read by nobody
+
+
+def on_shelf(home: Path) -> tuple[list[Facts], dict[str, Deliveries]]:
+    """The newest events, openings and ends, and how far they are. Raises OSError."""
+    outbox = home / "monitor" / FOLDER
+    paths = {path.name: path for folder in (outbox, outbox / DELIVERED) for path in folder.glob(f"*{SUFFIX}")}
+    newest = sorted(paths.values(), key=_changed_ns, reverse=True)[: 2 * SHOWN_MAX]
+    found = (_facts(outbox, path.name) for path in newest)
+    return [facts for facts in found if facts is not None], read_book(outbox)
+
+
+def is_kept(home: Path, event_id: str) -> bool:
+    """Is there an event of this id that opened an incident?"""
+    outbox = home / "monitor" / FOLDER
+    return any((folder / f"{event_id}{SUFFIX}").is_file() for folder in (outbox, outbox / DELIVERED))
+
+
+def _facts(outbox: Path, name: str) -> Facts | None:
+    for folder in (outbox, outbox / DELIVERED):
+        try:
+            return facts_of((folder / name).read_bytes())
+        except FileNotFoundError:
+            continue
+        except msgspec.MsgspecError:
+            return None
+    return None
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
