@@ -5,8 +5,8 @@ Laws
 - Bins are fixed when the version is made; reference and window are compared on the same bins or not at all.
 - Counting is addition: counts of A and B concatenated are counts(A) + counts(B), bit for bit.
 
-A count vector is laid out `SPECIALS` first, then the value bins from left to right (numbers) or the categories in the
-contract's order (strings).
+A count vector is laid out `SPECIALS` first, then the value bins from left to right (numbers), the categories in the
+contract's order (strings), or the frequent values and the hash buckets of the others (free text, models/free_text.py).
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from models.contract import Column, Contract, Kind
 from models.errors import ContractInvalid
+from models.performance import Performance
 
 VALUE_BINS = 10  # deciles: a shift of 0.5 σ then shows within 160 rows; more bins cost power against a shift
 DISTINCT_VALUES_MAX = 20  # a number with at most so many training values gets one bin a value
@@ -52,6 +53,8 @@ class ColumnBaseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     `edges`: inner bin edges of a number, ascending; bin i holds edges[i-1] <= x < edges[i].
     `counts`: SPECIALS, then len(edges)+1 value bins (numbers) or one a category (strings).
+    `top`, `buckets`: of free text the frequent values, and how many bins the others share; baselines of earlier versions
+    have none, and all their texts are unseen.
     `mean`, `std`: of the finite training values, for effect sizes that people know.
     `natural`: (window length in s, tolerance in PSI): how far blocks of the training data of that length lie from the whole.
     `by_hour`: counts of each hour of the week (models/weekly.py), where they were asked for; `natural` is then what is left.
@@ -67,6 +70,8 @@ class ColumnBaseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     mean: float | None = None
     std: float | None = None
     natural: tuple[tuple[int, float], ...] = ()
+    top: tuple[str, ...] = ()
+    buckets: int = 0
     by_hour: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
@@ -78,11 +83,18 @@ class ColumnBaseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
             raise ContractInvalid(f"baseline of {self.name!r}", "counts by hour of other bins", f"{self.bins} an hour")
         if list(self.edges) != sorted(set(self.edges)):
             raise ContractInvalid(f"baseline of {self.name!r}", "edges out of order", "ascending edges")
+        listed = self.kind is not Kind.STRING or self.categories is not None
+        if self.buckets < 0 or (self.buckets and listed) or (self.top and not self.buckets):
+            raise ContractInvalid(
+                f"baseline of {self.name!r}", f"{len(self.top)} top values, {self.buckets} buckets", "both of free text"
+            )
+        if len(set(self.top)) != len(self.top):
+            raise ContractInvalid(f"baseline of {self.name!r}", "a top value twice", "each once")
 
     @property
     def bins(self) -> int:
         if self.kind is Kind.STRING:
-            return SPECIALS + len(self.categories or ())
+            return SPECIALS + len(self.categories or self.top) + self.buckets
         return SPECIALS + len(self.edges) + 1
 
     @property
@@ -93,19 +105,22 @@ class ColumnBaseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         """One readable name a bin, in count order."""
         names = [special.name.lower() for special in Special]
         if self.kind is Kind.STRING:
-            return [*names, *(self.categories or ())]
+            return [*names, *(self.categories or self.top), *(f"other#{number}" for number in range(self.buckets))]
         low = "-inf" if self.low is None else f"{self.low:g}"
         high = "inf" if self.high is None else f"{self.high:g}"
         bounds = [low, *(f"{edge:g}" for edge in self.edges), high]
         return [*names, *(f"[{a}, {b})" for a, b in pairwise(bounds))]
 
 
-class Baseline(msgspec.Struct, frozen=True, kw_only=True):
-    """The references of a version: one per feature, then one per output column, in contract order."""
+class Baseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The references of a version: one per feature, then one per output column, in contract order; and how good it was on
+    rows with a label.
+    """
 
     rows: int
     features: tuple[ColumnBaseline, ...]
     outputs: tuple[ColumnBaseline, ...]
+    performance: Performance | None = None
 
     def encode(self) -> bytes:
         """Canonical JSON, one final newline."""

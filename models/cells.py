@@ -14,6 +14,7 @@ import pandas as pd
 from models.baseline import ColumnBaseline, category_codes, column_of_codes, column_of_numbers
 from models.contract import CATEGORIES_MAX, Column, Kind
 from models.errors import ContractInvalid
+from models.free_text import column_of_texts
 from models.tensors import DTYPES, Array, kind_of_tensor
 
 _KIND_OF_INFERRED = {
@@ -74,9 +75,11 @@ def tensor_of(columns: Sequence[Held], datatype: str, shape: tuple[int, ...]) ->
 
 
 def reference_of(column: Column, cells: Held) -> tuple[ColumnBaseline, npt.NDArray[np.int64] | None]:
-    """The reference counts of a column; for text the category codes of its cells too, -1 outside the categories."""
+    """The reference counts of a column; for text the value bin of each of its cells too, -1 outside listed categories."""
     if cells.texts is None:
         return column_of_numbers(column, cells.numbers, cells.null), None
+    if column.categories is None:
+        return column_of_texts(column, cells.texts, cells.null)
     known = category_codes(column.categories)
     codes = np.fromiter((known.get(text, -1) for text in cells.texts), dtype=np.int64, count=len(cells.texts))
     return column_of_codes(column, codes, cells.null), codes

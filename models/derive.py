@@ -53,8 +53,8 @@ def derive(
     """
     if frame is None:
         return contract_of_graph(session, label), None
-    columns, at_s = _columns(frame, label, time)
-    binding = bind(session.inputs, session.metadata, {name: _kind_to_place(cells) for name, cells in columns.items()})
+    columns, at_s = columns_of(frame, label, time)
+    binding = _bound(session, columns)
     features = tuple(column_in(columns[name], t.datatype, t.name) for t in session.inputs for name in binding[t.name])
     answers = _answers(session, ref, _inputs(session, binding, columns))
     contract = Contract(
@@ -80,7 +80,12 @@ def derive(
     return contract, baseline
 
 
-def _columns(
+def answers_to(session: Session, ref: str, columns: Mapping[str, Held]) -> dict[str, tuple[Held, ...]]:
+    """What the graph answers to these columns, by output tensor. Raises ContractInvalid."""
+    return _answers(session, ref, _inputs(session, _bound(session, columns), columns))
+
+
+def columns_of(
     frame: pd.DataFrame, label: str | None, time: str | None
 ) -> tuple[dict[str, Held], npt.NDArray[np.float64] | None]:
     """The model's columns in file order and the times of the rows."""
@@ -95,6 +100,10 @@ def _columns(
     by_name = dict(zip(names, (frame.iloc[:, i] for i in range(len(names))), strict=True))
     at_s = None if time is None else seconds(time, by_name[time])
     return {name: held(name, series) for name, series in by_name.items() if name not in (label, time)}, at_s
+
+
+def _bound(session: Session, columns: Mapping[str, Held]) -> Binding:
+    return bind(session.inputs, session.metadata, {name: _kind_to_place(cells) for name, cells in columns.items()})
 
 
 def _kind_to_place(cells: Held) -> Kind:

@@ -3,6 +3,7 @@
 Laws
 - Of a dropped feature nothing that was learnt from data stays; of a hashed number nothing but how often it was there.
 - A bucketed number declares the edges of its baseline, so that a server needs no baseline to write it.
+- Of hashed or bucketed free text neither values nor counts by value stay, but how often it was there: the log tells no more.
 """
 
 from collections.abc import Mapping
@@ -57,4 +58,14 @@ def _reference(column: Column, reference: ColumnBaseline) -> ColumnBaseline:
         counts = [0] * SPECIALS if column.kind is Kind.STRING else [0] * SPECIALS + [there]
         counts[Special.NULL] = nulls
         return ColumnBaseline(name=column.name, kind=column.kind, counts=tuple(counts))
-    return reference
+    return without_values(reference) if column.privacy is not Privacy.KEEP else reference
+
+
+def without_values(reference: ColumnBaseline) -> ColumnBaseline:
+    """Free text of which only is known whether it was there; any other reference as it is."""
+    if not reference.buckets:
+        return reference
+    counts = [0] * SPECIALS
+    counts[Special.NULL] = reference.counts[Special.NULL]
+    counts[Special.UNSEEN] = reference.n - counts[Special.NULL]
+    return ColumnBaseline(name=reference.name, kind=reference.kind, counts=tuple(counts))

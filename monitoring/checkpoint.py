@@ -42,19 +42,7 @@ class Checkpoints:
 
     def load(self, rules: Rules) -> tuple[Positions, State]:
         """What was saved, or an empty state where there is none. Raises CheckpointInvalid."""
-        try:
-            data = self._path.read_bytes()
-        except FileNotFoundError:
-            return {}, State()
-        head = len(MAGIC) + CRC_BYTES
-        payload = data[head:]
-        if data[: len(MAGIC)] != MAGIC or crc32(payload) != int.from_bytes(data[len(MAGIC) : head], "little"):
-            raise CheckpointInvalid(str(self._path), f"{len(data)} bytes that do not check", "a checkpoint of format 1")
-        try:
-            held = msgspec.msgpack.decode(payload, type=_File)
-        except msgspec.MsgspecError as error:
-            raise CheckpointInvalid(str(self._path), str(error), "a checkpoint of format 1") from error
-        return held.positions, restore(held.state, rules)
+        return read_checkpoint(self._path.parent, rules)
 
     def put_aside(self) -> Path:
         """Keeps an unreadable checkpoint for whoever looks into it; the newest one only."""
@@ -62,3 +50,21 @@ class Checkpoints:
         self._path.replace(bad)
         sync_directory(self._path.parent)
         return bad
+
+
+def read_checkpoint(directory: Path, rules: Rules) -> tuple[Positions, State]:
+    """What was saved there, also by another process that runs, which is left alone. Raises CheckpointInvalid."""
+    path = directory / NAME
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}, State()
+    head = len(MAGIC) + CRC_BYTES
+    payload = data[head:]
+    if data[: len(MAGIC)] != MAGIC or crc32(payload) != int.from_bytes(data[len(MAGIC) : head], "little"):
+        raise CheckpointInvalid(str(path), f"{len(data)} bytes that do not check", "a checkpoint of format 1")
+    try:
+        held = msgspec.msgpack.decode(payload, type=_File)
+    except msgspec.MsgspecError as error:
+        raise CheckpointInvalid(str(path), str(error), "a checkpoint of format 1") from error
+    return held.positions, restore(held.state, rules)

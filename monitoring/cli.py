@@ -18,6 +18,7 @@ from monitoring.dispatch.command import ack_command, answer_command, events_comm
 from monitoring.errors import MonitorError, RecordsLetGo, SettingsInvalid
 from monitoring.events import Event
 from monitoring.explainer import COMMAND as EXPLAIN
+from monitoring.labels.command import show as show_labels
 from monitoring.settings import HOME, Settings, load
 from monitoring.window import MINUTE_US
 from monitoring.wiring import bind, lock, replayed, run
@@ -119,6 +120,29 @@ def explain_command(settings: Settings, event_id: str, home: Path | None, as_jso
     """
     command = [*EXPLAIN, "--home", str(settings.home if home is None else home), *(["--json"] if as_json else [])]
     raise click.exceptions.Exit(subprocess.run([*command, "--", event_id], check=False).returncode)
+
+
+@monitor.command("labels")
+@click.argument("model", required=False)
+@click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="As of `monitor`; may stand here too.")
+@click.option("--monitor", "url", help="Address of the monitor, in place of what the settings say.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@click.pass_obj
+def labels_command(settings: Settings, model: str | None, home: Path | None, url: str | None, as_json: bool) -> None:
+    """How good the models are: by labels as far as they came, and by an estimate; of all models or of one MODEL.
+
+    A monitor that asks for API keys is given that of PLUMBLINE_API_KEY.
+
+    \b
+    Example:
+      plumbline monitor labels payments
+    """
+    show_labels(url or _address(settings if home is None else _settings(home)), model, as_json=as_json)
+
+
+def _address(settings: Settings) -> str:
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # a comparison, nothing is bound here
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def _replayed(settings: Settings, from_minute: int, to_minute: int) -> list[Event]:

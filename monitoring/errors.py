@@ -134,6 +134,17 @@ class RolloutInvalid(MonitorError):
         return f"{self.where}: found {self.found}, expected {self.expected}; the rollout does not start"
 
 
+class SegmentInvalid(MonitorError):
+    """A declared segment means no rows of this version. Who declared it must mend it; the others are watched."""
+
+    def __init__(self, declared: str, found: str, expected: str) -> None:
+        super().__init__(declared, found, expected)
+        self.declared, self.found, self.expected = declared, found, expected
+
+    def __str__(self) -> str:
+        return f"segment {self.declared!r}: found {self.found}, expected {self.expected}; it is not watched"
+
+
 class HandsFull(MonitorError):
     """So much was said of alerts that no more is kept. Silences must end, or be made fewer and wider."""
 

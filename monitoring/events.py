@@ -23,7 +23,7 @@ from monitoring.explain.body import story_body
 from monitoring.explain.story import Story
 from monitoring.marks import LogRange
 from monitoring.reference import Reference
-from monitoring.verdict import DRIFT, Drifted, Finding, Stable
+from monitoring.verdict import DRIFT, LABEL, Drifted, Finding, Stable
 from monitoring.window import MINUTE_S, MINUTE_US
 
 TYPE = "plumbline.retrain.requested.v1"
@@ -31,6 +31,14 @@ ENDED_TYPE = "plumbline.incident.ended.v1"
 END = "_end"  # the id of an end is that of the incident with this behind it
 SOURCE = "urn:plumbline:monitor"
 BODY_BYTES_MAX = 20_000  # Standard Webhooks asks for less than 20 kB
+
+# What a check that failed says of its column; of any other kind of skew: it came so.
+_WORDS = {
+    "drift": "drifted",
+    "new": "had names that the contract has not",
+    "shape": "had a wrong shape",
+    "collapse": "all but lost the category {category!r}",
+}
 
 Counts = npt.NDArray[np.int64]
 
@@ -142,7 +150,7 @@ def _body(name: str, incident: Incident, cut: _Cut) -> bytes:
 
 def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
     top = incident.breaching[0]
-    seen = _numbers(top)
+    seen = _numbers(top, cut)
     return {
         "model": incident.model,
         "version": incident.version,
@@ -154,6 +162,7 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
         "feature": _short(top.check.column, cut.chars),
         "side": top.check.side,
         "check": top.check.test,
+        "segment": _short(top.check.segment, cut.chars) or None,
         **seen,
         "effects": _effects(incident, top),
         "window": {
@@ -173,7 +182,7 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
     }
 
 
-def _numbers(finding: Finding) -> dict[str, Any]:
+def _numbers(finding: Finding, cut: _Cut) -> dict[str, Any]:
     match finding.verdict:
         case Stable() | Drifted() as seen:
             return {
@@ -184,9 +193,18 @@ def _numbers(finding: Finding) -> dict[str, Any]:
                 "effect": _round(seen.effect),
                 "lower_bound": _round(seen.lower_bound),
                 "tolerance": _round(seen.tolerance),
+                **_rates(seen, cut),
             }
         case _:
             return {"n": 0}
+
+
+def _rates(seen: Stable | Drifted, cut: _Cut) -> dict[str, Any]:
+    """Of skew the present rate as an interval beside that of training, and the category that collapsed."""
+    if seen.low is None or seen.high is None or seen.trained is None:
+        return {}
+    rates = {"rate": _round(seen.statistic), "rate_interval": [_round(seen.low), _round(seen.high)]}
+    return {**rates, "training_rate": _round(seen.trained), "category": _short(seen.what, cut.chars) or None}
 
 
 def _effects(incident: Incident, top: Finding) -> dict[str, list[float] | None] | None:
@@ -204,24 +222,40 @@ def _effects(incident: Incident, top: Finding) -> dict[str, list[float] | None] 
 
 
 def _reason(incident: Incident, top: Finding, cut: _Cut) -> str:
-    about, seen = top.check, _numbers(top)
+    about, seen = top.check, _numbers(top, cut)
     column = f"{about.side} {_short(about.column, cut.chars)!r}" if about.column else "the rows"
+    where, since = "", "training"
+    if about.segment:
+        where, since = f" in the segment {_short(about.segment, cut.chars)!r}", "what the segment was"
     unit = "PSI" if about.test == "drift" else "of the rows"
-    what = "drifted" if about.test == "drift" else f"came {about.test}"
+    what = _WORDS.get(about.test, f"came {about.test}").format(category=seen.get("category"))
     others = f", and {len(incident.breaching) - 1} more checks" if len(incident.breaching) > 1 else ""
+    if about.side == LABEL:
+        return _reason_of_labels(incident, top, cut) + others
     return (
-        f"{incident.model}:{incident.version}: {column} {what}: {seen['effect']} {unit} from training, "
+        f"{incident.model}:{incident.version}: {column} {what}{where}: {seen['effect']} {unit} from {since}, "
         f"at least {seen['lower_bound']}, tolerance {seen['tolerance']}, in {seen['n']} rows of {about.window_s} s{others}"
     )
 
 
+def _reason_of_labels(incident: Incident, top: Finding, cut: _Cut) -> str:
+    about, seen = top.check, _numbers(top, cut)
+    against = "that of its reference" if about.test == "loss" else "what its scores promise"
+    return (
+        f"{incident.model}:{incident.version}: the loss of {_short(about.column, cut.chars)!r} is "
+        f"{100 * seen['effect']:+.3g} % off {against} in {seen['n']} labelled rows of {about.window_s // 86_400} days, "
+        f"tolerance {100 * seen['tolerance']:.3g} %"
+    )
+
+
 def _also(finding: Finding, cut: _Cut) -> dict[str, Any]:
-    about, seen = finding.check, _numbers(finding)
+    about, seen = finding.check, _numbers(finding, cut)
     return {
         "column": _short(about.column, cut.chars),
         "side": about.side,
         "check": about.test,
         "window_s": about.window_s,
+        **({"segment": _short(about.segment, cut.chars)} if about.segment else {}),
         "effect": seen.get("effect"),
         "lower_bound": seen.get("lower_bound"),
         "n": seen["n"],

@@ -22,11 +22,15 @@ from starlette.routing import Route
 
 from monitoring import gates
 from monitoring.alert import Phase
+from monitoring.arms import ArmStatus
 from monitoring.dispatch.metrics import delivery_metrics
+from monitoring.labels.exported import label_metrics
 from monitoring.pulse import Pulse
 from monitoring.rollout.metrics import rollout_metrics
+from monitoring.segments.metrics import segment_metrics
 from monitoring.shadows.said import ShadowsSaid
-from monitoring.status import ArchiveStatus, ArmStatus, CheckStatus, ExplainStatus, Status, VersionStatus
+from monitoring.status import ArchiveStatus, CheckStatus, ExplainStatus, Status, VersionStatus
+from monitoring.volume.metrics import volume_metrics
 
 PREFIX = "plumbline_monitor"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -57,6 +61,10 @@ def app(pulse: Pulse, more: Sequence[Route] = ()) -> Starlette:
         said, model = pulse.status().shadows, request.query_params.get("model")
         return Response(msgspec.json.encode(said if model is None else said.of(model)), media_type=JSON)
 
+    async def labels(request: Request) -> Response:
+        said, model = pulse.status().labels, request.query_params.get("model")
+        return Response(msgspec.json.encode(said if model is None else said.of(model)), media_type=JSON)
+
     async def drift(request: Request) -> Response:
         asked = request.query_params
         model, window = asked.get("model", ""), asked.get("window_s", "")
@@ -76,6 +84,7 @@ def app(pulse: Pulse, more: Sequence[Route] = ()) -> Starlette:
             Route("/api/status", status),
             Route("/api/drift", drift),
             Route("/api/shadows", shadows),
+            Route("/api/labels", labels),
             *gates.routes(pulse),
             *more,
         ],
@@ -104,7 +113,10 @@ class StatusCollector(Collector):
         yield from _archive(status.archive)
         yield from _explained(status.explained)
         yield from _shadows(status.shadows)
+        yield from label_metrics(status.labels, PREFIX)
         yield from rollout_metrics(status.rollouts)
+        yield from volume_metrics(status.volumes)
+        yield from segment_metrics(versions)
 
 
 def _newest(versions: Iterable[VersionStatus]) -> Iterable[VersionStatus]:

@@ -15,20 +15,27 @@ incidents wait in `state.ended`.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from monitoring import alert as alerts
 from monitoring.alert import Action, Alert, Phase
 from monitoring.events import Event, incident_ended, request_retrain
 from monitoring.group import Minute, group
-from monitoring.judge import judge
+from monitoring.judge import Judgement, judge
+from monitoring.labels import held as labels
 from monitoring.marks import MarkTier, widen
-from monitoring.reference import Reference
+from monitoring.reference import Extra, Reference
 from monitoring.rules import Rules
-from monitoring.state import UNROUTED, Counters, Judged, Key, State, Version
-from monitoring.tally import Tally, tally_requests, tally_shadows
+from monitoring.segments.count import count_segments
+from monitoring.segments.learnt import Learnt
+from monitoring.segments.watch import learn, segments_of
+from monitoring.state import ARM_SHADOW, UNROUTED, Counters, Judged, Key, State, Version
+from monitoring.tally import TRAFFIC_SIZE, Tally, Traffic, tally_requests, tally_shadows
 from monitoring.telling import story_of
 from monitoring.watch import incident_of, windows_of
 from monitoring.window import MINUTE_US
 from service.featurelog.chunk import Chunk, Lost
+from service.featurelog.record import Request
 
 References = Mapping[str, Reference]  # by digest; a version that is missing is counted without columns
 HOLES = (
@@ -93,6 +100,7 @@ def _take_in(state: State, number: int, minute: Minute, rules: Rules, references
     tallies: dict[Key, Tally] = {}
     for key, requests in minute.requests.items():
         tallies[key] = tally_requests(requests, references.get(key.version.digest))
+        tallies.update(_segments(key, requests, references))
     for key, shadows in minute.shadows.items():
         tallies[key] = tally_shadows(shadows, references.get(key.version.digest))  # no request has this arm
     for key in sorted(tallies):
@@ -101,20 +109,44 @@ def _take_in(state: State, number: int, minute: Minute, rules: Rules, references
         track = state.track(key, number, references.get(key.version.digest), rules)
         if track is None:
             state.counters.refused += _records(minute, key)
+            state.counters.unsegmented += _segment_rows(key, tally, references)
             continue
         track.account(number, tally)
         if tally.columns is not None and key in minute.requests:
             requests, closed = minute.requests[key], number if state.closed is None else state.closed
-            state.samples.take(key, number, requests, references[key.version.digest], closed, rules.state_bytes_max)
+            state.samples.take(
+                (key.version, key.arm), number, requests, references[key.version.digest], closed, rules.state_bytes_max
+            )
+        if key.version != UNROUTED and key.arm != ARM_SHADOW and not key.segment:
+            state.arrivals.take(key.version.model, number, int(tally.traffic[Traffic.ROWS : Traffic.LATENCY].sum()))
         if late:
             _add_late(state, key, number, tally, _records(minute, key))
         elif (held := state.open.setdefault(number, {}).get(key)) is not None:
             held.add(tally)
         else:
             state.open[number][key] = tally
+    answered = [(key.version, some) for key, some in sorted(minute.requests.items())]
+    open_minute = number if state.closed is None else max(number, state.closed + 1)
+    labels.take(state.labels, open_minute, answered, minute.feedback, rules, references)
     if not late and tallies:  # a minute of heartbeats has nothing to judge
         widen(state.open_marks.setdefault(number, {}), minute.marks)
         state.open.setdefault(number, {})
+
+
+def _segments(key: Key, requests: list[Request], references: References) -> dict[Key, Tally]:
+    """The counts of the parts of these rows that are watched on their own."""
+    reference = references.get(key.version.digest)
+    if reference is None or not reference.segments.segments:
+        return {}
+    nothing = np.zeros(TRAFFIC_SIZE, dtype=np.int64)
+    counted = count_segments(requests, reference)
+    return {key._replace(segment=name): Tally(nothing.copy(), counts) for name, counts in counted.items()}
+
+
+def _segment_rows(key: Key, tally: Tally, references: References) -> int:
+    if not key.segment or tally.columns is None:
+        return 0
+    return references[key.version.digest].extra(tally.columns, Extra.ROWS_ANSWERED)
 
 
 def _records(minute: Minute, key: Key) -> int:
@@ -125,7 +157,7 @@ def _add_late(state: State, key: Key, number: int, tally: Tally, records: int) -
     state.counters.late += records
     track, closed = state.tracks[key], state.closed or 0
     held = False
-    if number >= track.traffic.span.first_minute(closed):
+    if not key.segment and number >= track.traffic.span.first_minute(closed):
         track.traffic.add(number, tally.traffic)
         held = True
     for tier in track.drift.values():
@@ -139,7 +171,7 @@ def _next_change(state: State, rules: Rules, until: int) -> int:
     """The first minute after the closed one at which records, windows or holds change anything; `until + 1` when none
     does.
     """
-    changes = [until + 1, *state.open, *state.shadows.changes()]
+    changes = [until + 1, *state.open, *state.shadows.changes(), *labels.changes(state.labels, rules)]
     if state.closed is None:
         return min(changes)
     for track in state.tracks.values():
@@ -156,12 +188,18 @@ def _next_change(state: State, rules: Rules, until: int) -> int:
 def _close_minute(state: State, number: int, rules: Rules, references: References) -> list[Event]:
     _into_windows(state, number, rules)
     touched = {key.version for key, track in state.tracks.items() if any(t.due(number) for t in track.drift.values())}
+    touched |= {Version(*version) for version in labels.close(state.labels, number, rules)} & {
+        key.version for key in state.tracks
+    }
     for version, standing in state.alerts.items():
         at = alerts.due(standing, rules.hold_s, rules.cooldown_s)
         if at is not None and at <= number:
             touched.add(version)
     for track in state.tracks.values():
         track.advance(number)
+    for version in touched:
+        if version.digest in references:
+            learn(state, version, number, references[version.digest], rules)
     state.closed = number
     state.shadows.advance(number)
     state.samples.advance(number)
@@ -177,7 +215,11 @@ def _close_minute(state: State, number: int, rules: Rules, references: Reference
 def _into_windows(state: State, number: int, rules: Rules) -> None:
     for key, tally in state.open.pop(number, {}).items():
         track = state.tracks[key]
-        track.traffic.add(number, tally.traffic)
+        if not key.segment:
+            track.traffic.add(number, tally.traffic)
+        elif tally.columns is not None:
+            held_by = state.learnt.setdefault((key.version, key.segment), Learnt(number, np.zeros_like(tally.columns)))
+            held_by.take(number, tally.columns)
         if tally.columns is not None:
             for tier in track.drift.values():
                 tier.add(number, tally.columns)
@@ -192,18 +234,20 @@ def _into_windows(state: State, number: int, rules: Rules) -> None:
 def _judge(state: State, version: Version, number: int, rules: Rules, references: References) -> list[Event]:
     reference = references[version.digest]
     before = state.alerts.get(version, Alert())
+    watched = {"", *reference.segments.names}  # a segment that is declared no more cannot clear
+    latched = frozenset(check for check in before.latched if check.segment in watched)
     judgement = judge(
         reference,
-        windows_of(state, version, number, reference, rules, before.latched),
+        windows_of(state, version, number, reference, rules, latched),
         rules,
         model=version.model,
         versions=max(1, state.versions_of(version.model)),
-        latched=before.latched,
+        latched=latched,
+        segments=segments_of(state, version, number, reference, rules, latched),
+        beside=labels.findings(state.labels, version, rules),
     )
     state.counters.evaluations += 1
-    known = state.judged[version].windows if version in state.judged else {}
-    windows = {**known, **{window.scale.window_s: window for window in judgement.windows}}
-    state.judged[version] = Judged(number, judgement, windows, reference)
+    state.judged[version] = _judged(state.judged.get(version), number, judgement, reference)
     after, action = alerts.step(before, judgement.standing, number, rules.hold_s, rules.cooldown_s)
     state.alerts[version] = replace(after, latched=judgement.latched)
     if after.incident is None:
@@ -212,11 +256,19 @@ def _judge(state: State, version: Version, number: int, rules: Rules, references
         _end(state, version, before, "cleared")
     if action is not Action.REQUEST_RETRAIN or after.incident is None:
         return []
-    incident = incident_of(state, version, number, after.incident, judgement, reference)
+    incident = incident_of(state, version, number, after.incident, judgement)
     story = story_of(state, version, number, judgement, rules, references)
     if story is not None:
         state.samples.stories[version] = story
     return [request_retrain(replace(incident, story=story))]
+
+
+def _judged(known: Judged | None, number: int, judgement: Judgement, reference: Reference) -> Judged:
+    windows = {} if known is None else dict(known.windows)
+    segments = {} if known is None else dict(known.segments)
+    windows.update((window.scale.window_s, window) for window in judgement.windows)
+    segments.update(((window.segment, window.scale.window_s), window) for window in judgement.segments)
+    return Judged(number, judgement, windows, reference, segments)
 
 
 def _end(state: State, version: Version, alert: Alert, why: str) -> None:
@@ -229,10 +281,13 @@ def _forget_idle(state: State, number: int, rules: Rules) -> None:
     """A key that was silent for twice the longest window is over; its alert goes with the version's last key."""
     for key in [k for k, t in state.tracks.items() if t.last_minute + 2 * rules.longest_minutes <= number]:
         del state.tracks[key]
-    state.samples.keep(state.tracks.keys())
+    state.samples.keep({(key.version, key.arm) for key in state.tracks})
     alive = {key.version for key in state.tracks}
     for digest in state.schemas.keys() - {version.digest for version in alive}:
         del state.schemas[digest]
+    state.arrivals.forget({version.model for version in alive})
+    for gone in [of for of in state.learnt if of[0] not in alive]:
+        del state.learnt[gone]
     for version in sorted(version for version in state.alerts if version not in alive):
         _end(state, version, replace(state.alerts.pop(version), since=number), "forgotten")
         state.judged.pop(version, None)

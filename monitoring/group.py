@@ -24,6 +24,7 @@ class Minute:
     requests: dict[Key, list[Request]] = field(default_factory=dict)
     shadows: dict[Key, list[Shadow]] = field(default_factory=dict)
     marks: LogRange = field(default_factory=dict)
+    feedback: list[Feedback] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -79,6 +80,7 @@ def _group_run(groups: Groups, run: Run) -> int:
                 groups.nameless += 1
         elif isinstance(record, Feedback):
             groups.feedback += 1
+            minute.feedback.append(record)
     _measure(groups, run)
     return shadows
 

@@ -20,9 +20,20 @@ from monitoring.drift import DriftLook, DriftRule, look_for_drift
 from monitoring.reference import Reference
 from monitoring.rules import Rules
 from monitoring.screen import Screened, screen
-from monitoring.skew import SkewRule, checks_of, judge_skew, oddities, rows_came
+from monitoring.skew import Oddity, SkewRule, checks_of, judge_skew, oddities, rows_came
 from monitoring.tier import Scale
-from monitoring.verdict import DRIFT, WHOLE_ROW, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples
+from monitoring.verdict import (
+    DRIFT,
+    LABEL,
+    WHOLE_ROW,
+    Check,
+    Drifted,
+    Finding,
+    NoBaseline,
+    Stable,
+    TooFewSamples,
+    Verdict,
+)
 
 # χ² is what G tends to, not what it is: its tail was measured up to 2.8 × too heavy (drift.py), so α is divided by
 # more. It costs 3 units of G in 50.
@@ -33,14 +44,19 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """One drift window of a version: its counts, summed over arms, reach back `covered_s`; `due`: its newest slice was just
-    completed.
+    """One drift window of a version, or of a segment of it: its counts, summed over arms, reach back `covered_s`; `due`: its
+    newest slice was just completed.
     """
 
     scale: Scale
     covered_s: int
     counts: Counts
     due: bool = True
+    segment: str = ""
+
+    def of(self, check: Check) -> bool:
+        """Is it the window of this check?"""
+        return (check.window_s, check.segment) == (self.scale.window_s, self.segment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,31 +98,42 @@ class Look:
         yield from (finding.check for finding in self.skew if isinstance(finding.verdict, Drifted))
 
     def _check(self, j: int, test: str) -> Check:
-        return Check(self.reference.side(j), self.reference.columns[j].name, test, self.window.scale.window_s)
+        about, window = self.reference.columns[j].name, self.window
+        return Check(self.reference.side(j), about, test, window.scale.window_s, window.segment)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """`breaching`: worst first; `latched`: the checks that breached and have not cleared; `windows`: what was judged."""
+    """`breaching`: worst first; `latched`: the checks that breached and have not cleared; `windows`: what was judged, and
+    `segments`, the same of segments; `beside`: what was found out of windows; `evidence`: the look that
+    the worst one is of, None where that is beside.
+    """
 
     standing: Standing
     breaching: tuple[Finding, ...]
     latched: frozenset[Check]
     windows: tuple[Window, ...]
+    segments: tuple[Window, ...] = ()
+    evidence: Look | None = None
+    beside: tuple[Finding, ...] = ()
 
 
-def alphas(rules: Rules, reference: Reference, versions: int, scale: Scale) -> Alphas:
-    """The levels of a window's checks: the parts that drift and skew have in the budget, each among its checks."""
+def alphas(rules: Rules, reference: Reference, versions: int, window: Window) -> Alphas:
+    """The levels of a window's checks: the parts that drift and skew have in the budget, each among its checks; those of
+    segments have a part together, half for drift and half for skew, shared among as many segments as are declared.
+    """
+    budget, share = rules.budget_alarms_per_30_days, 1
+    windows, drift, skew = len(rules.scales), Part.DRIFT, Part.SKEW
+    if window.segment:
+        budget, share = budget / 2, len(reference.segments.segments)
+        windows, drift, skew = len(rules.segment_scales), Part.SEGMENTS, Part.SEGMENTS
 
     def of(part: Part, checks: int) -> float:
-        windows = len(rules.scales)
         return level(
-            rules.budget_alarms_per_30_days, part, windows=windows, scale=scale, checks=checks, versions=versions
+            budget, part, windows=windows, scale=window.scale, checks=checks * max(1, share), versions=versions
         )
 
-    return Alphas(
-        drift=of(Part.DRIFT, len(reference.judged)) / SMALL_SAMPLE_MARGIN, skew=of(Part.SKEW, checks_of(reference))
-    )
+    return Alphas(drift=of(drift, len(reference.judged)) / SMALL_SAMPLE_MARGIN, skew=of(skew, checks_of(reference)))
 
 
 def judge(
@@ -117,43 +144,79 @@ def judge(
     model: str,
     versions: int,
     latched: frozenset[Check],
+    segments: Sequence[tuple[Reference, Sequence[Window]]] = (),
+    beside: Sequence[Finding] = (),
 ) -> Judgement:
     """The checks of a version in the windows that are due and in those of `latched`, which breached before and have not
-    cleared; exactly only where a check could breach or clear.
+    cleared, exactly only where a check could breach or clear; `segments`: its segments with the references of their own;
+    `beside`: what was found out of windows, each time it is judged.
     """
-    latched_s = {check.window_s for check in latched}
-    screened = _screened(reference, windows, rules, versions)
-    worth = [
-        window
-        for window, suspect in zip(windows, screened.suspect.tolist(), strict=True)
-        if (suspect and window.due) or window.scale.window_s in latched_s
-    ]
-    looks = {one.window.scale.window_s: one for one in look(reference, worth, rules, model=model, versions=versions)}
+    known = {finding.check: finding for finding in beside}
+    examined = [_examine(reference, windows, rules, model, versions, latched)]
+    examined += [_examine(own, some, rules, model, versions, latched) for own, some in segments]
+    looks = {_place(one.window): one for _, some in examined for one in some}
     raised = {check for one in looks.values() if one.window.due for check in one.raised()}
-    held = {check for check in latched if not _cleared(check, looks.get(check.window_s), rules)}
-    found = [looks[check.window_s].found(check) for check in raised | held if check.window_s in looks]
+    raised |= {finding.check for finding in beside if isinstance(finding.verdict, Drifted)}
+    held = {
+        check
+        for check in latched
+        if not (
+            _over(known[check], rules)
+            if check in known
+            else _cleared(check, looks.get((check.segment, check.window_s)), rules)
+        )
+    }
+    places = {check: looks.get((check.segment, check.window_s)) for check in (raised | held) - known.keys()}
+    found = [one.found(check) for check, one in places.items() if one is not None]
+    found += [known[check] for check in (raised | held) & known.keys()]
     breaching = tuple(sorted((one for one in found if one is not None and _measured(one)), key=_rank))
-    measured = bool(screened.measured.any()) or any(map(_measured, (f for one in looks.values() for f in one.skew)))
+    measured = any(could for could, _ in examined) or any(map(_measured, beside))
     return Judgement(
         standing=_standing(breaching, held, measured),
         breaching=breaching,
         latched=frozenset(raised | held),
         windows=tuple(windows),
+        segments=tuple(window for _, some in segments for window in some),
+        evidence=places.get(breaching[0].check) if breaching else None,
+        beside=tuple(beside),
     )
 
 
+def _examine(
+    reference: Reference, windows: Sequence[Window], rules: Rules, model: str, versions: int, latched: frozenset[Check]
+) -> tuple[bool, list[Look]]:
+    """Could anything be said of these windows, and the looks at those in which a check could breach or clear?"""
+    screened = _screened(reference, windows, rules, versions)
+    wanted = {(check.segment, check.window_s) for check in latched}
+    worth = [
+        window
+        for window, suspect in zip(windows, screened.suspect.tolist(), strict=True)
+        if (suspect and window.due) or _place(window) in wanted
+    ]
+    looks = look(reference, worth, rules, model=model, versions=versions)
+    return bool(screened.measured.any()) or any(_measured(finding) for one in looks for finding in one.skew), looks
+
+
+def _place(window: Window) -> tuple[str, int]:
+    return window.segment, window.scale.window_s
+
+
 def _screened(reference: Reference, windows: Sequence[Window], rules: Rules, versions: int) -> Screened:
-    levels = np.array([alphas(rules, reference, versions, window.scale).drift for window in windows])
-    return screen(reference, _stacked(reference, windows), levels, rules.n_min, rules.skew_tolerance)
+    levels = np.array([alphas(rules, reference, versions, window).drift for window in windows])
+    return screen(reference, _stacked(reference, windows), levels, _skew_rule(rules))
 
 
 def _stacked(reference: Reference, windows: Sequence[Window]) -> Counts:
     return np.array([window.counts for window in windows], dtype=np.int64).reshape(len(windows), reference.size)
 
 
+def _skew_rule(rules: Rules) -> SkewRule:
+    return SkewRule(rules.n_min, rules.confidence, rules.skew_tolerance, rules.collapse_ratio)
+
+
 def look(reference: Reference, windows: Sequence[Window], rules: Rules, *, model: str, versions: int) -> list[Look]:
     """One look a window, all windows in one pass."""
-    levels = [alphas(rules, reference, versions, window.scale) for window in windows]
+    levels = [alphas(rules, reference, versions, window) for window in windows]
     drift_rules = [
         DriftRule(a.drift, rules.n_min, rules.confidence, rules.tolerance_floor, rules.tolerances.get(model))
         for a in levels
@@ -161,26 +224,45 @@ def look(reference: Reference, windows: Sequence[Window], rules: Rules, *, model
     drift = look_for_drift(
         reference, _stacked(reference, windows), [window.covered_s for window in windows], drift_rules
     )
-    looks = []
-    for window, found, a in zip(windows, drift, levels, strict=True):
-        rule = SkewRule(a.skew, rules.n_min, rules.confidence, rules.skew_tolerance)
-        enough = rows_came(reference, window.counts) >= rules.n_min
-        looks.append(Look(reference, window, found, _skew(reference, window, rule), enough))
-    return looks
+    skew = _skew(reference, windows, [a.skew for a in levels], rules, rules.tolerances.get(model))
+    return [
+        Look(reference, window, found, odd, rows_came(reference, window.counts) >= rules.n_min)
+        for window, found, odd in zip(windows, drift, skew, strict=True)
+    ]
 
 
-def _skew(reference: Reference, window: Window, rule: SkewRule) -> tuple[Finding, ...]:
-    odd, window_s = oddities(reference, window.counts), window.scale.window_s
-    return tuple(
-        Finding(
-            Check(WHOLE_ROW, "", oddity.kind, window_s)
-            if oddity.column < 0
-            else Check(reference.side(oddity.column), reference.columns[oddity.column].name, oddity.kind, window_s),
-            verdict,
-            oddity.column,
-        )
-        for oddity, verdict in zip(odd, judge_skew(odd, rule), strict=True)
-    )
+def _skew(
+    reference: Reference, windows: Sequence[Window], alphas: Sequence[float], rules: Rules, natural_set: float | None
+) -> list[tuple[Finding, ...]]:
+    """What occurred in each window."""
+    odd = [oddities(reference, window.counts) for window in windows]
+    natural = [
+        apart
+        for window, some in zip(windows, odd, strict=True)
+        for apart in _natural(reference, window, some, natural_set)
+    ]
+    levels = [alpha for alpha, some in zip(alphas, odd, strict=True) for _ in some]
+    verdicts = iter(judge_skew([oddity for some in odd for oddity in some], natural, levels, _skew_rule(rules)))
+    return [
+        tuple(_found(reference, oddity, window, next(verdicts)) for oddity in some)
+        for window, some in zip(windows, odd, strict=True)
+    ]
+
+
+def _natural(reference: Reference, window: Window, odd: Sequence[Oddity], natural_set: float | None) -> Iterable[float]:
+    """How far apart blocks of training data lay in their columns, or may lie by the settings; 0 where nobody knows."""
+    apart = reference.natural(window.covered_s)
+    for oddity in odd:
+        if oddity.column < 0:
+            yield 0.0
+        else:
+            yield float(apart[oddity.column]) if natural_set is None else natural_set
+
+
+def _found(reference: Reference, oddity: Oddity, window: Window, verdict: Verdict) -> Finding:
+    j = oddity.column
+    side, column = (WHOLE_ROW, "") if j < 0 else (reference.side(j), reference.columns[j].name)
+    return Finding(Check(side, column, oddity.kind, window.scale.window_s, window.segment), verdict, j)
 
 
 def _cleared(check: Check, held: Look | None, rules: Rules) -> bool:
@@ -189,6 +271,10 @@ def _cleared(check: Check, held: Look | None, rules: Rules) -> bool:
     found = held.found(check)
     if found is None:  # a column that is gone; skew that did not occur is not listed: with enough rows that is a clear
         return check.test == DRIFT or held.enough
+    return _over(found, rules)
+
+
+def _over(found: Finding, rules: Rules) -> bool:
     match found.verdict:
         case Stable() | Drifted() as seen:
             return not seen.significant or seen.effect < rules.clear_ratio * seen.tolerance
@@ -246,8 +332,8 @@ def _times(finding: Finding) -> float:
     return seen.lower_bound / seen.tolerance if isinstance(seen, Stable | Drifted) and seen.tolerance > 0 else 0.0
 
 
-def _rank(finding: Finding) -> tuple[float, int, str, str, int]:
-    """Worst first; features before outputs before whole rows at equal standing."""
+def _rank(finding: Finding) -> tuple[float, int, str, str, int, str]:
+    """Worst first; features before outputs before whole rows before labels at equal standing, and all rows before a segment."""
     about = finding.check
-    order = ("feature", "output", WHOLE_ROW).index(about.side)
-    return (-_times(finding), order, about.column, about.test, about.window_s)
+    order = ("feature", "output", WHOLE_ROW, LABEL).index(about.side)
+    return (-_times(finding), order, about.column, about.test, about.window_s, about.segment)

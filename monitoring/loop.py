@@ -21,6 +21,7 @@ from monitoring.errors import CheckpointInvalid
 from monitoring.fold import fold
 from monitoring.group import schemas_named
 from monitoring.intake import Intake
+from monitoring.labels.held import labels_said
 from monitoring.outbox import Outbox
 from monitoring.picture import gallery_of
 from monitoring.pulse import Pulse
@@ -39,6 +40,7 @@ from monitoring.status import (
     unrouted_of,
     versions_of,
 )
+from monitoring.volume.said import volumes_of
 from service.featurelog.chunk import Positions
 
 STATUS_EVERY_S = 1.0  # a status is built for readers that look every few seconds
@@ -164,7 +166,7 @@ class Loop:
     def _status(self, lag_bytes: int) -> Status:
         state, rules = self._state, self._rules
         return Status(
-            versions=versions_of(state, rules),
+            versions=versions_of(state, rules, self._references.known),
             unrouted=unrouted_of(state, rules),
             outbox=self._outbox_status(),
             log=log_of(state, self._intake.positions, caught_up=self._caught_up, lag_bytes=lag_bytes),
@@ -173,7 +175,7 @@ class Loop:
                 errors=self._errors,
                 last_error=self._last_error,
                 checkpoints=self._saves,
-                keys=len(state.tracks),
+                keys=sum(not key.segment for key in state.tracks),
                 keys_max=rules.keys_max,
                 state_bytes=state.reserved_bytes(rules),
                 state_bytes_max=rules.state_bytes_max,
@@ -181,9 +183,17 @@ class Loop:
             ),
             rules=rules,
             archive=self._archive_status(),
+            labels=labels_said(
+                state.labels,
+                state.closed or 0,
+                {key.version for key in state.tracks},
+                rules,
+                self._references.known,
+            ),
             shadows=said(state.shadows, state.closed or 0, self._references.known),
             rollouts=self._rollouts(),
             explained=self._explain_status(),
+            volumes=volumes_of(state.arrivals, state.closed, rules),
         )
 
 

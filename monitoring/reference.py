@@ -10,19 +10,25 @@ A vector is every feature's bins, then every output's bins (models.baseline: spe
 is known by hour of the week, the answered rows of each of them.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Self
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec.structs import replace
 
 from models.baseline import SPECIALS, Baseline, ColumnBaseline, Special
 from models.contract import Kind, Privacy
+from models.free_text import FreeText
+from models.performance import Performance
+from models.private import without_values
 from models.weekly import HOURS, hour_of_week, mixture
+from monitoring.segments.plan import NO_SEGMENTS, Plan, plan
 from service.featurelog.record import Schema, SchemaColumn
+
+_WITHOUT_VALUE = (Special.ABSENT, Special.NULL, Special.NAN, Special.WRONG_TYPE)
 
 Counts = npt.NDArray[np.int64]
 
@@ -41,11 +47,14 @@ class Reference:
     """One version's columns: `features` of them are features, the rest outputs.
 
     Column j's bins are `starts[j]:starts[j + 1]`; `owners`: the column of every bin; `answerable`: the bins that a row can
-    be in and still be answered (a refused row is skew's to judge, and would be no drift of the values); `ordinal`: the bins
-    of numbers from the least to the greatest, column after column; `natural_steps`: (length in s from which on it holds, how
-    far blocks of training data lay apart in PSI, shape (columns,)); `places`: the number of a column by (side, name);
-    `judged`: the columns that have a baseline; `hours`: training's counts by hour of the week, shape (HOURS, bins), None where
-    training was not asked for them.
+    be in and still be answered (a refused row is skew's to judge, and would be no drift of the values); `valued`: those of
+    rows that hold a value; `categorical`: those that stand for one text or bool; `free`: how the texts of columns without
+    listed categories are counted; `ordinal`: the bins of numbers from the least to the greatest, column after column;
+    `natural_steps`: (length in s from which on it holds, how far blocks of training data lay apart in PSI, shape
+    (columns,)); `places`: the number of a column by (side, name); `judged`: the columns that have a baseline; `hours`:
+    training's counts by hour of the week, shape (HOURS, bins), None where training was not asked for them; `segments`: the
+    parts of the rows that are counted apart; `label`: the column of the training data that was the label;
+    `performance`: how good the version was on rows that had one.
     """
 
     columns: tuple[ColumnBaseline, ...]
@@ -54,19 +63,40 @@ class Reference:
     owners: npt.NDArray[np.intp]
     baseline: Counts
     answerable: npt.NDArray[np.bool_]
+    valued: npt.NDArray[np.bool_]
+    categorical: npt.NDArray[np.bool_]
+    free: Mapping[int, FreeText]
     ordinal: npt.NDArray[np.intp]
     natural_steps: tuple[tuple[int, npt.NDArray[np.float64]], ...]
     places: Mapping[tuple[str, str], int]
     judged: tuple[int, ...]
     hours: Counts | None = None
+    segments: Plan = NO_SEGMENTS
+    label: str | None = None
+    performance: Performance | None = None
 
     @classmethod
-    def of(cls, schema: Schema, baseline: Baseline | None) -> Self:
-        """Lays out the schema's columns; a side that the baseline does not describe gets references without rows."""
+    def of(
+        cls,
+        schema: Schema,
+        baseline: Baseline | None,
+        declared: Sequence[str] = (),
+        segments_max: int = 0,
+        label: str | None = None,
+    ) -> Self:
+        """Lays out the schema's columns; a side that the baseline does not describe gets references without rows.
+
+        `declared`: the segments of its model, as the settings have them.
+        """
         private = schema.private or {}
         features = _side(schema.features, _logged(schema.features, baseline.features if baseline else (), private))
         outputs = _side(schema.outputs, baseline.outputs if baseline else ())
-        return cls.laid_out(features, outputs)
+        return replace(
+            cls.laid_out(features, outputs),
+            segments=plan(declared, features, segments_max),
+            label=label,
+            performance=baseline.performance if baseline else None,
+        )
 
     @classmethod
     def laid_out(cls, features: Sequence[ColumnBaseline], outputs: Sequence[ColumnBaseline] = ()) -> Self:
@@ -85,6 +115,9 @@ class Reference:
                 + [True for column in outputs for _ in range(column.bins)],
                 dtype=np.bool_,
             ),
+            valued=_each_bin(columns, lambda _, place: place not in _WITHOUT_VALUE),
+            categorical=_each_bin(columns, _is_category),
+            free={j: free for j, column in enumerate(columns) if (free := FreeText.of(column)) is not None},
             ordinal=np.concatenate([np.empty(0, dtype=np.intp), *ordered]),
             natural_steps=_natural_steps(columns),
             judged=tuple(j for j, column in enumerate(columns) if any(column.counts)),
@@ -96,6 +129,11 @@ class Reference:
     def size(self) -> int:
         """Length of a version's vector of counts."""
         return int(self.starts[-1]) + len(Extra) + (0 if self.hours is None else HOURS)
+
+    @property
+    def segment_size(self) -> int:
+        """The same of a segment, whose hours of the week nobody knows."""
+        return int(self.starts[-1]) + len(Extra)
 
     def hour_place(self, at_us: int) -> int | None:
         """Where the rows of this time's hour of the week are counted; None where hours are not told apart."""
@@ -142,19 +180,24 @@ def _logged(
     """The references of what is in the log: without dropped features, and of hashed ones what a hash still tells."""
     declared = {column.name: column for column in columns}
     kept = [reference for reference in references if private.get(reference.name) is not Privacy.DROP]
-    return [
-        _hashed(reference, declared[reference.name])
-        if private.get(reference.name) is Privacy.HASH and reference.name in declared
-        else reference
-        for reference in kept
-    ]
+    return [_told(reference, private.get(reference.name), declared.get(reference.name)) for reference in kept]
+
+
+def _told(reference: ColumnBaseline, privacy: Privacy | None, column: SchemaColumn | None) -> ColumnBaseline:
+    match privacy:
+        case Privacy.HASH if column is not None:
+            return _hashed(without_values(reference), column)
+        case Privacy.BUCKET:
+            return without_values(reference)
+        case _:
+            return reference
 
 
 def _hashed(reference: ColumnBaseline, column: SchemaColumn) -> ColumnBaseline:
     """Categories by their hashes, at the same places; of a number only whether it was there."""
     if reference.kind is Kind.STRING:
         alike = len(reference.categories or ()) == len(column.categories or ())
-        return replace(reference, categories=column.categories) if alike else reference
+        return msgspec.structs.replace(reference, categories=column.categories) if alike else reference
     counts = [0] * SPECIALS
     counts[Special.NULL] = reference.counts[Special.NULL]
     counts[Special.UNSEEN] = reference.n - counts[Special.NULL]
@@ -166,6 +209,21 @@ def _without_rows(column: SchemaColumn) -> ColumnBaseline:
     return ColumnBaseline(
         name=column.name, kind=column.kind, categories=column.categories, counts=(0,) * (SPECIALS + value_bins)
     )
+
+
+def _each_bin(columns: Sequence[ColumnBaseline], of: Callable[[ColumnBaseline, int], bool]) -> npt.NDArray[np.bool_]:
+    return np.array([of(column, place) for column in columns for place in range(column.bins)], dtype=np.bool_)
+
+
+def _is_category(column: ColumnBaseline, place: int) -> bool:
+    """Numbers have ranges in their bins, and a bucket of free text many values."""
+    match column.kind:
+        case Kind.STRING:
+            return SPECIALS <= place < column.bins - column.buckets
+        case Kind.BOOL:
+            return place >= SPECIALS
+        case Kind.FLOAT | Kind.INT:
+            return False
 
 
 def _hours(columns: Sequence[ColumnBaseline]) -> Counts | None:

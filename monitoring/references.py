@@ -5,14 +5,15 @@ Laws
 - A version that was made without training data has no baseline and never will: it is not looked for again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 import structlog
 
 from models.baseline import Baseline
+from models.contract import Contract
 from models.errors import ModelError
-from models.manifest import BASELINE
+from models.manifest import BASELINE, CONTRACT
 from models.registry import Registry
 from monitoring.reference import Reference
 from service.featurelog.record import Schema
@@ -23,8 +24,16 @@ RETRY_S = 30.0  # a version is synced once; a registry on a slow disk must not b
 class References:
     """Reads baselines for the fold; not thread-safe."""
 
-    def __init__(self, registry: Registry, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Callable[[], float] = monotonic,
+        *,
+        segments: Mapping[str, Sequence[str]] | None = None,
+        segments_max: int = 0,
+    ) -> None:
         self._registry, self._clock = registry, clock
+        self._segments, self._segments_max = segments or {}, segments_max
         self._known: dict[str, Reference] = {}
         self._retry_at_s: dict[str, float] = {}
 
@@ -37,7 +46,7 @@ class References:
         """The references of these versions, by digest."""
         for digest, schema in schemas.items():
             if digest not in self._known or self._retry_at_s.get(digest, float("inf")) <= self._clock():
-                self._known[digest] = Reference.of(schema, self._baseline(digest, schema))
+                self._known[digest] = self._reference(digest, schema)
         return self._known
 
     def forget(self, alive: set[str]) -> None:
@@ -46,13 +55,27 @@ class References:
             del self._known[digest]
             self._retry_at_s.pop(digest, None)
 
-    def _baseline(self, digest: str, schema: Schema) -> Baseline | None:
+    def _reference(self, digest: str, schema: Schema) -> Reference:
+        declared = self._segments.get(schema.model, ())
+        baseline, label = self._artefact(digest, schema)
+        reference = Reference.of(schema, baseline, declared, self._segments_max, label)
+        if digest not in self._known:
+            for refused in reference.segments.refused:
+                ref = f"{schema.model}:{schema.version}"
+                structlog.get_logger().warning(
+                    "segment_refused", ref=ref, declared=refused.declared, reason=refused.reason
+                )
+        return reference
+
+    def _artefact(self, digest: str, schema: Schema) -> tuple[Baseline | None, str | None]:
+        """The baseline, and the name of the label."""
         ref = f"{schema.model}:{schema.version}"
         try:
             files = self._registry.read_files(digest, ref)
             self._retry_at_s.pop(digest, None)
-            return Baseline.decode(files[BASELINE]) if BASELINE in files else None
+            label = Contract.decode(files[CONTRACT]).label if CONTRACT in files else None
+            return Baseline.decode(files[BASELINE]) if BASELINE in files else None, label
         except (ModelError, OSError) as error:
             self._retry_at_s[digest] = self._clock() + RETRY_S
             structlog.get_logger().warning("baseline_missing", ref=ref, digest=digest, reason=str(error))
-            return None
+            return None, None

@@ -5,19 +5,23 @@ Laws
 - Minutes before `from_minute` fill the windows and are not judged, so an incident that begins at `from_minute` is
   judged on whole windows, as it was when it happened; it gets the same id and the same body, unless records came later
   than `lateness_s` then.
+- A segment that had been learnt is compared with what was learnt; one that had not is not judged.
 - A piece of which raw records were let go is not judged: what is left of it would make other events, or none.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
 
 from monitoring.events import Event
 from monitoring.fold import References, close, fold
 from monitoring.rules import Rules
-from monitoring.state import State
+from monitoring.segments.learnt import Learnt
+from monitoring.state import State, Version
 from monitoring.window import MINUTE_US
 from service.featurelog.chunk import Chunk, Run
+
+NEVER_S = 10**12  # no piece of a log is so long: what was not learnt then is not learnt from a piece
 
 
 class Reach(Enum):
@@ -47,9 +51,14 @@ def replay(
     *,
     from_minute: int,
     to_minute: int,
+    learnt: Mapping[tuple[Version, str], Learnt] | None = None,
 ) -> Iterator[Event]:
-    """The events of minutes [from_minute, to_minute); chunks: (chunk, settled), oldest first."""
-    state = State(judge_from=from_minute)
+    """The events of minutes [from_minute, to_minute); chunks: (chunk, settled), oldest first; `learnt`: what segments are
+    compared with.
+    """
+    finished = {of: known for of, known in (learnt or {}).items() if known.until is not None}
+    state = State(judge_from=from_minute, learnt=finished)
+    rules = replace(rules, segment_learning_s=NEVER_S)
     start_us, end_us = (from_minute - rules.longest_minutes) * MINUTE_US, to_minute * MINUTE_US
     known: References = {}
     for chunk, settled in chunks:

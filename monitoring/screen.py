@@ -19,7 +19,7 @@ from scipy import special
 
 from monitoring.drift import EXPECTED_MIN, least_of_ordered
 from monitoring.reference import Reference
-from monitoring.skew import may_breach
+from monitoring.skew import SkewRule, may_breach
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -34,16 +34,16 @@ class Screened:
     measured: Flags
 
 
-def screen(reference: Reference, counts: Counts, alphas: Floats, n_min: int, skew_tolerance: float) -> Screened:
+def screen(reference: Reference, counts: Counts, alphas: Floats, rule: SkewRule) -> Screened:
     """The windows worth an exact look; counts: shape (windows, reference.size); alphas: the level of a drift check in each."""
-    suspect, bins = may_breach(reference, counts, n_min, skew_tolerance), int(reference.starts[-1])
+    suspect, bins = may_breach(reference, counts, rule), int(reference.starts[-1])
     if not bins:
         return Screened(suspect, np.zeros(len(counts), dtype=np.bool_))
     a = np.where(reference.answerable, reference.expected(counts), 0).astype(np.float64)
     b = np.where(reference.answerable, counts[:, :bins], 0).astype(np.float64)
     first = reference.starts[:-1]
     m, n = np.add.reduceat(a, first, axis=1), np.add.reduceat(b, first, axis=1)
-    enough = (n >= n_min) & (m >= 2 * EXPECTED_MIN)
+    enough = (n >= rule.n_min) & (m >= 2 * EXPECTED_MIN)
     measured: Flags = np.asarray(enough.any(axis=1))
     looked = np.flatnonzero(measured & ~suspect)
     if looked.size:

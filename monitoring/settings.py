@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -23,6 +24,7 @@ from pydantic_settings import (
 )
 
 from models.keys import Mode
+from models.task import Asked, TaskKind
 from monitoring.dispatch.decide import Policy
 from monitoring.dispatch.receiver_settings import RECEIVERS_MAX, ReceiverSettings
 from monitoring.durations import seconds
@@ -40,6 +42,14 @@ def _listed(value: object) -> object:
     if not isinstance(parts, list | tuple):
         return value
     return tuple(seconds(part.strip(" \"'") if isinstance(part, str) else part) for part in parts)
+
+
+def _asked(value: object) -> object:
+    """Tables by model as what a person says of its labels."""
+    try:
+        return msgspec.convert(value, dict[str, Asked])
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
 
 
 def _whole_minutes(value: int) -> int:
@@ -118,6 +128,46 @@ class Settings(BaseSettings):
     skew_tolerance: float = Field(
         0.01, gt=0, lt=1, description="share of odd rows above the training rate that never matters"
     )
+    labels: Annotated[dict[str, Asked], BeforeValidator(_asked)] = Field(
+        default_factory=dict,
+        description="what is predicted, by model, where the outputs do not say it: `[monitor.labels.<model>]` with `kind` "
+        "(binary, classes, number), `output` (a column) and `positive` (a class)",
+    )
+    label_rows_max: int = Field(
+        50_000, ge=100, description="predictions of a version that wait for a label at once; beyond, a sample of them"
+    )
+    label_wait_max: Annotated[int, Field(gt=0), BeforeValidator(seconds)] = Field(
+        45 * 86_400, description='how long a prediction waits for its label, such as "45d"'
+    )
+    label_mature: Annotated[int, Field(ge=0), BeforeValidator(seconds)] = Field(
+        0,
+        description="how old a prediction must be before its label counts for the alarm: as long as the slowest outcome takes, "
+        "where some outcomes are known sooner than others",
+    )
+    loss_tolerance: float = Field(
+        0.03, gt=0, description="rise of the loss that never matters, as a share of the reference's"
+    )
+    collapse_ratio: float = Field(
+        0.2, gt=0, le=0.4, description="share of its training share below which a category has collapsed"
+    )
+    volume_ratio: float = Field(
+        2.0, gt=1, description="so many times more or fewer rows in an hour than usual at that time never matter"
+    )
+    segments: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="parts of the rows that are watched on their own, by model: features of categories, and expressions "
+        'such as "amount > 1000"',
+    )
+    segments_max: int = Field(
+        16, ge=0, le=64, description="segments a version may have; declarations beyond are refused"
+    )
+    segment_windows: Windows = Field(
+        (3600, 14_400, 86_400, 604_800), description='windows of the segments, such as ["1h", "24h"]'
+    )
+    segment_learning: Window = Field(
+        604_800, description='how long a segment is learnt before it is judged, such as "7d": as long as its seasons'
+    )
+    segment_rows_min: int = Field(1000, ge=100, description="rows that a segment is learnt from at least")
     hold_s: int = Field(60, ge=0, description="how long a breach or a clear must last before it counts")
     cooldown_s: int = Field(3600, ge=0, description="how long after an incident a relapse belongs to it")
     lateness_s: int = Field(5, ge=0, description="how late a record may come and still be judged with its minute")
@@ -179,6 +229,10 @@ class Settings(BaseSettings):
     def _fits_together(self) -> Self:
         if not self.drift_windows:
             raise ValueError("drift_windows: expected at least one")
+        if odd := [model for model, asked in self.labels.items() if asked.kind not in ({""} | set(TaskKind))]:
+            raise ValueError(f"labels.{odd[0]}.kind: expected one of {', '.join(TaskKind)}")
+        if not self.segment_windows:
+            raise ValueError("segment_windows: expected at least one")
         if self.webhook_url is not None and not re.match(r"https?://[^/]+", self.webhook_url):
             raise ValueError("webhook_url: expected http:// or https:// and a host")
         if not re.match(r"https?://[^/]+", self.service_url):
@@ -207,7 +261,19 @@ class Settings(BaseSettings):
             n_min=self.n_min_rows,
             tolerance_floor=self.tolerance_floor_psi,
             skew_tolerance=self.skew_tolerance,
+            collapse_ratio=self.collapse_ratio,
+            volume_ratio=self.volume_ratio,
+            segments=self.segments,
+            segments_max=self.segments_max,
+            segment_windows_s=tuple(sorted(set(self.segment_windows))),
+            segment_learning_s=self.segment_learning,
+            segment_rows_min=self.segment_rows_min,
             tolerances=self.tolerances_psi,
+            label_rows_max=self.label_rows_max,
+            label_wait_s=self.label_wait_max,
+            label_mature_s=self.label_mature,
+            loss_tolerance=self.loss_tolerance,
+            label_tasks=self.labels,
             hold_s=self.hold_s,
             cooldown_s=self.cooldown_s,
             lateness_s=self.lateness_s,

@@ -20,12 +20,15 @@ from monitoring.alert import Alert
 from monitoring.events import Event
 from monitoring.explain.book import Samples
 from monitoring.judge import Judgement, Window
+from monitoring.labels.book import Book as Labels
 from monitoring.marks import LogRange, MarkTier
 from monitoring.reference import Reference
 from monitoring.rules import Rules
+from monitoring.segments.learnt import LEARNT_VECTORS, Learnt
 from monitoring.shadows.book import Book
 from monitoring.tally import OUTCOMES, TRAFFIC_SIZE, Tally, Traffic
 from monitoring.tier import SLICES_MAX, Tier
+from monitoring.volume.arrivals import Arrivals
 from monitoring.window import Ring
 from service.featurelog.record import Schema
 
@@ -46,6 +49,7 @@ class Key(NamedTuple):
 
     version: Version
     arm: str
+    segment: str = ""  # of all rows
 
 
 UNROUTED = Version("", "", "")
@@ -61,6 +65,7 @@ class Track:
     drift: dict[int, Tier]
     first_minute: int
     last_minute: int
+    expected_size: int = 0
     requests: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(OUTCOMES), dtype=np.int64))
     rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(OUTCOMES), dtype=np.int64))
 
@@ -83,8 +88,8 @@ class Track:
 
     @property
     def columns_size(self) -> int:
-        """Length of the vectors that the tiers hold."""
-        return max((tier.size for tier in self.drift.values()), default=0)
+        """Length of the vectors that the tiers hold, or will hold when the first minute is closed."""
+        return max((tier.size for tier in self.drift.values()), default=0) or self.expected_size
 
 
 @dataclass(slots=True)
@@ -93,8 +98,8 @@ class Counters:
 
     `late`: records of a minute that was already judged (counted in the windows all the same); `forgotten`: so late that
     their windows were over; `refused`: requests of versions beyond the limits; `malformed`: blocks that contradict
-    their schema; `nameless`: requests whose schema the log has lost; `lost`: records lost by reason; `lost_unknown`:
-    holes of unknown size by reason.
+    their schema; `unsegmented`: rows of segments beyond the limits; `nameless`: requests whose schema the log has lost;
+    `lost`: records lost by reason; `lost_unknown`: holes of unknown size by reason.
     """
 
     records: int = 0
@@ -102,6 +107,7 @@ class Counters:
     forgotten: int = 0
     refused: int = 0
     malformed: int = 0
+    unsegmented: int = 0
     nameless: int = 0
     feedback: int = 0
     evaluations: int = 0
@@ -111,12 +117,15 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was last found about a version, and at which minute; `windows`: each as it was last due, by its length in s."""
+    """What was last found about a version, and at which minute; `windows`: each as it was last due, by its length in s;
+    `segments`: those of segments, by segment and length.
+    """
 
     minute: int
     judgement: Judgement
     windows: Mapping[int, Window]
     reference: Reference
+    segments: Mapping[tuple[str, int], Window] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -140,6 +149,9 @@ class State:
     counters: Counters = field(default_factory=Counters)
     shadows: Book = field(default_factory=Book)
     samples: Samples = field(default_factory=Samples)
+    labels: Labels = field(default_factory=Labels)
+    arrivals: Arrivals = field(default_factory=Arrivals)
+    learnt: dict[tuple[Version, str], Learnt] = field(default_factory=dict)  # by segment: what it is compared with
     ended: list[Event] = field(default_factory=list)
 
     def take_ended(self) -> list[Event]:
@@ -152,18 +164,26 @@ class State:
         if (known := self.tracks.get(key)) is not None:
             return known
         size = 0 if reference is None else reference.size
-        if len(self.tracks) >= rules.keys_max or self.reserved_bytes(rules, size) > rules.state_bytes_max:
+        full = not key.segment and sum(not known.segment for known in self.tracks) >= rules.keys_max
+        if full or self.reserved_bytes(rules, key.segment, size) > rules.state_bytes_max:
             return None
-        drift = {minutes: Tier(minutes) for minutes in rules.tiers}
-        self.tracks[key] = Track(Ring(rules.traffic_span), drift, first_minute=minute, last_minute=minute)
+        drift = {minutes: Tier(minutes) for minutes in rules.tiers_of(key.segment)}
+        self.tracks[key] = Track(
+            Ring(rules.traffic_span), drift, first_minute=minute, last_minute=minute, expected_size=size
+        )
         return self.tracks[key]
 
-    def reserved_bytes(self, rules: Rules, extra_size: int = 0) -> int:
+    def reserved_bytes(self, rules: Rules, extra_segment: str = "", extra_size: int = 0) -> int:
         """What counts and samples can grow to, with one more key whose vectors have `extra_size` entries."""
-        sizes = [extra_size, *(track.columns_size for track in self.tracks.values())]
-        slices = len(rules.tiers) * (SLICES_MAX + 1)
-        traffic = (rules.traffic_span.slices_max + 1) * TRAFFIC_SIZE * len(sizes)
-        return COUNT_BYTES * (traffic + slices * sum(sizes)) + self.samples.reserved_bytes()
+        held = [(extra_segment, extra_size), *((key.segment, track.columns_size) for key, track in self.tracks.items())]
+        traffic = (rules.traffic_span.slices_max + 1) * TRAFFIC_SIZE
+        entries = 0
+        for segment, size in held:
+            slices = len(rules.tiers_of(segment)) * (SLICES_MAX + 1)
+            entries += (
+                (slices + LEARNT_VECTORS) * size if segment else slices * size + traffic
+            )  # a segment learns, and has no traffic
+        return COUNT_BYTES * entries + self.samples.reserved_bytes() + self.labels.reserved_bytes(rules.label_rows_max)
 
     def versions_of(self, model: str) -> int:
         """How many versions of a model are being judged."""

@@ -3,52 +3,32 @@
 Law: a status is built once a tick by whoever owns the state, and never changes afterwards; readers need no lock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from models.contract import Privacy
 from monitoring.alert import Alert, Phase
+from monitoring.arms import ArmStatus, arms_of
 from monitoring.dispatch.status import ReceiverStatus
 from monitoring.explain.body import story_body
 from monitoring.explain.story import Story
-from monitoring.judge import look, telling
+from monitoring.judge import Window, look, telling
+from monitoring.labels.said import LabelsSaid
+from monitoring.reference import Extra, Reference
 from monitoring.rollout import outcome as rollout
 from monitoring.rollout.control import Reason
 from monitoring.rules import Rules
 from monitoring.shadows.said import ShadowsSaid
-from monitoring.sketch import quantile
-from monitoring.state import UNROUTED, Judged, Key, State, Track, Version
-from monitoring.tally import OUTCOMES, Traffic
-from monitoring.verdict import DRIFT, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples
+from monitoring.state import UNROUTED, Judged, State, Version
+from monitoring.verdict import DRIFT, LABEL, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples
+from monitoring.volume.said import VolumeStatus
 from monitoring.window import MINUTE_S
 from service.featurelog.chunk import Positions
-from service.featurelog.record import Outcome, Schema
+from service.featurelog.record import Schema
 
-QUANTILES = (0.5, 0.95, 0.99)
 STORY_CHARS = 120  # a name in a story, as in an event that need not be cut
-
-
-class ArmStatus(msgspec.Struct, frozen=True):
-    """Traffic of one arm: rates and latency of the traffic window, totals since the log began.
-
-    Rates are None while the window holds no closed minute; `error_ratio` is failed and shed of all, `rejected_ratio`
-    apart.
-    """
-
-    arm: str
-    window_s: int
-    covered_s: int
-    requests_per_s: float | None
-    rows_per_s: float | None
-    error_ratio: float | None
-    rejected_ratio: float | None
-    latency_ms_p50: float | None
-    latency_ms_p95: float | None
-    latency_ms_p99: float | None
-    requests: Mapping[str, int]
-    rows: Mapping[str, int]
 
 
 class CheckStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -67,6 +47,10 @@ class CheckStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     effect: float | None = None
     lower_bound: float | None = None
     tolerance: float | None = None
+    low: float | None = None
+    high: float | None = None
+    trained: float | None = None
+    what: str = ""
 
 
 class AlertStatus(msgspec.Struct, frozen=True):
@@ -77,6 +61,26 @@ class AlertStatus(msgspec.Struct, frozen=True):
     incident_s: int | None
     latched: tuple[str, ...]
     story: Mapping[str, Any] | None = None
+
+
+class SegmentStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A part of the rows: those that it was learnt from, since when, and until when (absent while it is being learnt: nothing
+    is judged); its checks as those of the version.
+    """
+
+    segment: str
+    learnt_rows: int
+    learnt_from_s: int
+    learnt_until_s: int | None = None
+    drift: tuple[CheckStatus, ...] = ()
+    skew: tuple[CheckStatus, ...] = ()
+
+
+class SegmentRefused(msgspec.Struct, frozen=True):
+    """A declaration that gives no segment of this version, and why."""
+
+    declared: str
+    reason: str
 
 
 class VersionStatus(msgspec.Struct, frozen=True):
@@ -94,6 +98,9 @@ class VersionStatus(msgspec.Struct, frozen=True):
     drift: tuple[CheckStatus, ...]
     skew: tuple[CheckStatus, ...]
     not_watched: tuple[str, ...] = ()
+    labels: tuple[CheckStatus, ...] = ()
+    segments: tuple[SegmentStatus, ...] = ()
+    segments_refused: tuple[SegmentRefused, ...] = ()
 
 
 class OutboxStatus(msgspec.Struct, frozen=True):
@@ -211,25 +218,40 @@ class Status(msgspec.Struct, frozen=True):
     rules: Rules
     archive: ArchiveStatus = ArchiveStatus()
     shadows: ShadowsSaid = ShadowsSaid()
+    labels: LabelsSaid = LabelsSaid()
     rollouts: tuple[RolloutStatus, ...] = ()
     explained: ExplainStatus = ExplainStatus()
+    volumes: tuple[VolumeStatus, ...] = ()
 
 
-def versions_of(state: State, rules: Rules) -> tuple[VersionStatus, ...]:
-    """Every version that is counted, by name."""
+def versions_of(
+    state: State, rules: Rules, references: Mapping[str, Reference] | None = None
+) -> tuple[VersionStatus, ...]:
+    """Every version that is counted, by name; `references` by digest: they know the segments."""
+    known = references or {}
     versions = sorted({key.version for key in state.tracks} - {UNROUTED})
-    return tuple(_version(state, version, rules) for version in versions)
+    return tuple(_version(state, version, rules, known.get(version.digest)) for version in versions)
 
 
 def unrouted_of(state: State, rules: Rules) -> tuple[ArmStatus, ...]:
     """The requests that no version was chosen for."""
-    return _arms(state, UNROUTED, rules)
+    return arms_of(state, UNROUTED, rules)
 
 
 def log_of(state: State, positions: Positions, *, caught_up: bool, lag_bytes: int) -> LogStatus:
     """How far the log was read."""
     counters = state.counters
-    names = ("records", "late", "forgotten", "refused", "malformed", "nameless", "feedback", "evaluations")
+    names = (
+        "records",
+        "late",
+        "forgotten",
+        "refused",
+        "malformed",
+        "unsegmented",
+        "nameless",
+        "feedback",
+        "evaluations",
+    )
     return LogStatus(
         positions=positions,
         caught_up=caught_up,
@@ -242,28 +264,62 @@ def log_of(state: State, positions: Positions, *, caught_up: bool, lag_bytes: in
     )
 
 
-def _version(state: State, version: Version, rules: Rules) -> VersionStatus:
+def _version(state: State, version: Version, rules: Rules, reference: Reference | None) -> VersionStatus:
     judged = state.judged.get(version)
-    checks = [] if judged is None else [_check(finding) for finding in _telling(judged, version, state, rules)]
+    checks = (
+        []
+        if judged is None
+        else [_check(finding) for finding in _telling(judged.reference, judged.windows.values(), version, state, rules)]
+    )
+    beside = () if judged is None else judged.judgement.beside
     return VersionStatus(
         model=version.model,
         version=version.version,
         digest=version.digest,
-        arms=_arms(state, version, rules),
+        arms=arms_of(state, version, rules),
         alert=_alert(state.alerts.get(version, Alert()), state.samples.stories.get(version)),
         judged_s=None if judged is None else (judged.minute + 1) * MINUTE_S,
         standing=_standing(judged),
         drift=tuple(check for check in checks if check.check == DRIFT),
         skew=tuple(check for check in checks if check.check != DRIFT),
         not_watched=_dropped(state.schemas.get(version.digest)),
+        labels=tuple(_check(finding) for finding in beside if finding.check.side == LABEL),
+        segments=() if reference is None else tuple(_segments(state, version, reference, judged, rules)),
+        segments_refused=() if reference is None else _refused(reference),
     )
 
 
-def _telling(judged: Judged, version: Version, state: State, rules: Rules) -> list[Finding]:
+def _segments(
+    state: State, version: Version, reference: Reference, judged: Judged | None, rules: Rules
+) -> Iterator[SegmentStatus]:
+    windows = {} if judged is None else judged.segments
+    for segment in reference.segments.segments:
+        learnt = state.learnt.get((version, segment.name))
+        if learnt is None or not learnt.fits(reference):
+            continue
+        own = [windows[place] for place in sorted(windows) if place[0] == segment.name]
+        checks = [_check(finding) for finding in _telling(learnt.reference(reference), own, version, state, rules)]
+        yield SegmentStatus(
+            segment=segment.name,
+            learnt_rows=reference.extra(learnt.counts, Extra.ROWS_ANSWERED),
+            learnt_from_s=learnt.since * MINUTE_S,
+            learnt_until_s=None if learnt.until is None else (learnt.until + 1) * MINUTE_S,
+            drift=tuple(check for check in checks if check.check == DRIFT),
+            skew=tuple(check for check in checks if check.check != DRIFT),
+        )
+
+
+def _refused(reference: Reference) -> tuple[SegmentRefused, ...]:
+    return tuple(SegmentRefused(refused.declared, refused.reason) for refused in reference.segments.refused)
+
+
+def _telling(
+    reference: Reference, windows: Iterable[Window], version: Version, state: State, rules: Rules
+) -> list[Finding]:
     """Exact looks at all windows, which deciding did without."""
     versions = max(1, state.versions_of(version.model))
-    windows = [window for window in judged.windows.values() if window.counts.size == judged.reference.size]
-    return telling(look(judged.reference, windows, rules, model=version.model, versions=versions))
+    fitting = [window for window in windows if window.counts.size == reference.size]
+    return telling(look(reference, fitting, rules, model=version.model, versions=versions))
 
 
 def _dropped(schema: Schema | None) -> tuple[str, ...]:
@@ -282,41 +338,6 @@ def _alert(alert: Alert, story: Story | None) -> AlertStatus:
     return AlertStatus(alert.phase, alert.since * MINUTE_S, incident, latched, told)
 
 
-def _arms(state: State, version: Version, rules: Rules) -> tuple[ArmStatus, ...]:
-    found = sorted((key, track) for key, track in state.tracks.items() if key.version == version)
-    return tuple(_arm(key, track, state.closed or 0, rules) for key, track in found)
-
-
-def _arm(key: Key, track: Track, closed: int, rules: Rules) -> ArmStatus:
-    covered_s = track.traffic.covered_minutes(closed) * MINUTE_S
-    total = track.traffic.total
-    rates: dict[str, float | None] = dict.fromkeys(("requests_per_s", "rows_per_s", "error_ratio", "rejected_ratio"))
-    latency_us: list[float | None] = [None] * len(QUANTILES)
-    if total is not None and covered_s:
-        by_outcome = dict(zip(OUTCOMES, total[Traffic.REQUESTS : Traffic.ROWS].tolist(), strict=True))
-        requests, rows = sum(by_outcome.values()), int(total[Traffic.ROWS : Traffic.LATENCY].sum())
-        failed = by_outcome[Outcome.FAILED] + by_outcome[Outcome.SHED]
-        rates = {
-            "requests_per_s": requests / covered_s,
-            "rows_per_s": rows / covered_s,
-            "error_ratio": failed / requests if requests else None,
-            "rejected_ratio": by_outcome[Outcome.REJECTED] / requests if requests else None,
-        }
-        latency_us = [quantile(total[Traffic.LATENCY :], q) for q in QUANTILES]
-    p50, p95, p99 = (None if value is None else value / 1000 for value in latency_us)
-    return ArmStatus(
-        arm=key.arm,
-        window_s=rules.traffic_window_s,
-        covered_s=covered_s,
-        latency_ms_p50=p50,
-        latency_ms_p95=p95,
-        latency_ms_p99=p99,
-        requests=dict(zip((outcome.value for outcome in OUTCOMES), track.requests.tolist(), strict=True)),
-        rows=dict(zip((outcome.value for outcome in OUTCOMES), track.rows.tolist(), strict=True)),
-        **rates,
-    )
-
-
 def _check(finding: Finding) -> CheckStatus:
     match finding.verdict:
         case Stable() | Drifted() as seen:
@@ -328,6 +349,10 @@ def _check(finding: Finding) -> CheckStatus:
                 effect=seen.effect,
                 lower_bound=seen.lower_bound,
                 tolerance=seen.tolerance,
+                low=seen.low,
+                high=seen.high,
+                trained=seen.trained,
+                what=seen.what,
             )
         case TooFewSamples(have, need):
             return msgspec.structs.replace(_named(finding.check, "too_few_samples", have), need=need)

@@ -17,21 +17,24 @@ import numpy as np
 from monitoring.alert import Alert, Phase
 from monitoring.errors import CheckpointInvalid
 from monitoring.explain import stored as samples_stored
+from monitoring.labels import stored as labels_stored
 from monitoring.marks import LogRange, MarkTier
 from monitoring.rules import Rules
+from monitoring.segments import learnt as segments
 from monitoring.shadows import stored as shadows_stored
 from monitoring.state import Counters, Key, State, Track, Version
 from monitoring.tally import TRAFFIC_SIZE, Tally
 from monitoring.tier import Tier
 from monitoring.vectors import StoredRing, StoredVector, pack, pack_ring, unpack, unpack_ring
-from monitoring.verdict import Check
+from monitoring.verdict import LABEL, Check
+from monitoring.volume import arrivals as hours
 from service.featurelog.record import Schema
 
 FORMAT = 2  # 1 had a ring of slices for each window
 
 
 class _Track(msgspec.Struct, frozen=True, array_like=True):
-    key: tuple[str, str, str, str]
+    key: tuple[str, ...]
     traffic: StoredRing
     drift: dict[int, dict[int, StoredVector]]
     first_minute: int
@@ -42,7 +45,7 @@ class _Track(msgspec.Struct, frozen=True, array_like=True):
 
 class _Tally(msgspec.Struct, frozen=True, array_like=True):
     minute: int
-    key: tuple[str, str, str, str]
+    key: tuple[str, ...]
     traffic: StoredVector
     columns: StoredVector | None
     malformed: int
@@ -81,6 +84,9 @@ class Stored(msgspec.Struct, frozen=True):
     lost_unknown: dict[str, int]
     shadows: shadows_stored.StoredBook | None = None  # checkpoints of earlier versions have none
     samples: samples_stored.StoredSamples | None = None  # the same
+    labels: labels_stored.StoredBook | None = None
+    arrivals: list[hours.StoredHours] = []
+    learnt: list[segments.StoredLearnt] = []
 
 
 def store(state: State) -> Stored:
@@ -104,6 +110,9 @@ def store(state: State) -> Stored:
         lost_unknown=dict(state.counters.lost_unknown),
         shadows=shadows_stored.store(state.shadows),
         samples=samples_stored.store(state.samples),
+        labels=labels_stored.store(state.labels),
+        arrivals=hours.store(state.arrivals),
+        learnt=[segments.store(version, name, learnt) for (version, name), learnt in state.learnt.items()],
     )
 
 
@@ -131,7 +140,11 @@ def _restore(stored: Stored, rules: Rules) -> State:
             state.marks[marks.slice_minutes] = MarkTier(marks.slice_minutes, dict(marks.slices))
     state.schemas = {schema.digest: schema for schema in stored.schemas}
     for alert in stored.alerts:
-        latched = frozenset(check for check in alert.latched if check.window_s in rules.scales)
+        latched = frozenset(
+            check
+            for check in alert.latched
+            if check.side == LABEL or check.window_s in (rules.segment_scales if check.segment else rules.scales)
+        )
         state.alerts[Version(*alert.version)] = Alert(
             alert.phase, alert.since, alert.breach_since, alert.clear_since, alert.incident, latched
         )
@@ -141,15 +154,29 @@ def _restore(stored: Stored, rules: Rules) -> State:
         state.samples = samples_stored.restore(stored.samples)
     if stored.shadows is not None:
         state.shadows = shadows_stored.restore(stored.shadows, rules.shadow_window_s)
+    if stored.labels is not None:
+        state.labels = labels_stored.restore(stored.labels)
+    state.arrivals = hours.restore(stored.arrivals)
+    state.learnt = {(Version(*held.version), held.segment): segments.restore(held) for held in stored.learnt}
     return state
 
 
-_COUNTERS = ("records", "late", "forgotten", "refused", "malformed", "nameless", "feedback", "evaluations")
+_COUNTERS = (
+    "records",
+    "late",
+    "forgotten",
+    "refused",
+    "malformed",
+    "unsegmented",
+    "nameless",
+    "feedback",
+    "evaluations",
+)
 
 
 def _pack_track(key: Key, track: Track) -> _Track:
     return _Track(
-        key=(*key.version, key.arm),
+        key=_names(key),
         traffic=pack_ring(track.traffic),
         drift={minutes: _pack_tier(tier) for minutes, tier in track.drift.items()},
         first_minute=track.first_minute,
@@ -160,9 +187,10 @@ def _pack_track(key: Key, track: Track) -> _Track:
 
 
 def _unpack_track(held: _Track, rules: Rules) -> Track:
+    segment = _key(held.key).segment
     return Track(
         traffic=unpack_ring(held.traffic, rules.traffic_span),
-        drift={minutes: _unpack_tier(minutes, held.drift.get(minutes, {})) for minutes in rules.tiers},
+        drift={minutes: _unpack_tier(minutes, held.drift.get(minutes, {})) for minutes in rules.tiers_of(segment)},
         first_minute=held.first_minute,
         last_minute=held.last_minute,
         requests=np.array(held.requests, dtype=np.int64),
@@ -180,8 +208,13 @@ def _unpack_tier(minutes: int, slices: dict[int, StoredVector]) -> Tier:
 
 def _pack_tally(minute: int, key: Key, tally: Tally) -> _Tally:
     columns = None if tally.columns is None else pack(tally.columns)
-    return _Tally(minute, (*key.version, key.arm), pack(tally.traffic), columns, tally.malformed)
+    return _Tally(minute, _names(key), pack(tally.traffic), columns, tally.malformed)
 
 
-def _key(key: tuple[str, str, str, str]) -> Key:
-    return Key(Version(*key[:3]), key[3])
+def _names(key: Key) -> tuple[str, ...]:
+    whole = (*key.version, key.arm)
+    return (*whole, key.segment) if key.segment else whole
+
+
+def _key(names: tuple[str, ...]) -> Key:
+    return Key(Version(*names[:3]), *names[3:])

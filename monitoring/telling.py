@@ -12,6 +12,7 @@ from monitoring.judge import Judgement
 from monitoring.reference import Reference
 from monitoring.rules import Rules
 from monitoring.state import ARM_SHADOW, State, Version
+from monitoring.verdict import LABEL
 
 
 def story_of(
@@ -30,10 +31,13 @@ def story_of(
             mine=key.version == version,
             reference=references[key.version.digest],
             tiers={minutes: tier.slices for minutes, tier in track.drift.items()},
-            ladder=state.samples.ladders.get(key),
+            ladder=state.samples.ladders.get((key.version, key.arm)),
         )
         for key, track in sorted(state.tracks.items())
-        if key.version.model == version.model and key.arm != ARM_SHADOW and key.version.digest in references
+        if key.version.model == version.model
+        and key.arm != ARM_SHADOW
+        and not key.segment
+        and key.version.digest in references
     ]
-    places = [finding.place for finding in judgement.breaching]
+    places = [finding.place for finding in judgement.breaching if finding.check.test != LABEL]
     return tell(arms, places, number + 1 - rules.longest_minutes, number)

@@ -4,14 +4,17 @@ import msgspec
 
 WHOLE_ROW = "request"  # the side of a fault that no single column has
 DRIFT = "drift"
+LABEL = "label"  # the side of what labels say
 
 
 class _Measured(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The numbers of a check that could be made.
 
     `n`: rows of the window; `statistic` with `df` degrees of freedom (drift: G; skew: the present rate, df 0);
-    `effect`, `lower_bound` and `tolerance` in the unit of the check (drift: PSI; skew: share of rows); `significant`:
-    p_value is below its share of the budget.
+    `effect`, `lower_bound` and `tolerance` in the unit of the check (drift: PSI; skew: share of rows; labels: share
+    of the reference's loss); `significant`:
+    p_value is below its share of the budget. Of skew also `low` to `high`, what the present rate can be (exact, each side at
+    the confidence of the rules), the `trained` rate, and `what`: the category that collapsed.
     """
 
     n: int
@@ -22,6 +25,10 @@ class _Measured(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     effect: float
     lower_bound: float
     tolerance: float
+    low: float | None = None
+    high: float | None = None
+    trained: float | None = None
+    what: str = ""
 
 
 class Stable(_Measured, frozen=True, gc=False, tag="stable"):
@@ -49,16 +56,18 @@ Verdict = Stable | Drifted | TooFewSamples | NoBaseline
 
 
 class Check(msgspec.Struct, frozen=True, gc=False, order=True):
-    """What was checked: `side` feature, output or request; `test` drift or a kind of skew."""
+    """What was checked: `side` feature, output or request; `test` drift or a kind of skew; `segment` "" for all rows."""
 
     side: str
     column: str
     test: str
     window_s: int
+    segment: str = ""
 
     @property
     def id(self) -> str:
-        return f"{self.side}|{self.column}|{self.test}|{self.window_s}"
+        whole = f"{self.side}|{self.column}|{self.test}|{self.window_s}"
+        return f"{whole}|{self.segment}" if self.segment else whole
 
 
 class Finding(msgspec.Struct, frozen=True, gc=False):

@@ -15,29 +15,37 @@ from monitoring.reference import Reference
 from monitoring.rules import Rules
 from monitoring.state import ARM_SHADOW, State, Track, Version
 from monitoring.tier import Scale
-from monitoring.verdict import Check
+from monitoring.verdict import LABEL, Check
 from monitoring.window import MINUTE_S
 
 Counts = npt.NDArray[np.int64]
 
 
 def windows_of(
-    state: State, version: Version, number: int, reference: Reference, rules: Rules, latched: Iterable[Check]
+    state: State,
+    version: Version,
+    number: int,
+    reference: Reference,
+    rules: Rules,
+    latched: Iterable[Check],
+    segment: str = "",
 ) -> list[Window]:
-    """The windows of a version that are due when minute `number` is closed, and those of latched checks; shortest first."""
-    tracks = [track for _, track in _judged(state, version)]
-    wanted = {check.window_s for check in latched}
+    """The windows of a version, or of a segment of it, that are due when minute `number` is closed, and those of its latched
+    checks; shortest first.
+    """
+    tracks = [track for _, track in _judged(state, version, segment)]
+    wanted = {check.window_s for check in latched if check.segment == segment}
     found: list[Window] = []
-    for minutes, scales in rules.tiers.items():
+    for minutes, scales in rules.tiers_of(segment).items():
         due = any(track.drift[minutes].due(number) for track in tracks)
         here = [scale for scale in scales if due or scale.window_s in wanted]
         if here:
-            found.extend(_windows(tracks, minutes, here, number, reference.size, due))
+            found.extend(_windows(tracks, minutes, here, number, reference.size, due, segment))
     return found
 
 
 def _windows(
-    tracks: list[Track], minutes: int, scales: list[Scale], number: int, size: int, due: bool
+    tracks: list[Track], minutes: int, scales: list[Scale], number: int, size: int, due: bool, segment: str
 ) -> Iterable[Window]:
     lengths = [scale.slices for scale in scales]
     sums = np.zeros((len(scales), size), dtype=np.int64)
@@ -45,19 +53,21 @@ def _windows(
         sums += track.drift[minutes].sums(number, lengths, size)
     for scale, counts in zip(scales, sums, strict=True):
         covered = max((track.drift[minutes].covered_minutes(number, scale.slices) for track in tracks), default=0)
-        yield Window(scale, covered * MINUTE_S, counts, due)
+        yield Window(scale, covered * MINUTE_S, counts, due, segment)
 
 
-def incident_of(
-    state: State, version: Version, number: int, began: int, judgement: Judgement, reference: Reference
-) -> Incident:
+def incident_of(state: State, version: Version, number: int, began: int, judgement: Judgement) -> Incident:
     """What is known of a breach when it becomes an incident; its worst check's window is the evidence."""
     top = judgement.breaching[0].check
-    window = next(window for window in judgement.windows if window.scale.window_s == top.window_s)
+    if top.side == LABEL:
+        return _incident_of_labels(state, version, number, began, judgement)
+    evidence = judgement.evidence
+    assert evidence is not None  # a breach is what was looked at
+    window, reference = evidence.window, evidence.reference
     scale, marks = window.scale, state.marks.get(window.scale.slice_minutes)
     arms = {
         arm: track.drift[scale.slice_minutes].sums(number, [scale.slices], reference.size)[0]
-        for arm, track in _judged(state, version)
+        for arm, track in _judged(state, version, top.segment)
     }
     return Incident(
         model=version.model,
@@ -76,9 +86,37 @@ def incident_of(
     )
 
 
-def _judged(state: State, version: Version) -> list[tuple[str, Track]]:
-    """The arms of a version that are judged, by name."""
+_NO_COLUMNS = Reference.laid_out(())
+
+
+def _incident_of_labels(state: State, version: Version, number: int, began: int, judgement: Judgement) -> Incident:
+    """No window of rows is the evidence of a loss: labels came in the days that its check names."""
+    days_s = judgement.breaching[0].check.window_s
+    first, longest = number + 1 - days_s // MINUTE_S, max(state.marks, default=0)
+    return Incident(
+        model=version.model,
+        version=version.version,
+        digest=version.digest,
+        began_minute=began,
+        judged_minute=number,
+        first_minute=first,
+        last_minute=number,
+        covered_s=days_s,
+        counts=np.zeros(_NO_COLUMNS.size, dtype=np.int64),
+        arms={},
+        breaching=judgement.breaching,
+        log_range=state.marks[longest].covering(first) if longest else {},
+        reference=_NO_COLUMNS,
+    )
+
+
+def _judged(state: State, version: Version, segment: str) -> list[tuple[str, Track]]:
+    """The arms of a version, or of a segment of it, that are judged, by name."""
     return sorted(
-        ((key.arm, track) for key, track in state.tracks.items() if key.version == version and key.arm != ARM_SHADOW),
+        (
+            (key.arm, track)
+            for key, track in state.tracks.items()
+            if key.version == version and key.segment == segment and key.arm != ARM_SHADOW
+        ),
         key=lambda named: named[0],
     )

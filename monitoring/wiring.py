@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import assert_never
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -21,12 +22,12 @@ from models.keys import asked_for
 from models.registry import Registry
 from models.reserve import Reserve
 from monitoring.archivist import Archivist
-from monitoring.checkpoint import Checkpoints
+from monitoring.checkpoint import Checkpoints, read_checkpoint
 from monitoring.dispatch.api import AlertsApi, says_something
 from monitoring.dispatch.authority import Authority
 from monitoring.dispatch.mailroom import Mailroom, mailroom
 from monitoring.dispatch.present import loss_now, phases_of
-from monitoring.errors import MonitorBusy, RecordsLetGo, SettingsInvalid
+from monitoring.errors import CheckpointInvalid, MonitorBusy, RecordsLetGo, SettingsInvalid
 from monitoring.events import Event, stamp
 from monitoring.explainer import Explainer
 from monitoring.exporter import app
@@ -43,8 +44,10 @@ from monitoring.rollout.admin import AdminApi
 from monitoring.rollout.controller import Controller
 from monitoring.rollout.document import Rollout
 from monitoring.rollout.reading import Follower
+from monitoring.rules import Rules
+from monitoring.segments.learnt import Learnt
 from monitoring.settings import Settings
-from monitoring.state import State
+from monitoring.state import State, Version
 from monitoring.status import LoopStatus, OutboxStatus, Status, log_of
 from service.featurelog.chunk import Chunk
 from service.featurelog.errors import DirectoryBusy
@@ -112,7 +115,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     pulse = Pulse(_first_status(settings, post.status()), settings.healthy_tick_age_s)
     loop = Loop(
         intake=Intake(home / "log", {}, settings.records_max),
-        references=References(Registry(home / "registry")),
+        references=References(Registry(home / "registry"), segments=rules.segments, segments_max=rules.segments_max),
         outbox=outbox,
         checkpoints=Checkpoints(home / "monitor"),
         reserve=Reserve(home / "monitor" / "reserve", settings.reserve_bytes, Disk()),
@@ -173,7 +176,10 @@ def replayed(settings: Settings, from_minute: int, to_minute: int) -> tuple[list
     Raises RecordsLetGo where it is missing of the piece itself, also where it went meanwhile; ManifestInvalid.
     """
     _let_go(settings, from_minute, to_minute)
-    references = References(Registry(settings.home / "registry"))
+    rules = settings.rules()
+    references = References(
+        Registry(settings.home / "registry"), segments=rules.segments, segments_max=rules.segments_max
+    )
     intake = Intake(settings.home / "log", {}, settings.records_max)
 
     def chunks() -> Iterator[tuple[Chunk, bool]]:
@@ -186,8 +192,19 @@ def replayed(settings: Settings, from_minute: int, to_minute: int) -> tuple[list
     def learn(chunk: Chunk) -> Mapping[str, Reference]:
         return references.learn(schemas_named(chunk.runs))
 
-    events = list(replay(chunks(), settings.rules(), learn, from_minute=from_minute, to_minute=to_minute))
+    known = _learnt(settings, rules)
+    events = list(replay(chunks(), rules, learn, from_minute=from_minute, to_minute=to_minute, learnt=known))
     return events, _let_go(settings, from_minute, to_minute)
+
+
+def _learnt(settings: Settings, rules: Rules) -> Mapping[tuple[Version, str], Learnt]:
+    """What the running monitor learnt of segments: a piece of the log is too short to learn it again."""
+    try:
+        _, state = read_checkpoint(settings.home / "monitor", rules)
+    except CheckpointInvalid as error:
+        structlog.get_logger().warning("segments_unknown", reason=str(error), consequence="no segment is judged")
+        return {}
+    return state.learnt
 
 
 def _let_go(settings: Settings, from_minute: int, to_minute: int) -> RecordsLetGo | None:

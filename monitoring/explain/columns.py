@@ -101,7 +101,7 @@ def _of_categories(reference: Reference, place: int, before: Rows, now: Rows) ->
     for i in np.flatnonzero(index == Special.UNSEEN).tolist():
         text = next((text for at, text in now.texts[i] if at == place), "")
         unseen[text] = unseen.get(text, 0) + 1
-    look, _ = recognise_categories(column.categories or (), expected, seen, unseen, rows)
+    look, _ = recognise_categories(column.labels()[SPECIALS:], expected, seen, unseen, rows)
     return look
 
 

@@ -17,10 +17,12 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
+from models.contract import Kind
 from monitoring.reference import Reference
-from monitoring.tally import widened
-from service.featurelog.record import CELL_BYTES, Block, PartRequest, Request, row_numbers
+from monitoring.tally import is_whole, widened
+from service.featurelog.record import Block, PartRequest, Request, row_numbers
 
+TEXT_CHARS_MAX = 64  # of a text outside the categories: enough to know it by; a cell may hold a page
 ANY = 2**64 - 1  # no hash is above it
 _ODD, _HALF = np.uint64(0x9E3779B97F4A7C15), np.uint64(32)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -133,13 +135,19 @@ def _read(
         hashes, owner, places, of = hashes[stay], owner[stay], places[stay], of[stay]
     at = [side.starts[of] + places for side in sides]
     ids = np.array([kept[i].request_id for i in owner], dtype=np.object_)
+    said = [_texts(kept[i].features, place) for i, place in zip(owner, places.tolist(), strict=True)]
+    cells = np.concatenate([side.cells[rows] for side, rows in zip(sides, at, strict=True)], axis=1)
+    for row, held in enumerate(said):  # of free text the code of its bin is kept, as it is counted, not the text
+        for column, text in held:
+            if column in reference.free:
+                cells[row, column] = reference.free[column].code(text)
     texts = np.zeros(len(owner), dtype=np.object_)
-    texts[:] = [_texts(kept[i].features, place) for i, place in zip(owner, places.tolist(), strict=True)]
+    texts[:] = [tuple((c, t[:TEXT_CHARS_MAX]) for c, t in held if c not in reference.free) for held in said]
     return Rows(
         hashes,
         np.array([kept[i].at_us for i in owner], dtype=np.int64),
         np.array([_number(kept[i], place) for i, place in zip(owner, places.tolist(), strict=True)], dtype=np.int64),
-        np.concatenate([side.cells[rows] for side, rows in zip(sides, at, strict=True)], axis=1),
+        cells,
         np.concatenate([side.nulls[rows] for side, rows in zip(sides, at, strict=True)], axis=1),
         ids,
         texts,
@@ -178,19 +186,16 @@ def _blocks(blocks: Sequence[Block | None], reference: Reference, columns: range
     return _Side(sound, sizes, np.cumsum(sizes) - sizes, cells, nulls)
 
 
-def _sound(block: Block | None, kinds: Sequence[object], width: int) -> Block | None:
+def _sound(block: Block | None, kinds: Sequence[Kind], width: int) -> Block | None:
     if block is None:
         return None
-    block = widened(block, kinds)  # type: ignore[arg-type]
-    cells, nulls = len(block.cells) == block.n * width * CELL_BYTES, len(block.nulls or b"") in (0, block.n * width)
-    return block if cells and nulls else None
+    if block.narrow(kinds):
+        return widened(block)
+    return block if is_whole(block, width) else None
 
 
 def _texts(block: Block | None, place: int) -> tuple[Text, ...]:
-    """Texts outside the categories, as far as they are short: a cell may hold a page."""
+    """Texts outside the categories."""
     if block is None or not block.text:
         return ()
-    return tuple((column, text[:TEXT_CHARS_MAX]) for row, column, text in block.text if row == place)
-
-
-TEXT_CHARS_MAX = 64  # of a text outside the categories: enough to know it by
+    return tuple((column, text) for row, column, text in block.text if row == place)

@@ -65,6 +65,11 @@ def _privacies(given: tuple[str, ...]) -> dict[str, Privacy]:
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Training data (.csv, .parquet) for contract and baseline."
 )
+@click.option(
+    "--validation",
+    type=click.Path(path_type=Path),
+    help="Rows with labels that the model was not trained on: what it is good for, and what later labels are held against.",
+)
 @click.option("--label", help="Column of the data that is the label, not a feature.")
 @click.option("--time", help="Column of the data that is the time, from which natural variation is learnt.")
 @click.option(
@@ -87,6 +92,7 @@ def add(
     name: str,
     version: str | None,
     data: Path | None,
+    validation: Path | None,
     label: str | None,
     time: str | None,
     by_hour: bool,
@@ -111,8 +117,19 @@ def add(
     ref, trials = f"{name}:{version}", trials_of(settings)
     if by_hour and time is None:
         raise click.UsageError("--by-hour needs --time, the column that says when")
+    if validation is not None and (data is None or label is None):
+        raise click.UsageError("--validation needs --data, for the contract and the baseline, and --label")
     added = add_version(
-        registry, model, ref, trials=trials, data=data, label=label, time=time, by_hour=by_hour, privacy=private
+        registry,
+        model,
+        ref,
+        trials=trials,
+        data=data,
+        validation=validation,
+        label=label,
+        time=time,
+        by_hour=by_hour,
+        privacy=private,
     )
     pin = Pin(name=name, version=version, digest=added.digest, source=f"file:{registry.place(added.digest).absolute()}")
     routed, unsigned = False, not registry_of(settings).intact(added.digest)

@@ -82,7 +82,8 @@ def test_the_evidence_names_the_column_the_numbers_the_window_the_log_and_the_re
     assert data["histograms"]["labels"] == [f"v{i}" for i in range(8)]
     assert data["histograms"]["baseline"] == [100] * 8
     assert data["histograms"]["window"] == [902, 0, 100, 0, 0, 0, 0, 0]
-    assert [also["column"] for also in data["also"]] == ["c1", "c0"]
+    assert [also["column"] for also in data["also"] if also["check"] == "drift"] == ["c1", "c0"]
+    assert [also["column"] for also in data["also"] if also["check"] == "collapse"] == ["c2", "c1", "c0"]
     assert data["log_range"] == {"w0": [[1, 10**9], [12, 10**12]], "w1": [[1, 10**9], [12, 10**12]]}
     assert data["replay"] == "plumbline monitor replay --from 2025-02-19T21:20:00Z --to 2025-02-19T21:22:00Z"
     assert "feature 'c2' drifted" in data["reason"]

@@ -54,7 +54,7 @@ def test_the_levels_of_all_tests_of_30_days_add_up_to_the_budget() -> None:
     rules = Rules(drift_windows_s=(60, 3600, 86_400), budget_alarms_per_30_days=1.0)
     spent = 0.0
     for scale in rules.scales.values():
-        level = alphas(rules, REFERENCE, versions=3, scale=scale)
+        level = alphas(rules, REFERENCE, 3, Window(scale, 0, same(0)))
         drift = level.drift * SMALL_SAMPLE_MARGIN * len(REFERENCE.judged)
         spent += 3 * looks_per_30_days(scale) * (drift + level.skew * checks_of(REFERENCE))
     assert spent + Part.SEGMENTS.value + Part.LABELS.value == pytest.approx(1.0)

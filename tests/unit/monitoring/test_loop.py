@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog.testing
 
 from models.disk import Disk
 from models.registry import Registry
@@ -188,6 +189,19 @@ def test_an_unreadable_checkpoint_is_kept_aside_and_the_log_read_again(tmp_path:
     run_to_the_end(loop_of(tmp_path)[0])
     assert bodies(tmp_path) == before
     assert (tmp_path / "monitor" / "checkpoint.bad").read_bytes() == b"rubbish"
+
+
+def test_a_declared_segment_that_means_no_rows_is_said_once_and_the_others_are_watched(tmp_path: Path) -> None:
+    made = installed(model(rows=2000), tmp_path)
+    declared = {"payments": ("city", "amount > 5")}
+    references = References(Registry(tmp_path / "registry"), segments=declared, segments_max=16)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            known = references.learn({made.schema.digest: made.schema})[made.schema.digest]
+    assert len(known.segments.segments) == 4
+    (line,) = [line for line in logs if line["event"] == "segment_refused"]
+    assert (line["ref"], line["declared"]) == ("payments:1", "amount > 5")
+    assert "'amount', which is no feature" in line["reason"]
 
 
 def test_a_baseline_that_arrives_late_is_picked_up(tmp_path: Path) -> None:

@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import msgspec
 import numpy as np
+import pytest
 
-from models.baseline import SPECIALS, Special
-from models.contract import Kind, Privacy
+from models.baseline import SPECIALS, Baseline, Special
+from models.contract import Column, Kind, Privacy
+from models.free_text import column_of_texts
 from models.private import kept_back
 from monitoring.reference import Reference
 from monitoring.tally import tally_requests
 from service.featurelog.privacy import PrivateBlocks
-from service.featurelog.record import Outcome, Problem, Request, SchemaColumn, SkewKind
+from service.featurelog.record import Outcome, Problem, Request, Schema, SchemaColumn, SkewKind
 from service.rows import BlockPlan
 from tests.unit.monitoring.made import CITIES, Model, model
 
@@ -54,6 +56,23 @@ def test_buckets_and_hashed_categories_are_counted_in_the_bins_of_the_values() -
     assert not set(closed.columns[2].labels()) & set(CITIES)
     assert closed.bins(hidden, 1)[Special.UNSEEN] == 500
     assert closed.bins(closed.baseline, 1)[Special.UNSEEN] == 2000
+
+
+@pytest.mark.parametrize("privacy", [Privacy.HASH, Privacy.BUCKET])
+def test_free_text_that_is_kept_back_is_watched_for_nulls_only(privacy: Privacy) -> None:
+    merchant = Column(name="merchant", kind=Kind.STRING, nullable=True)
+    texts = np.array(["often"] * 400 + [f"shop {number}" for number in range(600)], dtype=np.object_)
+    reference, _ = column_of_texts(merchant, texts, np.arange(1000) % 100 == 0)
+    blocks = PrivateBlocks([msgspec.structs.replace(merchant, privacy=privacy)], KEY)
+    private = {"merchant": privacy}
+    schema = Schema(0, "m", "1", "sha256:x", blocks.schema(), (), private)
+    # also where the baseline is older than the privacy and still has the values
+    held = Reference.of(schema, Baseline(rows=1000, features=(reference,), outputs=()))
+    counts = tally_requests([asked(blocks.block([("often",), ("shop 5",), (None,)]), 3)], held).columns
+    assert counts is not None
+    assert held.columns[0].bins == SPECIALS
+    assert held.bins(counts, 0)[[Special.UNSEEN, Special.NULL]].tolist() == [2, 1]
+    assert held.bins(held.baseline, 0)[[Special.UNSEEN, Special.NULL]].tolist() == [990, 10]
 
 
 def test_a_dropped_feature_is_in_no_check_and_its_faults_are_no_skew() -> None:

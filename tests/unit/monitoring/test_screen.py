@@ -8,12 +8,15 @@ from monitoring.judge import Window, alphas, look
 from monitoring.reference import Extra, Reference
 from monitoring.rules import Rules
 from monitoring.screen import screen
+from monitoring.skew import SkewRule
 from monitoring.tier import Scale
 from tests.unit.monitoring.made import model
 
 RULES = Rules(
     drift_windows_s=(3600, 7200), budget_alarms_per_30_days=1e4
 )  # a mild level: what may breach lies close to what does
+
+SKEW = SkewRule(RULES.n_min, RULES.confidence, RULES.skew_tolerance, RULES.collapse_ratio)
 
 
 def reference(rng: np.random.Generator) -> Reference:
@@ -57,9 +60,9 @@ def test_no_window_that_is_passed_over_holds_a_check_that_would_breach(seed: int
     rng = np.random.default_rng(seed)
     base = reference(rng)
     made = windows(base, rng, strength)
-    levels = np.array([alphas(RULES, base, 1, window.scale).drift for window in made])
+    levels = np.array([alphas(RULES, base, 1, window).drift for window in made])
     counts = np.array([window.counts for window in made])
-    found = screen(base, counts, levels, RULES.n_min, RULES.skew_tolerance)
+    found = screen(base, counts, levels, SKEW)
     for one, suspect in zip(look(base, made, RULES, model="m", versions=1), found.suspect, strict=True):
         assert suspect or not list(one.raised())
 
@@ -73,10 +76,8 @@ def test_unchanged_rows_are_passed_over() -> None:
         ]
         extra = np.zeros(len(Extra), dtype=np.int64)
         extra[Extra.ROWS_ANSWERED] = 800
-        level = alphas(rules, base, 1, Scale.of(60)).drift
-        found = screen(
-            base, np.concatenate([*parts, extra])[None, :], np.array([level]), rules.n_min, rules.skew_tolerance
-        )
+        level = alphas(rules, base, 1, Window(Scale.of(60), 60, extra)).drift
+        found = screen(base, np.concatenate([*parts, extra])[None, :], np.array([level]), SKEW)
         assert found.measured.all()
         suspects += int(found.suspect.sum())
     assert suspects <= looks // 50

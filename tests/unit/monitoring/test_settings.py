@@ -50,6 +50,14 @@ def test_a_flag_wins_over_the_environment_and_the_environment_over_the_file(tmp_
     assert found == "7 2 (3600, 604800) {'payments': 0.05} whsec_abc"
 
 
+def test_segments_are_declared_by_model(tmp_path: Path) -> None:
+    text = '[monitor]\nsegments_max = 4\nsegment_windows = ["2h"]\nsegment_learning = "3d"\n'
+    written(tmp_path, text + '[monitor.segments]\npayments = ["channel", "amount > 1000"]\n')
+    rules = load(tmp_path).rules()
+    assert rules.segments == {"payments": ("channel", "amount > 1000")}
+    assert (rules.segments_max, rules.segment_windows_s, rules.segment_learning_s) == (4, (7200,), 259_200)
+
+
 def test_the_defaults_need_no_file(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert (settings.host, settings.port, settings.drift_windows) == ("127.0.0.1", 3001, Rules().drift_windows_s)
@@ -68,6 +76,11 @@ def test_the_defaults_need_no_file(tmp_path: Path) -> None:
         ('[monitor]\nwebhook_secret = "whsec_x"\n', "expected webhook_secret_file"),
         ('[monitor]\nadmin_token = "x"\n', "expected admin_token_file"),
         ('[monitor]\nservice_url = "localhost:3000"\n', "service_url"),
+        ("[monitor]\nsegments_max = 65\n", "segments_max"),
+        ("[monitor]\nsegment_windows = []\n", "segment_windows"),
+        ('[monitor.segments]\npayments = "channel"\n', "segments.payments"),
+        ("[monitor]\ncollapse_ratio = 0.5\n", "collapse_ratio"),
+        ("[monitor]\nvolume_ratio = 1\n", "volume_ratio"),
         ("[monitor\n", "expected TOML"),
         ("monitor = 3\n", "expected a table"),
     ],

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from models.baseline import SPECIALS, Special
+from models.contract import Column, Kind
+from models.free_text import column_of_texts
 from monitoring.reference import Extra, Reference
-from monitoring.tally import OUTCOMES, Traffic, tally_requests, tally_shadows
+from monitoring.tally import OUTCOMES, Traffic, count_blocks, tally_requests, tally_shadows
 from service.featurelog.record import Block, Outcome, Problem, Request, Shadow, SkewKind
 from tests.unit.monitoring.made import CITIES, START_US, Rows, model, refused, request
 
@@ -69,6 +71,33 @@ def test_nulls_unseen_texts_and_numbers_that_are_none_have_bins_of_their_own() -
     assert bins([nullified], 2)[Special.NULL] == 1
     assert bins([nullified], CITY)[Special.NULL] == 1
     assert bins([whole, nullified], CITY)[[Special.UNSEEN, Special.NULL, SPECIALS]].tolist() == [2, 1, 1]
+
+
+def test_free_text_is_counted_by_its_frequent_values_and_by_hash_and_never_as_unseen() -> None:
+    texts = np.array(["often"] * 30 + ["seldom", "rare"], dtype=np.object_)
+    merchant, _ = column_of_texts(Column(name="merchant", kind=Kind.STRING), texts, np.zeros(32, np.bool_))
+    reference = Reference.laid_out([REFERENCE.columns[0], merchant])
+    codes = np.full((4, 2), -1, "<i8")
+    codes[:, 0] = np.zeros(4).view("<i8")
+    told = [(0, 1, "often"), (1, 1, "seldom"), (2, 1, "new"), (9, 1, "often")]  # the last row is not there
+    block = Block(4, codes.tobytes(), bytes([0, 0, 0, 0, 0, 0, 0, 1]), told)
+    counts = np.zeros(reference.size, dtype=np.int64)
+    assert count_blocks([block, block], reference, range(2), counts) == (8, 0)
+    seen = dict(zip(merchant.labels(), reference.bins(counts, 1).tolist(), strict=True))
+    known = dict(zip(merchant.labels(), merchant.counts, strict=True))
+    assert (seen["often"], seen["null"], seen["unseen"]) == (2, 2, 0)
+    assert sum(seen[label] for label in seen if label.startswith("other#")) == 4
+    assert any(seen[label] and known[label] for label in seen if label.startswith("other#"))  # where training's was
+
+
+def test_free_text_without_its_text_is_unseen() -> None:
+    texts = np.array(["often"] * 30, dtype=np.object_)
+    merchant, _ = column_of_texts(Column(name="merchant", kind=Kind.STRING), texts, np.zeros(30, np.bool_))
+    reference = Reference.laid_out([merchant])
+    counts = np.zeros(reference.size, dtype=np.int64)
+    block = Block(2, np.array([-1, 0], "<i8").tobytes())  # a code means nothing where no categories are listed
+    count_blocks([block], reference, range(1), counts)
+    assert reference.bins(counts, 0)[Special.UNSEEN] == 2
 
 
 def test_faults_of_rejected_rows_are_bins_of_the_column_at_fault() -> None:

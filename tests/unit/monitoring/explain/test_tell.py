@@ -16,7 +16,7 @@ from monitoring.explain.stored import StoredSamples, restore, store
 from monitoring.explain.story import ArmStory, ColumnStory, Example, Segment, Since, Story, phrase
 from monitoring.fold import fold
 from monitoring.rules import Rules
-from monitoring.state import Key, State, Version
+from monitoring.state import State, Version
 from monitoring.status import versions_of
 from service.featurelog.chunk import Chunk, Run
 from service.featurelog.record import Problem, Record, SkewKind
@@ -151,7 +151,7 @@ def test_what_does_not_fit_into_the_state_is_counted_and_told_from_counts_alone(
 
 def test_samples_count_as_state_and_go_with_their_version() -> None:
     state, _ = folded(records(8, scale=1.0))
-    ladder = state.samples.ladders[Key(VERSION, "stable")]
+    ladder = state.samples.ladders[VERSION, "stable"]
     held = sum(rows.n for rows in ladder.slices.values())
     assert held > 100
     assert state.reserved_bytes(Rules()) > state.samples.reserved_bytes() > held * 100

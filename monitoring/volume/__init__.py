@@ -1,0 +1,1 @@
+"""Did a model get as many rows as it usually gets at this time?"""
