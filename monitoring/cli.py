@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 what is to be replayed is not all there any more, 2 used w
 """
 
 import asyncio
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import structlog
 from monitoring.backtest.command import replay_command
 from monitoring.dispatch.command import ack_command, answer_command, events_command, silence_group
 from monitoring.errors import MonitorError, SettingsInvalid
+from monitoring.explainer import COMMAND as EXPLAIN
 from monitoring.labels.command import show as show_labels
 from monitoring.power.command import power_command
 from monitoring.settings import HOME, Settings, load
@@ -50,6 +52,24 @@ def monitor(ctx: click.Context, home: Path, host: str | None, monitor_port: int 
 
 for command in (silence_group, ack_command, answer_command, events_command, replay_command, power_command):
     monitor.add_command(command)
+
+
+@monitor.command("explain")
+@click.argument("event_id")
+@click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="As of `monitor`; may stand here too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@click.pass_obj
+def explain_command(settings: Settings, event_id: str, home: Path | None, as_json: bool) -> None:
+    """How far an incident moves the predictions, and what tells its rows from those before it.
+
+    Runs in a process of its own, `plumbline log explain`, with the model's runtime, which the monitor does without.
+
+    \b
+    Example:
+      plumbline monitor explain evt_1f0c2a…
+    """
+    command = [*EXPLAIN, "--home", str(settings.home if home is None else home), *(["--json"] if as_json else [])]
+    raise click.exceptions.Exit(subprocess.run([*command, "--", event_id], check=False).returncode)
 
 
 @monitor.command("labels")

@@ -19,6 +19,8 @@ from cloudevents.core.v1.event import CloudEvent
 
 from monitoring.alert import event_id
 from monitoring.effects import effects
+from monitoring.explain.body import story_body
+from monitoring.explain.story import Story
 from monitoring.marks import LogRange
 from monitoring.reference import Reference
 from monitoring.verdict import DRIFT, LABEL, Drifted, Finding, Stable
@@ -80,6 +82,7 @@ class Incident:
     breaching: tuple[Finding, ...]
     log_range: LogRange
     reference: Reference
+    story: Story | None = None
 
 
 def request_retrain(incident: Incident) -> Event:
@@ -155,6 +158,7 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
         "began": stamp(incident.began_minute),
         "arms": {arm: _rows(incident, top, counts) for arm, counts in incident.arms.items()},
         "reason": _reason(incident, top, cut),
+        "story": None if incident.story is None else story_body(incident.story, cut.chars),
         "feature": _short(top.check.column, cut.chars),
         "side": top.check.side,
         "check": top.check.test,

@@ -29,7 +29,7 @@ from monitoring.pulse import Pulse
 from monitoring.rollout.metrics import rollout_metrics
 from monitoring.segments.metrics import segment_metrics
 from monitoring.shadows.said import ShadowsSaid
-from monitoring.status import ArchiveStatus, CheckStatus, Status, VersionStatus
+from monitoring.status import ArchiveStatus, CheckStatus, ExplainStatus, Status, VersionStatus
 from monitoring.volume.metrics import volume_metrics
 
 PREFIX = "plumbline_monitor"
@@ -111,6 +111,7 @@ class StatusCollector(Collector):
         yield from delivery_metrics(status.outbox)
         yield from _log(status)
         yield from _archive(status.archive)
+        yield from _explained(status.explained)
         yield from _shadows(status.shadows)
         yield from label_metrics(status.labels, PREFIX)
         yield from rollout_metrics(status.rollouts)
@@ -217,6 +218,15 @@ def _log(status: Status) -> Iterator[Metric]:
     yield _single(_gauge("keys", "Versions × arms that are counted.", ()), loop.keys)
     yield _single(_gauge("state_bytes", "Bytes that the counts can grow to.", ()), loop.state_bytes)
     yield _single(_gauge("reserve_bytes", "Space held back; 0: the disk is full.", ()), loop.reserve_bytes)
+
+
+def _explained(explained: ExplainStatus) -> Iterator[Metric]:
+    yield _single(_counter("explained_events", "New events that were explained.", ()), explained.explained)
+    yield _single(_counter("explain_skipped", "Events that were not, too many waited.", ()), explained.skipped)
+    failures = _counter("explain_failures", "Explanations that failed; the event says what it says.", ("reason",))
+    for reason, n in explained.failures.items():
+        failures.add_metric([reason], n)
+    yield failures
 
 
 def _archive(archive: ArchiveStatus) -> Iterator[Metric]:

@@ -31,6 +31,7 @@ from monitoring.segments.learnt import Learnt
 from monitoring.segments.watch import learn, segments_of
 from monitoring.state import ARM_SHADOW, UNROUTED, Counters, Judged, Key, State, Version
 from monitoring.tally import TRAFFIC_SIZE, Tally, Traffic, tally_requests, tally_shadows
+from monitoring.telling import story_of
 from monitoring.watch import incident_of, windows_of
 from monitoring.window import MINUTE_US
 from service.featurelog.chunk import Chunk, Lost
@@ -111,6 +112,11 @@ def _take_in(state: State, number: int, minute: Minute, rules: Rules, references
             state.counters.unsegmented += _segment_rows(key, tally, references)
             continue
         track.account(number, tally)
+        if tally.columns is not None and key in minute.requests:
+            requests, closed = minute.requests[key], number if state.closed is None else state.closed
+            state.samples.take(
+                (key.version, key.arm), number, requests, references[key.version.digest], closed, rules.state_bytes_max
+            )
         if key.version != UNROUTED and key.arm != ARM_SHADOW and not key.segment:
             state.arrivals.take(key.version.model, number, int(tally.traffic[Traffic.ROWS : Traffic.LATENCY].sum()))
         if late:
@@ -196,11 +202,12 @@ def _close_minute(state: State, number: int, rules: Rules, references: Reference
             learn(state, version, number, references[version.digest], rules)
     state.closed = number
     state.shadows.advance(number)
+    state.samples.advance(number)
     events: list[Event] = []
     if number >= state.judge_from:
         for version in sorted(touched - {UNROUTED}):
             if version.digest in references:
-                events += _judge(state, version, number, rules, references[version.digest])
+                events += _judge(state, version, number, rules, references)
     _forget_idle(state, number, rules)
     return events
 
@@ -224,7 +231,8 @@ def _into_windows(state: State, number: int, rules: Rules) -> None:
             held.add(number, marks)
 
 
-def _judge(state: State, version: Version, number: int, rules: Rules, reference: Reference) -> list[Event]:
+def _judge(state: State, version: Version, number: int, rules: Rules, references: References) -> list[Event]:
+    reference = references[version.digest]
     before = state.alerts.get(version, Alert())
     watched = {"", *reference.segments.names}  # a segment that is declared no more cannot clear
     latched = frozenset(check for check in before.latched if check.segment in watched)
@@ -242,11 +250,17 @@ def _judge(state: State, version: Version, number: int, rules: Rules, reference:
     state.judged[version] = _judged(state.judged.get(version), number, judgement, reference)
     after, action = alerts.step(before, judgement.standing, number, rules.hold_s, rules.cooldown_s)
     state.alerts[version] = replace(after, latched=judgement.latched)
+    if after.incident is None:
+        state.samples.stories.pop(version, None)
     if after.incident != before.incident:
         _end(state, version, before, "cleared")
     if action is not Action.REQUEST_RETRAIN or after.incident is None:
         return []
-    return [request_retrain(incident_of(state, version, number, after.incident, judgement))]
+    incident = incident_of(state, version, number, after.incident, judgement)
+    story = story_of(state, version, number, judgement, rules, references)
+    if story is not None:
+        state.samples.stories[version] = story
+    return [request_retrain(replace(incident, story=story))]
 
 
 def _judged(known: Judged | None, number: int, judgement: Judgement, reference: Reference) -> Judged:
@@ -267,6 +281,7 @@ def _forget_idle(state: State, number: int, rules: Rules) -> None:
     """A key that was silent for twice the longest window is over; its alert goes with the version's last key."""
     for key in [k for k, t in state.tracks.items() if t.last_minute + 2 * rules.longest_minutes <= number]:
         del state.tracks[key]
+    state.samples.keep({(key.version, key.arm) for key in state.tracks})
     alive = {key.version for key in state.tracks}
     for digest in state.schemas.keys() - {version.digest for version in alive}:
         del state.schemas[digest]

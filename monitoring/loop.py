@@ -31,6 +31,7 @@ from monitoring.shadows.said import said
 from monitoring.state import State
 from monitoring.status import (
     ArchiveStatus,
+    ExplainStatus,
     LoopStatus,
     OutboxStatus,
     RolloutStatus,
@@ -65,12 +66,13 @@ class Loop:
         outbox_status: Callable[[], OutboxStatus],
         archive_status: Callable[[], ArchiveStatus] = ArchiveStatus,
         rollouts: Callable[[], tuple[RolloutStatus, ...]] = tuple,
+        explain_status: Callable[[], ExplainStatus] = ExplainStatus,
     ) -> None:
         self._intake, self._references, self._outbox, self._checkpoints = intake, references, outbox, checkpoints
         self._reserve = reserve
         self._pulse, self._rules, self._checkpoint_interval_s = pulse, rules, checkpoint_interval_s
         self._offer, self._outbox_status, self._archive_status = offer, outbox_status, archive_status
-        self._rollouts = rollouts
+        self._rollouts, self._explain_status = rollouts, explain_status
         self._state = State()
         self._saved_s = self._shown_s = float("-inf")
         self._unsaved = self._caught_up = False
@@ -190,6 +192,7 @@ class Loop:
             ),
             shadows=said(state.shadows, state.closed or 0, self._references.known),
             rollouts=self._rollouts(),
+            explained=self._explain_status(),
             volumes=volumes_of(state.arrivals, state.closed, rules),
         )
 

@@ -204,6 +204,10 @@ class Settings(BaseSettings):
     archive_timeout_s: float = Field(
         1800.0, gt=0, description="longest that one pass may take; then it is killed, and the next one goes on"
     )
+    explain_events: bool = Field(
+        True, description="explain each new event: replay of its rows, in a process of its own, one at a time"
+    )
+    explain_timeout_s: float = Field(300.0, gt=0, description="longest that one explanation may take")
     rollout_apply: bool = Field(
         False,
         description="carry out what the evidence says about a canary, through the service's admin API; false: only say it",

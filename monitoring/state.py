@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from monitoring.alert import Alert
 from monitoring.events import Event
+from monitoring.explain.book import Samples
 from monitoring.judge import Judgement, Window
 from monitoring.labels.book import Book as Labels
 from monitoring.marks import LogRange, MarkTier
@@ -147,6 +148,7 @@ class State:
     schemas: dict[str, Schema] = field(default_factory=dict)  # by digest: what the tracks' references are laid out from
     counters: Counters = field(default_factory=Counters)
     shadows: Book = field(default_factory=Book)
+    samples: Samples = field(default_factory=Samples)
     labels: Labels = field(default_factory=Labels)
     arrivals: Arrivals = field(default_factory=Arrivals)
     learnt: dict[tuple[Version, str], Learnt] = field(default_factory=dict)  # by segment: what it is compared with
@@ -172,7 +174,7 @@ class State:
         return self.tracks[key]
 
     def reserved_bytes(self, rules: Rules, extra_segment: str = "", extra_size: int = 0) -> int:
-        """What the counts can grow to, with one more key whose vectors have `extra_size` entries."""
+        """What counts and samples can grow to, with one more key whose vectors have `extra_size` entries."""
         held = [(extra_segment, extra_size), *((key.segment, track.columns_size) for key, track in self.tracks.items())]
         traffic = (rules.traffic_span.slices_max + 1) * TRAFFIC_SIZE
         entries = 0
@@ -181,7 +183,7 @@ class State:
             entries += (
                 (slices + LEARNT_VECTORS) * size if segment else slices * size + traffic
             )  # a segment learns, and has no traffic
-        return COUNT_BYTES * entries + self.labels.reserved_bytes(rules.label_rows_max)
+        return COUNT_BYTES * entries + self.samples.reserved_bytes() + self.labels.reserved_bytes(rules.label_rows_max)
 
     def versions_of(self, model: str) -> int:
         """How many versions of a model are being judged."""

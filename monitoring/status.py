@@ -4,6 +4,7 @@ Law: a status is built once a tick by whoever owns the state, and never changes 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -11,6 +12,8 @@ from models.contract import Privacy
 from monitoring.alert import Alert, Phase
 from monitoring.arms import ArmStatus, arms_of
 from monitoring.dispatch.status import ReceiverStatus
+from monitoring.explain.body import story_body
+from monitoring.explain.story import Story
 from monitoring.judge import Window, look, telling
 from monitoring.labels.said import LabelsSaid
 from monitoring.reference import Extra, Reference
@@ -24,6 +27,8 @@ from monitoring.volume.said import VolumeStatus
 from monitoring.window import MINUTE_S
 from service.featurelog.chunk import Positions
 from service.featurelog.record import Schema
+
+STORY_CHARS = 120  # a name in a story, as in an event that need not be cut
 
 
 class CheckStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,12 +54,13 @@ class CheckStatus(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AlertStatus(msgspec.Struct, frozen=True):
-    """Where a version's alert stands; times in seconds since the Unix epoch, event time."""
+    """Where a version's alert stands; times in seconds since the Unix epoch, event time. `story`: of the open incident."""
 
     phase: Phase
     since_s: int
     incident_s: int | None
     latched: tuple[str, ...]
+    story: Mapping[str, Any] | None = None
 
 
 class SegmentStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -159,6 +165,15 @@ class ArchiveStatus(Archived, frozen=True):
     oldest_waiting_s: float | None = None
 
 
+class ExplainStatus(msgspec.Struct, frozen=True):
+    """What became of the explanations of new events since the monitor started; failures by reason."""
+
+    explained: int = 0
+    skipped: int = 0
+    failures: Mapping[str, int] = {}
+    last_error: str = ""
+
+
 class RolloutStatus(msgspec.Struct, frozen=True):
     """What a rollout came to at the last look; `minute_s` is the end of the newest closed minute, `percent` the share that the
     evidence permits: the step's. `stands` is None where something could not be read or changed: `problem`.
@@ -205,6 +220,7 @@ class Status(msgspec.Struct, frozen=True):
     shadows: ShadowsSaid = ShadowsSaid()
     labels: LabelsSaid = LabelsSaid()
     rollouts: tuple[RolloutStatus, ...] = ()
+    explained: ExplainStatus = ExplainStatus()
     volumes: tuple[VolumeStatus, ...] = ()
 
 
@@ -247,7 +263,7 @@ def log_of(state: State, positions: Positions, *, caught_up: bool, lag_bytes: in
         lag_bytes=lag_bytes,
         watermark_s=state.watermark_us / 1e6,
         closed_s=None if state.closed is None else (state.closed + 1) * MINUTE_S,
-        counters={name: getattr(counters, name) for name in names},
+        counters={**{name: getattr(counters, name) for name in names}, "unsampled": state.samples.unsampled},
         lost_records=dict(counters.lost),
         lost_holes=dict(counters.lost_unknown),
     )
@@ -266,7 +282,7 @@ def _version(state: State, version: Version, rules: Rules, reference: Reference 
         version=version.version,
         digest=version.digest,
         arms=arms_of(state, version, rules),
-        alert=_alert(state.alerts.get(version, Alert())),
+        alert=_alert(state.alerts.get(version, Alert()), state.samples.stories.get(version)),
         judged_s=None if judged is None else (judged.minute + 1) * MINUTE_S,
         standing=_standing(judged),
         drift=tuple(check for check in checks if check.check == DRIFT),
@@ -320,10 +336,11 @@ def _standing(judged: Judged | None) -> str | None:
     return None if judged is None else judged.judgement.standing.value
 
 
-def _alert(alert: Alert) -> AlertStatus:
+def _alert(alert: Alert, story: Story | None) -> AlertStatus:
     incident = None if alert.incident is None else alert.incident * MINUTE_S
     latched = tuple(sorted(check.id for check in alert.latched))
-    return AlertStatus(alert.phase, alert.since * MINUTE_S, incident, latched)
+    told = None if story is None else story_body(story, STORY_CHARS)
+    return AlertStatus(alert.phase, alert.since * MINUTE_S, incident, latched, told)
 
 
 def _check(finding: Finding) -> CheckStatus:

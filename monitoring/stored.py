@@ -16,6 +16,7 @@ import numpy as np
 
 from monitoring.alert import Alert, Phase
 from monitoring.errors import CheckpointInvalid
+from monitoring.explain import stored as samples_stored
 from monitoring.labels import stored as labels_stored
 from monitoring.marks import LogRange, MarkTier
 from monitoring.rules import Rules
@@ -82,6 +83,7 @@ class Stored(msgspec.Struct, frozen=True):
     lost: dict[str, int]
     lost_unknown: dict[str, int]
     shadows: shadows_stored.StoredBook | None = None  # checkpoints of earlier versions have none
+    samples: samples_stored.StoredSamples | None = None  # the same
     labels: labels_stored.StoredBook | None = None
     arrivals: list[hours.StoredHours] = []
     learnt: list[segments.StoredLearnt] = []
@@ -107,6 +109,7 @@ def store(state: State) -> Stored:
         lost=dict(state.counters.lost),
         lost_unknown=dict(state.counters.lost_unknown),
         shadows=shadows_stored.store(state.shadows),
+        samples=samples_stored.store(state.samples),
         labels=labels_stored.store(state.labels),
         arrivals=hours.store(state.arrivals),
         learnt=[segments.store(version, name, learnt) for (version, name), learnt in state.learnt.items()],
@@ -147,6 +150,8 @@ def _restore(stored: Stored, rules: Rules) -> State:
         )
     known = {name: count for name, count in stored.counters.items() if name in _COUNTERS}
     state.counters = Counters(**known, lost=Counter(stored.lost), lost_unknown=Counter(stored.lost_unknown))
+    if stored.samples is not None:
+        state.samples = samples_stored.restore(stored.samples)
     if stored.shadows is not None:
         state.shadows = shadows_stored.restore(stored.shadows, rules.shadow_window_s)
     if stored.labels is not None:

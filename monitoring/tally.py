@@ -159,7 +159,7 @@ def read_blocks(sound: list[Block], reference: Reference, columns: range) -> Rea
     # One array for all blocks, turned so that a column is contiguous: 1 row a record costs what 1 000 rows do.
     whole, joined = sound, b"".join([block.cells for block in sound])
     if len(joined) < n * k * CELL_BYTES:  # some are narrow: told by the length of all, not by asking each
-        whole = [block if is_whole(block, k) else _widened(block) for block in sound]
+        whole = [block if is_whole(block, k) else widened(block) for block in sound]
         joined = b"".join([block.cells for block in whole])
     cells = np.frombuffer(joined, dtype="<i8").reshape(n, k).T.copy()
     nulls = _nulls(whole, n, k)
@@ -171,7 +171,7 @@ def read_blocks(sound: list[Block], reference: Reference, columns: range) -> Rea
     return Read(sound, bins, cells, nulls)
 
 
-def _widened(block: Block) -> Block:
+def widened(block: Block) -> Block:
     """With cells of 8 bytes, of one with narrow cells."""
     return Block(block.n, np.frombuffer(block.cells, "<f4").astype("<f8").tobytes())
 

@@ -29,6 +29,7 @@ from monitoring.dispatch.mailroom import Mailroom, mailroom
 from monitoring.dispatch.present import loss_now, phases_of
 from monitoring.errors import CheckpointInvalid, MonitorBusy, RecordsLetGo, SettingsInvalid
 from monitoring.events import Event, stamp
+from monitoring.explainer import Explainer
 from monitoring.exporter import app
 from monitoring.group import schemas_named
 from monitoring.intake import Intake
@@ -99,7 +100,11 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     for number in (signal.SIGTERM, signal.SIGINT):
         here.add_signal_handler(number, stop.set)
 
+    explainer = Explainer(home, timeout_s=settings.explain_timeout_s)
+
     def offer(event_ids: tuple[str, ...]) -> None:
+        if settings.explain_events:
+            here.call_soon_threadsafe(explainer.offer, event_ids)
         here.call_soon_threadsafe(post.offer, event_ids)
 
     archivist = Archivist(
@@ -124,11 +129,13 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         outbox_status=post.status,
         archive_status=archivist.status,
         rollouts=controller.status,
+        explain_status=explainer.status,
     )
     server = _server(settings, pulse, post, references, listening)
     loop.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    beside = [asyncio.create_task(controller.run(settings.rollout_interval_s)), *post.tasks()]
+    beside = [asyncio.create_task(controller.run(settings.rollout_interval_s)), asyncio.create_task(explainer.run())]
+    beside += post.tasks()
     if settings.archive_interval_s:
         beside.append(asyncio.create_task(archivist.run()))
     for task in (serving, *beside):  # without its page, or one of what runs beside, the monitor ends, and says why

@@ -16,6 +16,10 @@ MEMBERS = {
         "service.commands.log_replay:replay",
         "Recorded inputs through a version, compared with what was answered.",
     ),
+    "explain": (
+        "service.commands.log_explain:explain",
+        "What an incident did to the answers, and what gives its rows away.",
+    ),
     "archive": ("service.commands.log_archive:archive", "Sealed segments become Parquet; what is too old goes."),
     "erase": ("service.commands.log_erase:erase", "What is said of a person goes, with a receipt."),
     "verify": ("service.commands.log_verify:verify", "Check every frame and the ledger."),

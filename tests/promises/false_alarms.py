@@ -11,7 +11,6 @@ and its events are the false alarms. `test_false_alarms.py` holds that records t
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from time import process_time
 
 import click
@@ -19,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
-import models.demo
 from models.baseline import Baseline, bin_codes, bin_numbers
 from models.contract import Contract, Kind
 from models.demo.seasons import DAY_S, HOUR_S, WEEK_S, arrivals
@@ -34,10 +32,9 @@ from monitoring.rules import Rules
 from monitoring.state import Key, State, Version
 from monitoring.tally import TRAFFIC_SIZE, Tally
 from tests.promises.looks import raised
+from tests.promises.payments import START_S, VERSION
 
-VERSION = Path(models.demo.__file__).parent / "artefacts" / "payments" / "1"
 KEY = Key(Version("payments", "1", "sha256:" + "1" * 64), "stable")
-START_S = 1_767_571_200  # Monday 2026-01-05 00:00 UTC
 MONTH_DAYS = 30
 # The quietest hour of the week has 7 000 rows of its own: fewer would be a drift of their own (20 bins of 300 rows: PSI 0.07).
 POOL_WEEKS, POOL_ROWS_PER_MINUTE = 8, 60.0
