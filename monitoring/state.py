@@ -10,7 +10,7 @@ Laws
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -113,6 +113,9 @@ class Counters:
     evaluations: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     lost_unknown: Counter[str] = field(default_factory=Counter)
+
+
+COUNTED = tuple(one.name for one in fields(Counters) if one.type is int)  # those that are one number
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from monitoring.rollout import outcome as rollout
 from monitoring.rollout.control import Reason
 from monitoring.rules import Rules
 from monitoring.shadows.said import ShadowsSaid
-from monitoring.state import ARM_SHADOW, UNROUTED, Judged, State, Version
+from monitoring.state import ARM_SHADOW, COUNTED, UNROUTED, Judged, State, Version
 from monitoring.verdict import DRIFT, LABEL, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples
 from monitoring.volume.said import VolumeStatus
 from monitoring.window import MINUTE_S
@@ -246,24 +246,13 @@ def unrouted_of(state: State, rules: Rules) -> tuple[ArmStatus, ...]:
 def log_of(state: State, positions: Positions, *, caught_up: bool, lag_bytes: int) -> LogStatus:
     """How far the log was read."""
     counters = state.counters
-    names = (
-        "records",
-        "late",
-        "forgotten",
-        "refused",
-        "malformed",
-        "unsegmented",
-        "nameless",
-        "feedback",
-        "evaluations",
-    )
     return LogStatus(
         positions=positions,
         caught_up=caught_up,
         lag_bytes=lag_bytes,
         watermark_s=state.watermark_us / 1e6,
         closed_s=None if state.closed is None else (state.closed + 1) * MINUTE_S,
-        counters={**{name: getattr(counters, name) for name in names}, "unsampled": state.samples.unsampled},
+        counters={**{name: getattr(counters, name) for name in COUNTED}, "unsampled": state.samples.unsampled},
         lost_records=dict(counters.lost),
         lost_holes=dict(counters.lost_unknown),
     )

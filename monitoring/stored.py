@@ -22,7 +22,7 @@ from monitoring.marks import LogRange, MarkTier
 from monitoring.rules import Rules
 from monitoring.segments import learnt as segments
 from monitoring.shadows import stored as shadows_stored
-from monitoring.state import Counters, Key, State, Track, Version
+from monitoring.state import COUNTED, Counters, Key, State, Track, Version
 from monitoring.tally import TRAFFIC_SIZE, Tally
 from monitoring.tier import Tier
 from monitoring.vectors import StoredRing, StoredVector, pack, pack_ring, unpack, unpack_ring
@@ -105,7 +105,7 @@ def store(state: State) -> Stored:
             for version, a in state.alerts.items()
         ],
         schemas=list(state.schemas.values()),
-        counters={name: getattr(state.counters, name) for name in _COUNTERS},
+        counters={name: getattr(state.counters, name) for name in COUNTED},
         lost=dict(state.counters.lost),
         lost_unknown=dict(state.counters.lost_unknown),
         shadows=shadows_stored.store(state.shadows),
@@ -148,7 +148,7 @@ def _restore(stored: Stored, rules: Rules) -> State:
         state.alerts[Version(*alert.version)] = Alert(
             alert.phase, alert.since, alert.breach_since, alert.clear_since, alert.incident, latched
         )
-    known = {name: count for name, count in stored.counters.items() if name in _COUNTERS}
+    known = {name: count for name, count in stored.counters.items() if name in COUNTED}
     state.counters = Counters(**known, lost=Counter(stored.lost), lost_unknown=Counter(stored.lost_unknown))
     if stored.samples is not None:
         state.samples = samples_stored.restore(stored.samples)
@@ -159,19 +159,6 @@ def _restore(stored: Stored, rules: Rules) -> State:
     state.arrivals = hours.restore(stored.arrivals)
     state.learnt = {(Version(*held.version), held.segment): segments.restore(held) for held in stored.learnt}
     return state
-
-
-_COUNTERS = (
-    "records",
-    "late",
-    "forgotten",
-    "refused",
-    "malformed",
-    "unsegmented",
-    "nameless",
-    "feedback",
-    "evaluations",
-)
 
 
 def _pack_track(key: Key, track: Track) -> _Track:

@@ -96,10 +96,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     post = mailroom(
         settings, outbox, lambda: frozenset(phases_of(pulse.status())), lambda facts: loss_now(pulse.status(), facts)
     )
-    stop, here = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        here.add_signal_handler(number, stop.set)
-
+    stop, here = _told_to_stop(), asyncio.get_running_loop()
     explainer = Explainer(home, timeout_s=settings.explain_timeout_s)
 
     def offer(event_ids: tuple[str, ...]) -> None:
@@ -146,6 +143,14 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     await serving
     await _end(*beside)
     await post.close()
+
+
+def _told_to_stop() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT."""
+    stop, here = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        here.add_signal_handler(number, stop.set)
+    return stop
 
 
 def _server(

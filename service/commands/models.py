@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from models.add import Added
 from models.add import add as add_version
 from models.contract import Privacy
 from models.errors import ArtifactMissing, LockInvalid, ModelError
@@ -107,6 +108,10 @@ def add(
     plumbline models add model.onnx --name rides --data train.csv --label cnt
     plumbline models add model.onnx --name loans --data loans.csv --privacy customer_id=hash --privacy income=bucket
     """
+    if by_hour and time is None:
+        raise click.UsageError("--by-hour needs --time, the column that says when")
+    if validation is not None and (data is None or label is None):
+        raise click.UsageError("--validation needs --data, for the contract and the baseline, and --label")
     settings = settings_of(home)
     lock_file = LockFile(settings.lock_path)
     version = version or _next_version(lock_file, name)
@@ -115,10 +120,6 @@ def add(
             raise LockInvalid(what, repr(value), f"lower-case letters, digits, - _ . ({NAME.pattern})")
     registry = Registry(settings.registry_root)
     ref, trials = f"{name}:{version}", trials_of(settings)
-    if by_hour and time is None:
-        raise click.UsageError("--by-hour needs --time, the column that says when")
-    if validation is not None and (data is None or label is None):
-        raise click.UsageError("--validation needs --data, for the contract and the baseline, and --label")
     added = add_version(
         registry,
         model,
@@ -147,19 +148,21 @@ def add(
         "features": features,
         "baseline_rows": added.baseline_rows,
     }
-    what = f"{len(features)} features" if features else "plain tensors"
-    hint = f"registered; first `plumbline models sign {added.digest} --key …`, then `models pin {name} {version} …`"
-    state = (
-        hint
-        if unsigned
-        else "registered"
-        if no_pin
-        else "pinned, stable"
-        if routed
-        else "pinned, not routed yet: `plumbline routes set`"
-    )
-    text = f"{pin.ref} {added.digest}\n{what}, baseline of {added.baseline_rows} rows; {state}"
+    text = _said(pin, added, no_pin=no_pin, unsigned=unsigned, routed=routed)
     say(result, as_json=as_json, text=text)
+
+
+def _said(pin: Pin, added: Added, *, no_pin: bool, unsigned: bool, routed: bool) -> str:
+    features = added.contract.features
+    what = f"{len(features)} features" if features else "plain tensors"
+    if unsigned:
+        sign = f"first `plumbline models sign {pin.digest} --key …`, then `models pin {pin.name} {pin.version} …`"
+        state = f"registered; {sign}"
+    elif no_pin:
+        state = "registered"
+    else:
+        state = "pinned, stable" if routed else "pinned, not routed yet: `plumbline routes set`"
+    return f"{pin.ref} {added.digest}\n{what}, baseline of {added.baseline_rows} rows; {state}"
 
 
 @models.command()

@@ -25,7 +25,7 @@ from service.featurelog.record import Ledger, Record
 from service.featurelog.segments import segment_name
 from service.seeding import seed
 from service.settings import Settings
-from tests.promises.false_alarms import START_S, VERSION, Traffic
+from tests.promises.payments import START_S, VERSION, Traffic
 from tests.unit.monitoring.made import segment
 
 pytestmark = pytest.mark.slow
