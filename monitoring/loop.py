@@ -17,7 +17,9 @@ import structlog
 
 from models.reserve import FULL, Reserve
 from monitoring.checkpoint import Checkpoints
+from monitoring.erased import Erased
 from monitoring.errors import CheckpointInvalid
+from monitoring.explain.book import Samples
 from monitoring.fold import fold
 from monitoring.group import schemas_named
 from monitoring.intake import Intake
@@ -67,12 +69,13 @@ class Loop:
         archive_status: Callable[[], ArchiveStatus] = ArchiveStatus,
         rollouts: Callable[[], tuple[RolloutStatus, ...]] = tuple,
         explain_status: Callable[[], ExplainStatus] = ExplainStatus,
+        erased: Erased | None = None,
     ) -> None:
         self._intake, self._references, self._outbox, self._checkpoints = intake, references, outbox, checkpoints
         self._reserve = reserve
         self._pulse, self._rules, self._checkpoint_interval_s = pulse, rules, checkpoint_interval_s
         self._offer, self._outbox_status, self._archive_status = offer, outbox_status, archive_status
-        self._rollouts, self._explain_status = rollouts, explain_status
+        self._rollouts, self._explain_status, self._erased = rollouts, explain_status, erased
         self._state = State()
         self._saved_s = self._shown_s = float("-inf")
         self._unsaved = self._caught_up = False
@@ -88,6 +91,10 @@ class Loop:
 
     def tick(self) -> bool:
         """One round; returns whether the log was read to its end. Raises what the disk raises."""
+        if self._erased is not None and self._erased.said():
+            self._state.samples = Samples()
+            self._save()
+            self._erased.obeyed()
         chunk, settled = self._intake.read()
         references = self._references.learn({**self._state.schemas, **schemas_named(chunk.runs)})
         events = fold(self._state, chunk, settled=settled, rules=self._rules, references=references)

@@ -27,6 +27,7 @@ from monitoring.dispatch.api import AlertsApi, says_something
 from monitoring.dispatch.authority import Authority
 from monitoring.dispatch.mailroom import Mailroom, mailroom
 from monitoring.dispatch.present import loss_now, phases_of
+from monitoring.erased import Erased
 from monitoring.errors import CheckpointInvalid, MonitorBusy, RecordsLetGo, SettingsInvalid
 from monitoring.events import Event, stamp
 from monitoring.explainer import Explainer
@@ -127,6 +128,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         archive_status=archivist.status,
         rollouts=controller.status,
         explain_status=explainer.status,
+        erased=Erased(home / "monitor"),
     )
     server = _server(settings, pulse, post, references, listening)
     loop.start()

@@ -7,10 +7,13 @@ from pathlib import Path
 import click
 import msgspec
 
+from models.durable import replace_durably
 from service.commands.output import CANNOT, FOUND_FAULT, home_option, json_option, settings_of, speaks_plainly
 from service.featurelog.erase import Eraser, Order, Report
 from service.featurelog.errors import WhereInvalid
 from service.featurelog.key import deployment_key
+
+MONITOR, ERASED = "monitor", "erased"  # the word by which the monitor forgets the rows that it remembers
 
 
 @click.command()
@@ -37,6 +40,8 @@ def erase(where: str, model: str | None, dry_run: bool, wait_s: float, home: Pat
     try:
         eraser = Eraser(settings.home, Order(where, model, key, _whoami()), wait_s=wait_s)
         report = eraser.dry_run() if dry_run else eraser.run()
+        if not dry_run and (settings.home / MONITOR).is_dir():
+            replace_durably(settings.home / MONITOR / ERASED, b"")
     except WhereInvalid as error:
         raise click.UsageError(str(error)) from error
     _say(report, settings.home, dry_run=dry_run, as_json=as_json)

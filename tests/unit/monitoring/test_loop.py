@@ -12,6 +12,7 @@ from models.disk import Disk
 from models.registry import Registry
 from models.reserve import Reserve
 from monitoring.checkpoint import Checkpoints
+from monitoring.erased import Erased
 from monitoring.intake import Intake
 from monitoring.loop import Loop
 from monitoring.outbox import Outbox
@@ -61,6 +62,7 @@ def loop_of(
         checkpoint_interval_s=0.0,
         offer=offered.extend,
         outbox_status=lambda: NOTHING,
+        erased=Erased(home / "monitor"),
     )
     return loop, pulse, offered
 
@@ -215,3 +217,22 @@ def test_a_baseline_that_arrives_late_is_picked_up(tmp_path: Path) -> None:
     assert references.learn(named)[made.schema.digest].judged == ()
     now[0] = 31.0
     assert len(references.learn(named)[made.schema.digest].judged) == 5
+
+
+def test_after_an_erasure_the_rows_that_were_remembered_are_gone_also_from_the_checkpoint(tmp_path: Path) -> None:
+    incident(tmp_path)
+    loop, _, _ = loop_of(tmp_path)
+    run_to_the_end(loop)
+    checkpoints, word = Checkpoints(tmp_path / "monitor"), tmp_path / "monitor" / "erased"
+    _, before = checkpoints.load(RULES)
+    assert before.samples.ladders and before.samples.stories
+    word.touch()
+    later, _, _ = loop_of(tmp_path)  # it did not run while it was erased
+    later.start()
+    later.tick()
+    _, after = checkpoints.load(RULES)
+    assert not word.exists()
+    assert not after.samples.ladders and not after.samples.stories
+    assert {key: track.requests.tolist() for key, track in after.tracks.items()} == {
+        key: track.requests.tolist() for key, track in before.tracks.items()
+    }

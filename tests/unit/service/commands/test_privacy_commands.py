@@ -57,6 +57,14 @@ def test_a_person_is_erased_by_the_raw_id_while_the_service_runs(home: Path) -> 
     assert [len(line["features"]) for line in tail if line["type"] == "request"] == [1, 1, 1]
 
 
+def test_an_erasure_leaves_word_for_the_monitor_and_a_dry_run_none(home: Path) -> None:
+    (home / "monitor").mkdir(exist_ok=True)
+    erased(home, f"mail = '{MAIL}'", "--dry-run")
+    assert not (home / "monitor" / "erased").exists()
+    erased(home, f"mail = '{MAIL}'")
+    assert (home / "monitor" / "erased").exists()
+
+
 def test_a_dry_run_says_what_would_go(home: Path) -> None:
     async def test() -> None:
         async with serving(home) as service:
