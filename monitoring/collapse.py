@@ -10,6 +10,7 @@ Watched are the categories of text (also the frequent values of free text, not i
 both values of a bool, of features and outputs, where training had them in at least SHARE_MIN of its rows.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from monitoring.reference import Reference
 COLLAPSE = "collapse"
 SHARE_MIN = 0.01  # a rarer category takes thousands of rows to miss, and hardly moves what the model says
 LISTED_BELOW = 0.5  # of the training share: one that keeps more is no candidate, and one that had fallen has come back
+REFERENCES_KNOWN = 256  # of which it is remembered: each look asks
 FIRST_BELOW = 0.2  # of it: named before those that fell less
 
 Counts = npt.NDArray[np.int64]
@@ -40,6 +42,7 @@ class Fallen(NamedTuple):
     m: int
 
 
+@lru_cache(maxsize=REFERENCES_KNOWN)
 def collapsible(reference: Reference) -> Mask:
     """The bins that are watched; shape (all bins,)."""
     known = _rows(reference, reference.baseline)[reference.owners]

@@ -226,7 +226,7 @@ def look(reference: Reference, windows: Sequence[Window], rules: Rules, *, model
     )
     skew = _skew(reference, windows, [a.skew for a in levels], rules, rules.tolerances.get(model))
     return [
-        Look(reference, window, found, odd, rows_came(reference, window.counts) >= rules.n_min)
+        Look(reference, window, found, odd, int(rows_came(reference, window.counts)) >= rules.n_min)
         for window, found, odd in zip(windows, drift, skew, strict=True)
     ]
 

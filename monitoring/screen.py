@@ -19,7 +19,7 @@ from scipy import special
 
 from monitoring.drift import EXPECTED_MIN, least_of_ordered
 from monitoring.reference import Reference
-from monitoring.skew import SkewRule, may_breach
+from monitoring.skew import SkewRule, may_breach, rows_came
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -36,6 +36,15 @@ class Screened:
 
 def screen(reference: Reference, counts: Counts, alphas: Floats, rule: SkewRule) -> Screened:
     """The windows worth an exact look; counts: shape (windows, reference.size); alphas: the level of a drift check in each."""
+    full = rows_came(reference, counts) >= rule.n_min  # thin traffic leaves most of the short windows out
+    found = Screened(np.zeros(len(counts), dtype=np.bool_), np.zeros(len(counts), dtype=np.bool_))
+    if full.any():
+        some = _screened(reference, counts[full], alphas[full], rule)
+        found.suspect[full], found.measured[full] = some.suspect, some.measured
+    return found
+
+
+def _screened(reference: Reference, counts: Counts, alphas: Floats, rule: SkewRule) -> Screened:
     suspect, bins = may_breach(reference, counts, rule), int(reference.starts[-1])
     if not bins:
         return Screened(suspect, np.zeros(len(counts), dtype=np.bool_))

@@ -16,6 +16,7 @@ the bounds: monitoring/rates.py.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ import numpy.typing as npt
 
 from models.baseline import SPECIALS, Special
 from monitoring import rates
-from monitoring.collapse import COLLAPSE, collapsible, fallen, may_collapse
+from monitoring.collapse import COLLAPSE, REFERENCES_KNOWN, collapsible, fallen, may_collapse
 from monitoring.reference import Extra, Reference
 from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples, Verdict
 
@@ -76,11 +77,14 @@ class _Numbers(NamedTuple):
     tolerance: Floats
 
 
-def rows_came(reference: Reference, counts: Counts) -> int:
-    """Rows of the window, answered or refused for their contents."""
-    return reference.extra(counts, Extra.ROWS_ANSWERED) + reference.extra(counts, Extra.ROWS_REJECTED)
+def rows_came(reference: Reference, counts: Counts) -> Counts:
+    """Rows of each window, answered or refused for their contents: no column has more; counts: shape (…, reference.size)."""
+    end = int(reference.starts[-1])
+    came: Counts = counts[..., end + Extra.ROWS_ANSWERED] + counts[..., end + Extra.ROWS_REJECTED]
+    return came
 
 
+@lru_cache(maxsize=REFERENCES_KNOWN)
 def checks_of(reference: Reference) -> int:
     """How many (column, kind) pairs and categories are watched: what the budget is shared among."""
     return len(reference.judged) * SPECIALS + len(WHOLE_ROW) + int(np.count_nonzero(collapsible(reference)))
@@ -91,10 +95,10 @@ def may_breach(reference: Reference, counts: Counts, rule: SkewRule) -> npt.NDAr
     what training had at most is at least its rate. counts: shape (windows, reference.size).
     """
     bins, n_min, tolerance = int(reference.starts[-1]), rule.n_min, rule.tolerance
-    came = counts[:, bins + Extra.ROWS_ANSWERED] + counts[:, bins + Extra.ROWS_REJECTED]
+    came = rows_came(reference, counts)
     whole = counts[:, [bins + word for word in WHOLE_ROW.values()]]
     rows = np.maximum(came[:, None], whole)
-    found: npt.NDArray[np.bool_] = ((rows >= n_min) & (whole > tolerance * rows)).any(axis=1)
+    found: npt.NDArray[np.bool_] = np.asarray(((rows >= n_min) & (whole > tolerance * rows)).any(axis=1))
     if not bins:
         return found
     first, trained = reference.starts[:-1], reference.expected(counts)
@@ -112,7 +116,7 @@ def oddities(reference: Reference, counts: Counts) -> list[Oddity]:
     """Every kind that occurred in the window, and of each column the category that fell most; counts: shape
     (reference.size,).
     """
-    came, bins, width = rows_came(reference, counts), int(reference.starts[-1]), len(reference.columns)
+    came, bins, width = int(rows_came(reference, counts)), int(reference.starts[-1]), len(reference.columns)
     now = np.bincount(reference.owners, counts[:bins], width)
     baseline = reference.expected(counts[None, :])[0]
     trained = np.bincount(reference.owners, baseline, width)

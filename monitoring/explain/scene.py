@@ -79,4 +79,4 @@ def scene_of(
     before = join([ladder.between(first, change.earliest - 1) for ladder in ladders], columns)
     after = [stretch.counts for stretch in stretches if stretch.first >= change.minute]
     counts = np.sum(after, axis=0) if after else np.zeros(reference.size, dtype=np.int64)
-    return Scene(reference, counts, rows_came(reference, counts), before, now)
+    return Scene(reference, counts, int(rows_came(reference, counts)), before, now)
