@@ -38,9 +38,11 @@ HOME = Path(".plumbline")
 # The settings that `Settings.rules` reads: what a back-test may change.
 RULE_KEYS = frozenset(
     {
-        "budget_alarms_per_30_days", "collapse_ratio", "cooldown_s", "drift_windows", "hold_s", "keys_max", "lateness_s",
-        "n_min_rows", "segment_learning", "segment_rows_min", "segment_windows", "segments", "segments_max", "shadow_window",
-        "skew_tolerance", "state_bytes_max", "tolerance_floor_psi", "tolerances_psi", "traffic_window", "volume_ratio",
+        "budget_alarms_per_30_days", "collapse_ratio", "cooldown_s", "drift_windows", "hold_s", "keys_max",
+        "label_mature", "label_rows_max", "label_wait_max", "labels", "lateness_s", "loss_tolerance", "n_min_rows",
+        "segment_learning", "segment_rows_min", "segment_windows", "segments", "segments_max", "shadow_window",
+        "skew_tolerance", "state_bytes_max", "tolerance_floor_psi", "tolerances_psi", "traffic_window",
+        "volume_ratio",
     }
 )  # fmt: skip
 

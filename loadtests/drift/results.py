@@ -1,5 +1,6 @@
 """What was measured, as RESULTS.json keeps it."""
 
+from math import nan
 from pathlib import Path
 
 import msgspec
@@ -44,5 +45,9 @@ class Results(msgspec.Struct):
 
 
 def read(folder: Path) -> Results:
-    """What a run wrote."""
-    return msgspec.json.decode((folder / FILE).read_bytes(), type=Results)
+    """What a run wrote; JSON has no NaN, so the delay of what was never detected stands there as null."""
+    told = msgspec.json.decode((folder / FILE).read_bytes())
+    for seen in [told["losses"], *told["incidents"].values()]:
+        for system, one in seen.items():
+            seen[system] = {name: nan if value is None else value for name, value in one.items()}
+    return msgspec.convert(told, Results)

@@ -4,8 +4,8 @@ Laws
 - A change counts as seen when one look at one window raises it with a chance of POWER, the window being full of changed
   rows; that several windows look several times only makes it sooner, so the card errs towards the larger change.
 - A window is asked of a time when it and the slice that completes it end before the time does, and it then holds `n_min` rows.
-- A look raises a check as the judge does: significant at the level of that window (judge.alphas), and its lower bound above the
-  tolerance of that window.
+- A look raises a check as the judge does: significant at the level of that window (judge.alphas), its lower bound above the
+  tolerance of that window, and above what nature varied by at that level.
 
 The chance of one look. With expected counts of M training and n window rows, G is about noncentral χ² with the merged
 bins less one degrees of freedom and λ = the G of the expected counts. Relevant is G > g, the G whose lower bound is the

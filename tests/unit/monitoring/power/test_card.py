@@ -33,8 +33,11 @@ def test_the_predicted_chance_is_what_the_judge_does(rows: int, amount: float) -
     for _ in range(samples):
         column = number(rng)
         alone = Reference.laid_out([column])
-        levels = {"alphas": np.array([ALPHA]), "tolerances": np.array([TOLERANCE]), "confidence": CONFIDENCE}
-        predicted += chances(alone, changed(column, Change.SHIFT, amount), np.array([rows]), **levels)[0] / samples
+        levels = {"alphas": np.array([ALPHA]), "tolerances": np.array([TOLERANCE]), "naturals": np.zeros(1)}
+        predicted += (
+            chances(alone, changed(column, Change.SHIFT, amount), np.array([rows]), confidence=CONFIDENCE, **levels)[0]
+            / samples
+        )
         counts = np.zeros((looks, alone.size), dtype=np.int64)
         for one in counts:
             one[: column.bins] = np.bincount(bin_numbers(column, rng.normal(amount, 1, rows)), minlength=column.bins)

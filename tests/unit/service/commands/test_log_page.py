@@ -73,6 +73,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     asyncio.run(_write(home))
     assert archive(home) > 0
     asyncio.run(_write(home))
+    (directory / "new.toml").write_text("hold_s = 300\n")
     return directory
 
 
