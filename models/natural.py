@@ -11,9 +11,9 @@ Laws
   blocks keeps their largest noise, so quiet hours with few rows widen it; more training data narrows it.
 
 `beyond_noise` is for references by hour of the week (weekly.py): the mean of the distances and three standard deviations of
-what is not noise among them (moments: the variance of λ̂ is 2(df + 2λ)), at most the largest distance seen, and at least what the oddest
-block is proven to be, at 95 % over all blocks (Bonferroni). For blocks held against all hours it was tried and is too narrow:
-the week after the demo's training month lies at 1.5 of it.
+what is not noise among them (moments: the variance of λ̂ is 2(df + 2λ)), at most the largest distance seen, and at least what
+the oddest block is proven to be, at 95 % over all blocks (Bonferroni). For blocks held against all hours it was tried and is
+too narrow: the week after the demo's training month lies at 1.5 of it.
 """
 
 import numpy as np
