@@ -108,10 +108,7 @@ def add(
     plumbline models add model.onnx --name rides --data train.csv --label cnt
     plumbline models add model.onnx --name loans --data loans.csv --privacy customer_id=hash --privacy income=bucket
     """
-    if by_hour and time is None:
-        raise click.UsageError("--by-hour needs --time, the column that says when")
-    if validation is not None and (data is None or label is None):
-        raise click.UsageError("--validation needs --data, for the contract and the baseline, and --label")
+    _fit_together(data=data, validation=validation, label=label, time=time, by_hour=by_hour)
     settings = settings_of(home)
     lock_file = LockFile(settings.lock_path)
     version = version or _next_version(lock_file, name)
@@ -150,6 +147,16 @@ def add(
     }
     text = _said(pin, added, no_pin=no_pin, unsigned=unsigned, routed=routed)
     say(result, as_json=as_json, text=text)
+
+
+def _fit_together(
+    *, data: Path | None, validation: Path | None, label: str | None, time: str | None, by_hour: bool
+) -> None:
+    """Raises UsageError for an option that lacks the one it needs."""
+    if by_hour and time is None:
+        raise click.UsageError("--by-hour needs --time, the column that says when")
+    if validation is not None and (data is None or label is None):
+        raise click.UsageError("--validation needs --data, for the contract and the baseline, and --label")
 
 
 def _said(pin: Pin, added: Added, *, no_pin: bool, unsigned: bool, routed: bool) -> str:
