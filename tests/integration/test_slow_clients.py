@@ -92,7 +92,7 @@ def test_slow_connections_are_closed_and_good_clients_do_not_notice(options: lis
 
 
 def test_who_does_not_read_its_answers_is_cut_off_and_costs_little_memory(running: Running) -> None:
-    """2 000 rows an answer, 16 requests in a row on each of 20 connections: about 100 MB if all were kept."""
+    """Two requests of 2 000 rows in a row on each of 20 connections."""
     body = payments_body(2_000)
     head = f"POST {PREDICT} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     httpx.post(running.url + PREDICT, content=body, timeout=30, trust_env=False).raise_for_status()
@@ -104,6 +104,8 @@ def test_who_does_not_read_its_answers_is_cut_off_and_costs_little_memory(runnin
             client.connect(("127.0.0.1", int(running.url.rsplit(":")[-1])))
             client.setblocking(False)
             client.send((head + body) * 2)
+            # Asked behind it and answered after it: the queue is not full of the readers' rows, which is another matter.
+            httpx.post(running.url + PREDICT, content=payments_body(), timeout=30, trust_env=False).raise_for_status()
         wait_until(lambda: running.open() > 20, 10, "the readers are there")
         wait_until(lambda: running.open() <= BESIDE, CLOSED_WITHIN_S + MACHINE_S, "readers that do not read cut off")
     grown_mib = running.rss_mib() - before_mib
