@@ -1,9 +1,9 @@
-"""What shadows cost the answers, the long way: at half of one core's capacity, without, with one, with a slow one.
+"""What shadows cost the answers, the long way: where the worker is busy half of the time, without, with one, with a slow one.
 
     python -m tests.promises.shadows --rounds 9 --seconds 3
 
-One worker on core 0, the driver on core 1. The peak of a closed loop without shadows, then rounds at half of it, at random
-times that wait for no answer: shadow off, a shadow of every request that is as large as the model, and one of 10 ms a
+One worker on core 0, the driver on core 1. Rounds at the rate that keeps it busy for half of the time (tests/busy.py), at
+random times that wait for no answer: shadow off, a shadow of every request that is as large as the model, and one of 10 ms a
 row, which never gets through. All runs of a round have the same arrivals; the order turns from round to round; a run in which
 the host stopped this machine is made again. Prints the quantiles of every run, and the ratios to the run without a shadow of
 the same round. A second run without one, in each round, says what a ratio is worth. Exit code 1 where one is above the bar.
@@ -26,14 +26,16 @@ from loadtests.precedence import forward, step_forward
 from loadtests.samples import quantiles_ms
 from loadtests.stolen import SOME_S, stolen_s
 from service.routes_file import RoutesFile
+from tests.busy import rate_for
 from tests.onnx_models import install, wide, wide_contract
 from tests.processes import READY_DEADLINE_S, Process, answers, environment, free_port, plumbline, wait_until
-from tests.promises.overload import DRIVER_CORE, SERVER_CORE, Case, body, closed_loop
+from tests.promises.overload import DRIVER_CORE, SERVER_CORE, Case, body
 from tests.unit.service.serving import route
 
 SHADOWS = {"off": [], "off again": [], "100 %": [{"version": "2"}], "100 %, 10 ms a row": [{"version": "3"}]}
 CASE = Case("small (one row of 20 features by name)", "/v1/models/small:predict", body(20, 1), 1_000, 8_000)
-SHARE = 0.5  # of the peak
+SHARE = 0.5  # of a core's time
+FIRST_RATE_PER_S, LOOKS, CONNECTIONS = 2_000.0, 4, 64
 SKIP_S = 1.0
 SETTLED_WITHIN_S = 30.0  # offers wait for 10 s at most
 P99_RATIO_MAX = 1.05  # the bar
@@ -85,7 +87,7 @@ def run_once(url: str, home: Path, mode: str, rate: float, seconds: float, seed:
     wait_until(lambda: _metrics(url).get("generation") == generation, 10, "the routes are in use")
     before, before_s = _offers(url), stolen_s()
     samples = drive(
-        Target.of(url + CASE.path, [CASE.body]), arrivals(rate, seconds + SKIP_S, seed=seed), connections=64
+        Target.of(url + CASE.path, [CASE.body]), arrivals(rate, seconds + SKIP_S, seed=seed), connections=CONNECTIONS
     )
     taken_s = stolen_s() - before_s
     answered = int((samples.status == 200).sum())
@@ -102,12 +104,12 @@ def run_once(url: str, home: Path, mode: str, rate: float, seconds: float, seed:
     return Ran(mode, latency_ms["p50"], latency_ms["p99"], late_ms, refused, counted_results, taken_s)
 
 
-def compared(url: str, home: Path, rounds: int, seconds: float) -> bool:
+def compared(service: Process, url: str, home: Path, rounds: int, seconds: float) -> bool:
     """Prints what was found; whether the bar holds."""
-    guess = closed_loop(url, CASE, 1, CASE.first_guess)
-    peak = closed_loop(url, CASE, 3, guess)
-    rate = SHARE * peak
-    click.echo(f"{CASE.name}: peak {peak:.0f}/s, offered {rate:.0f}/s for {seconds:g} s a run")
+    target, rate = Target.of(url + CASE.path, [CASE.body]), FIRST_RATE_PER_S
+    for _ in range(LOOKS):
+        rate = rate_for(SHARE, target, service, near_per_s=rate, connections=CONNECTIONS)
+    click.echo(f"{CASE.name}: {rate:.0f}/s keep the worker busy for {SHARE:.0%}, for {seconds:g} s a run")
     modes = list(SHADOWS)
     found: list[dict[str, Ran]] = []
     for number in range(rounds):
@@ -154,7 +156,7 @@ def main(rounds: int, seconds: float) -> None:
             process.wait_until(lambda: answers(f"{url}/v2/models/small/versions/3"), 60, "all versions are served")
             step_forward((process.pid, *process.descendants()))
             with forward():
-                held = compared(url, home, rounds, seconds)
+                held = compared(process, url, home, rounds, seconds)
     raise SystemExit(not held)
 
 

@@ -2,14 +2,12 @@
 
     python -m tests.promises.swaps --swaps 50
 
-Two workers on one core, an open loop on the other at the rate that keeps them busy for 70 % of the time, a swap a round to
-new bytes. (70 % of what a closed loop reaches is no such rate: requests that come alone cost more than those in company, and
-two workers that share a core more again.) Prints failed requests, p99 of the requests that were due during a swap over that of
-the quiet part of its round, in the median round, and the memory of the workers. Exit code 1 where a request failed, the ratio
-is above 1.5 or the workers grew by more than GROWN_MIB_MAX. The trial and the rehearsal of each version are on the workers'
-core; what a swap is asked by is not. A round in which the host stopped this machine is counted for its failures only, and
-made again (ROUNDS_MAX times as many at most). The two halves of each quiet part, held against each other, say what the ratio
-is worth.
+Two workers on one core, an open loop on the other at the rate that keeps them busy for 70 % of the time (tests/busy.py), a
+swap a round to new bytes. Prints failed requests, p99 of the requests that were due during a swap over that of the quiet part
+of its round, in the median round, and the memory of the workers. Exit code 1 where a request failed, the ratio is above 1.5 or
+the workers grew by more than GROWN_MIB_MAX. The trial and the rehearsal of each version are on the workers' core; what a swap
+is asked by is not. A round in which the host stopped this machine is counted for its failures only, and made again (ROUNDS_MAX
+times as many at most). The two halves of each quiet part, held against each other, say what the ratio is worth.
 """
 
 import json
@@ -42,6 +40,7 @@ from models.lock import Lock, Pin
 from models.lock_file import LockFile
 from models.manifest import MODEL
 from models.registry import Registry
+from tests.busy import rate_for
 from tests.processes import ROOT, Process, environment, home, served, wait_until
 from tests.requests import payments_body
 from tests.workers import workers_of
@@ -51,7 +50,7 @@ ROUND_S, QUIET_S = 3.0, 1.2  # of a round; its swap begins after the quiet part
 SERVER_CORE, DRIVER_CORE = 0, 1
 WARM_ROUNDS = 2
 ROUNDS_MAX = 2.0
-FIRST_RATE_PER_S, LOOK_S = 2_000.0, 1.0
+FIRST_RATE_PER_S = 2_000.0
 RATIO_MAX, GROWN_MIB_MAX = 1.5, 32.0
 KEPT_PINS = 2  # the version that answers, and where a rollback goes back to
 SWAP_WITHIN_S = 60.0
@@ -220,7 +219,8 @@ def measure(place: Path, swaps: int, share: float) -> Found:
         with swapper(place, url) as child, forward():
             rate_per_s = FIRST_RATE_PER_S
             for number in range(-WARM_ROUNDS, round(ROUNDS_MAX * swaps)):
-                rate_per_s = _rate(target, service, share, rate_per_s)  # of this moment: others may use the machine
+                # of this moment: others may use the machine
+                rate_per_s = rate_for(share, target, service, near_per_s=rate_per_s, connections=CONNECTIONS)
                 seen = _round(target, rate_per_s, child, number + WARM_ROUNDS)
                 if number < 0:
                     continue
@@ -232,17 +232,6 @@ def measure(place: Path, swaps: int, share: float) -> Found:
                     break
         found.memory_mib.append(_memory_mib(service))
     return found
-
-
-def _rate(target: Target, service: Process, share: float, near_per_s: float) -> float:
-    """Requests a second that keep the workers busy for this share of a core's time; looked at with `near_per_s`."""
-    before_s = _busy_s(service)
-    samples = drive(target, arrivals(near_per_s, LOOK_S, seed=0), connections=CONNECTIONS, grace_s=10)
-    return share * samples.status.size / (_busy_s(service) - before_s)
-
-
-def _busy_s(service: Process) -> float:
-    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in workers_of(service))
 
 
 class Round(NamedTuple):
