@@ -9,12 +9,13 @@ from pathlib import Path
 
 from models.finding import Finding, bad, ok
 
+OURS = "a port that is free, or ours"
 EVERYBODY = "readable by its owner, at most by its group"
 
 
 def port_of(check: str, host: str, port: int, holder: str, setting: str) -> Finding:
     """`holder`: who of ours has the port, empty where nobody does; `setting`: what would give it another one."""
-    at, expected = f"{host}:{port}", "a port that is free, or ours"
+    at, expected = f"{host}:{port}", OURS
     if holder:
         return ok(check, f"{at} is held by {holder}", expected)
     if port == 0:
@@ -37,12 +38,14 @@ def secret_of(check: str, path: Path) -> Finding:
     """A file that holds a secret."""
     try:
         found = path.stat()
+    except PermissionError:
+        return bad(check, f"{path}: user {os.geteuid()} cannot reach it", EVERYBODY, f"ls -ld {path.parent}")
     except FileNotFoundError:
         return bad(check, f"{path} is not there", "the file that the settings name", f"write the secret to {path}")
     mode = f"{path} has mode {stat.S_IMODE(found.st_mode):04o}"
     if found.st_mode & (stat.S_IROTH | stat.S_IWOTH):
         return bad(check, f"{mode}: everybody on this machine can open it", EVERYBODY, f"chmod o= {path}")
-    if not os.access(path, os.R_OK):
+    if not os.access(path, os.R_OK, effective_ids=True):
         return bad(check, f"{mode}: this user cannot read it", EVERYBODY, f"chown {os.geteuid()} {path}")
     return ok(check, mode, EVERYBODY)
 

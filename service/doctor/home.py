@@ -9,11 +9,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from models.finding import Finding, bad, ok, warn
+from models.durable import stamp
+from models.finding import Finding, bad, ok
 from models.key_errors import KeysError
 from models.key_file import KeyFile
 from models.keys import asked_for
-from models.machine import port_of, secret_of
+from models.machine import OURS, port_of, secret_of
 from service.doctor import names
 from service.doctor.machine import existing
 from service.presence import ServiceSign, read_sign
@@ -41,10 +42,16 @@ def environment() -> Iterator[Finding]:
 
 def directory(settings: Settings) -> Iterator[Finding]:
     """The home, or the place where it will be made."""
-    place, expected = existing(settings.home), "a directory that this user, and not everybody, can write"
+    expected = "a directory that this user, and not everybody, can write"
+    try:
+        place = existing(settings.home)
+    except PermissionError as error:
+        advice = "run it as the owner of the home: sudo -u plumbline plumbline doctor"
+        yield bad("home", f"user {os.geteuid()} cannot reach it: {error}", expected, advice)
+        return
     shown = str(settings.home.absolute()) + ("" if place == settings.home.absolute() else f", to be made in {place}")
     mode = place.stat().st_mode
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
         advice = f"chown -R {os.geteuid()} {place}"
         yield bad("home", f"{shown}: user {os.geteuid()} cannot write it", expected, advice)
     elif mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
@@ -81,17 +88,16 @@ def keys(settings: Settings) -> Iterator[Finding]:
 
 
 def port(settings: Settings) -> Iterator[Finding]:
+    """Where this home's service runs, it may have been given another port by a flag: then it is that one which counts."""
     sign = read_sign(settings.service_path, ServiceSign)
-    ours = sign is not None and sign.url.endswith(f":{settings.port}")
-    holder = f"this home's service, process {sign.pid}" if sign is not None and ours else ""
-    yield port_of("service port", settings.host, settings.port, holder, "port in plumbline.toml, or --port")
-    if sign is not None and not ours:
-        advice = "plumbline serve again: port is not taken by a reload"
-        yield warn("service port", f"this home's service is at {sign.url}", f"port {settings.port}, as set", advice)
+    if sign is None:
+        yield port_of("service port", settings.host, settings.port, "", "port in plumbline.toml, or --port")
+    else:
+        yield ok("service port", f"{sign.url} is held by this home's service, process {sign.pid}", OURS)
 
 
 def _secret(check: str, path: Path, *, named: bool) -> Iterator[Finding]:
-    if named or path.exists():
+    if named or any(stamp(path)):  # one that cannot be reached is the home's finding, not the file's
         yield secret_of(check, path)
 
 
