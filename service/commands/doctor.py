@@ -47,6 +47,7 @@ def _looks(settings: Settings, *, deep: bool, before_s: float) -> dict[str, Look
     return {
         "environment": place.environment,
         "python": machine.python,
+        "packages": lambda: machine.packages(machine.asked_of("plumbline")),
         "home": lambda: place.directory(settings),
         "secrets": lambda: place.secrets(settings),
         "api keys": lambda: place.keys(settings),

@@ -6,7 +6,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -22,23 +22,36 @@ _TIME_ERROR = 5
 
 
 def python() -> Iterator[Finding]:
-    """The interpreter and what `pyproject.toml` asks beside it; one line for all packages that are as they should be."""
-    here, least = sys.version.split()[0], ".".join(map(str, PYTHON_MIN))
+    """The interpreter."""
+    here, least = sys.version.split()[0], f">= {'.'.join(map(str, PYTHON_MIN))}"
     if sys.version_info < PYTHON_MIN:
-        yield bad("python", here, f">= {least}", "make up PYTHON=/path/to/a/newer/python3")
+        yield bad("python", here, least, "make up PYTHON=/path/to/a/newer/python3")
     else:
-        yield ok("python", here, f">= {least}")
-    pinned = needs.locked(LOCK.read_text()) if LOCK.is_file() else {}
+        yield ok("python", here, least)
+
+
+def packages(asked: Sequence[str] | None, lock: Path = LOCK) -> Iterator[Finding]:
+    """What `asked` names (None: nobody knows, the project itself is not installed); one line where all is as it should be."""
+    expected = "what pyproject.toml asks"
+    if asked is None:
+        yield warn("packages", "plumbline is not installed, so nobody says what it needs", expected, needs.INSTALL)
+        return
+    pinned = needs.locked(lock.read_text()) if lock.is_file() else {}
     found = [
-        needs.package(name, _installed(name), least, pinned.get(name.lower(), ()))
-        for name, least in needs.asked(requires("plumbline") or ())
+        needs.package(name, _installed(name), least, pinned.get(name.lower(), ())) for name, least in needs.asked(asked)
     ]
     odd = [finding for finding in found if finding.advice]
     yield from odd
     if not odd:
-        yield ok(
-            "packages", f"{len(found)} as asked", "what pyproject.toml asks" + (" and the lock pins" if pinned else "")
-        )
+        yield ok("packages", f"{len(found)} as asked", expected + (" and the lock pins" if pinned else ""))
+
+
+def asked_of(distribution: str) -> Sequence[str] | None:
+    """What an installed distribution needs."""
+    try:
+        return requires(distribution) or ()
+    except PackageNotFoundError:
+        return None
 
 
 def disk(settings: Settings) -> Iterator[Finding]:

@@ -145,6 +145,23 @@ def test_compose_starts_only_what_serves_and_watches_unless_more_is_asked_for() 
     assert asked == ["service", "monitor", "prometheus", "alertmanager"]
 
 
+@pytest.mark.skipif(not (DEPLOY / "prometheus").is_dir(), reason="deploy/prometheus is not here")
+def test_prometheus_and_alertmanager_are_asked_where_compose_starts_them() -> None:
+    (told,) = documents(DEPLOY / "prometheus" / "prometheus.yml")
+    scraped = {target for job in told["scrape_configs"] for one in job["static_configs"] for target in one["targets"]}
+    assert {f"127.0.0.1:{SERVICE().port}", f"127.0.0.1:{MONITOR().port}"} <= scraped
+    listens = "--web.listen-address="
+    (address,) = [word for word in compose()["services"]["alertmanager"]["command"] if word.startswith(listens)]
+    alerted = {
+        target
+        for manager in told["alerting"]["alertmanagers"]
+        for one in manager["static_configs"]
+        for target in one["targets"]
+    }
+    assert alerted == {address.removeprefix(listens)}
+    assert (DEPLOY / "alertmanager" / "alertmanager.yml").is_file()
+
+
 # --- kubernetes ---------------------------------------------------------------------------------------------------
 
 

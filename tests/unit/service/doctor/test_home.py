@@ -239,9 +239,16 @@ def test_routes_that_cannot_be_read_or_name_what_is_not_pinned_are_bad(tmp_path:
 # --- machine ------------------------------------------------------------------------------------------------------
 
 
-def test_python_and_packages_are_as_asked() -> None:
-    assert {one.check for one in machine.python()} >= {"python"}
-    assert all(one.level is not BAD for one in machine.python())
+def test_packages_are_held_against_what_is_asked_and_the_lock(tmp_path: Path) -> None:
+    assert only(machine.python()).level is OK
+    asked, lock = machine.asked_of("click"), tmp_path / "requirements.lock"
+    assert asked is not None and machine.asked_of("nobody-made-this") is None
+    assert only(machine.packages(None)).level is WARN
+    assert only(machine.packages(["click>=8.0"], lock)).level is OK
+    assert only(machine.packages(["click>=800"], lock)).level is BAD
+    assert only(machine.packages(["nobody-made-this>=1"], lock)).found == "not installed"
+    lock.write_text("click==7.0 \\\n    --hash=sha256:00\n")
+    assert "7.0 as locked" in only(machine.packages(["click>=8.0"], lock)).expected
 
 
 def test_a_disk_that_is_smaller_than_a_segment_is_bad(tmp_path: Path) -> None:
