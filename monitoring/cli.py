@@ -13,6 +13,7 @@ import structlog
 
 from monitoring.backtest.command import replay_command
 from monitoring.dispatch.command import ack_command, answer_command, events_command, silence_group
+from monitoring.doctor.command import doctor_command
 from monitoring.errors import MonitorError, SettingsInvalid
 from monitoring.explainer import COMMAND as EXPLAIN
 from monitoring.labels.command import show as show_labels
@@ -50,7 +51,15 @@ def monitor(ctx: click.Context, home: Path, host: str | None, monitor_port: int 
         _run(settings)
 
 
-for command in (silence_group, ack_command, answer_command, events_command, replay_command, power_command):
+for command in (
+    silence_group,
+    ack_command,
+    answer_command,
+    events_command,
+    replay_command,
+    power_command,
+    doctor_command,
+):
     monitor.add_command(command)
 
 

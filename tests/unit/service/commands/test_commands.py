@@ -18,7 +18,6 @@ from service.commands.routes import routes
 from service.featurelog.segments import Rotation
 from service.presence import Presence, WorkerSign
 from service.routes_file import RoutesFile
-from tests.keys import made
 from tests.onnx_models import echo, install, mixed, mixed_contract
 from tests.unit.service.featurelog.test_ledger import flip_the_middle
 from tests.unit.service.featurelog.writing import request, write
@@ -290,25 +289,11 @@ def test_the_doctor_names_a_model_that_is_not_as_pinned(tmp_path: Path) -> None:
     route(tmp_path, "mixed", stable="1")
     (Registry(tmp_path / "registry").place(pin.digest) / "model.onnx").write_bytes(b"other")
     result = CliRunner().invoke(doctor, ["--home", str(tmp_path), "--json"])
-    rows = {row["what"]: row for row in msgspec.json.decode(result.stdout)}
+    rows = {row["check"]: row for row in msgspec.json.decode(result.stdout)}
     assert result.exit_code == FAULT
-    assert rows["model mixed:1"][""] == "NOT WELL"
-    assert rows["model mixed:1"]["do"] == "plumbline models sync"
-    assert rows["python"][""] == rows["home"][""] == "ok"
-
-
-def test_the_doctor_misses_keys_only_where_they_are_asked_for(tmp_path: Path) -> None:
-    def found() -> dict[str, str]:
-        rows = msgspec.json.decode(CliRunner().invoke(doctor, ["--home", str(tmp_path), "--json"]).stdout)
-        return {row["what"]: row[""] for row in rows}
-
-    assert "api keys" not in found()
-    (tmp_path / "plumbline.toml").write_text('[service]\napi_keys = "required"\n')
-    assert found()["api keys"] == "NOT WELL"
-    made(tmp_path, "predict")
-    assert found()["api keys"] == "ok"
-    (tmp_path / "keys.toml").write_text("[[key")
-    assert found()["api keys"] == "NOT WELL"
+    assert rows["model mixed:1"]["level"] == "bad"
+    assert rows["model mixed:1"]["advice"] == "plumbline models sync"
+    assert rows["python"]["level"] == rows["home"]["level"] == rows["checkpoint"]["level"] == "ok"
 
 
 @pytest.mark.parametrize("text", ["[service]\nprot = 1\n", "[service\n", "[service]\nport = 99999\n"])

@@ -1,0 +1,1 @@
+"""What `plumbline monitor doctor` looks at."""

@@ -1,0 +1,1 @@
+"""What `plumbline doctor` looks at before and while a home is served."""
