@@ -26,7 +26,7 @@ export function show(section, said, build) {
   shown.set(section, signature);
   const focused = section.contains(document.activeElement) ? document.activeElement.id : "";
   const open = new Map([...section.querySelectorAll("details[id]")].map((one) => [one.id, one.open]));
-  section.replaceChildren(...[build()].flat().filter(Boolean));
+  section.replaceChildren(...[build()].flat(9).filter(Boolean));
   for (const one of section.querySelectorAll("details[id]")) if (open.has(one.id)) one.open = open.get(one.id);
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }

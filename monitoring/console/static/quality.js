@@ -12,7 +12,7 @@ export function showLabels(section, { versions = [], not_asked = [], counters = 
     return [
       h("div", { class: "title" }, h("h2", { id: "labels-title" }, "Labels"), came.length ? h("span", { class: "note" }, came.join(" · ")) : null),
       versions.length ? body : h("p", { class: "empty" }, "No version has a task that labels could be held against."),
-      not_asked.length ? h("details", { id: "labels-not" }, h("summary", {}, `${not_asked.length} versions without`), h("ul", { class: "life" }, not_asked.map((one) => h("li", {}, `${one.model} ${one.version}: ${one.why.replaceAll("_", " ")}`)))) : null,
+      not_asked.length ? h("details", { id: "labels-not" }, h("summary", {}, `Versions without: ${not_asked.length}`), h("ul", { class: "life" }, not_asked.map((one) => h("li", {}, `${one.model} ${one.version}: ${one.why.replaceAll("_", " ")}`)))) : null,
     ];
   });
 }
