@@ -3,6 +3,7 @@
 const KEY = "plumbline-key";
 const QUIET_MS = 20_000; // a status is new every second: a stream that is silent for so long is dead
 const POLL_MS = 5_000; // where no stream is to be had
+const AGAIN_MS = 500; // after a stream that ended as it should
 const WAIT_MS_MAX = 30_000;
 
 /** An answer that is no 2xx. */
@@ -50,7 +51,7 @@ export async function listen(overview, state) {
       failed += 1;
       state("lost", error.message);
     }
-    await pause(failed ? Math.min(WAIT_MS_MAX, 1000 * 2 ** failed) : 0);
+    await pause(failed ? Math.min(WAIT_MS_MAX, 1000 * 2 ** failed) : AGAIN_MS);
   }
 }
 
