@@ -8,7 +8,7 @@ Laws
 - `/healthz` says 503 when the loop's last good tick is too old: a monitor that cannot read is not watching.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -29,7 +29,7 @@ from monitoring.pulse import Pulse
 from monitoring.rollout.metrics import rollout_metrics
 from monitoring.segments.metrics import segment_metrics
 from monitoring.shadows.said import ShadowsSaid
-from monitoring.status import ArchiveStatus, CheckStatus, ExplainStatus, Status, VersionStatus
+from monitoring.status import ArchiveStatus, CheckStatus, ExplainStatus, Status, VersionStatus, newest_of
 from monitoring.volume.metrics import volume_metrics
 
 PREFIX = "plumbline_monitor"
@@ -70,7 +70,9 @@ def app(pulse: Pulse, more: Sequence[Route] = ()) -> Starlette:
         model, window = asked.get("model", ""), asked.get("window_s", "")
         if window and not window.isdecimal():
             return _problem(400, "bad_input", f"window_s {window!r}: expected seconds")
-        found = pulse.gallery().picture(model, asked.get("version"), int(window) if window else None)
+        found = pulse.gallery().picture(
+            model, asked.get("version"), int(window) if window else None, asked.get("column")
+        )
         if found is None:
             return _problem(
                 404, "not_judged", f"model {model!r}: no such version or window was judged yet, see /api/status"
@@ -103,7 +105,7 @@ class StatusCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         status = self._status()
-        versions = list(_newest(status.versions))
+        versions = list(newest_of(status.versions))
         yield from _traffic(versions, status.unrouted)
         yield from _checks(versions)
         yield from _alerts(versions)
@@ -117,16 +119,6 @@ class StatusCollector(Collector):
         yield from rollout_metrics(status.rollouts)
         yield from volume_metrics(status.volumes)
         yield from segment_metrics(versions)
-
-
-def _newest(versions: Iterable[VersionStatus]) -> Iterable[VersionStatus]:
-    """One digest a name: a version pinned anew during development must not make a series twice."""
-    held: dict[tuple[str, str], VersionStatus] = {}
-    for version in versions:
-        known = held.get((version.model, version.version))
-        if known is None or (version.judged_s or 0) >= (known.judged_s or 0):
-            held[version.model, version.version] = version
-    return held.values()
 
 
 def _traffic(versions: list[VersionStatus], unrouted: tuple[ArmStatus, ...]) -> Iterator[Metric]:

@@ -1,14 +1,15 @@
 """Who may read the monitor's page where others than this machine reach it? Whoever has a key of the scope `read`.
 
 Laws
-- `/healthz` answers everybody: a supervisor has no key.
+- `/healthz` answers everybody: a supervisor has no key. So do the files that the console is made of: they say nothing, and a
+  browser cannot send a key before it has them.
 - What says something of alerts is decided about by its own authority, which asks for more.
 - The keys are looked at with each request: one that was revoked opens nothing from the next one on.
 - Nobody is let in before the keys could be read once.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -31,8 +32,10 @@ _CHALLENGE = {"www-authenticate": 'Bearer realm="plumbline monitor"'}
 class Keyed:
     """An ASGI application behind the keys of its home."""
 
-    def __init__(self, page: ASGIApp, keyring: Keyring, elsewhere: Elsewhere = nowhere) -> None:
-        self._page, self._keyring, self._elsewhere = page, keyring, elsewhere
+    def __init__(
+        self, page: ASGIApp, keyring: Keyring, elsewhere: Elsewhere = nowhere, open_to_all: Collection[str] = OPEN
+    ) -> None:
+        self._page, self._keyring, self._elsewhere, self._open_to_all = page, keyring, elsewhere, open_to_all
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer: ASGIApp = self._page
@@ -41,7 +44,7 @@ class Keyed:
         await answer(scope, receive, send)
 
     def _open(self, method: str, path: str) -> bool:
-        return path in OPEN or self._elsewhere(method, path)
+        return path in self._open_to_all or self._elsewhere(method, path)
 
     def _refusal(self, headers: list[tuple[bytes, bytes]]) -> JSONResponse | None:
         if self._keyring.changed():

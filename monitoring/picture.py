@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitoring.effects import Effects, effects
+from monitoring.heat import HeatMap, heat_rows
 from monitoring.judge import Look, look
 from monitoring.rules import Rules
 from monitoring.state import Judged, State, Version
@@ -54,22 +55,47 @@ class Gallery:
     def __init__(self, judged: Mapping[Version, Judged], versions: Mapping[str, int], rules: Rules) -> None:
         self._judged, self._versions, self._rules = dict(judged), dict(versions), rules
 
-    def picture(self, model: str, version: str | None, window_s: int | None) -> Picture | None:
-        """The newest version of that name, or of the model; the shortest window that has rows enough, unless one is named. None
-        where there is none.
+    def picture(
+        self, model: str, version: str | None, window_s: int | None, column: str | None = None
+    ) -> Picture | None:
+        """The newest version of that name, or of the model; the shortest window that has rows enough, unless one is named; all
+        columns, or those of one name. None where there is none.
         """
-        named = [v for v in self._judged if v.model == model and version in (None, v.version)]
-        if not named:
-            return None
-        chosen = max(named, key=lambda v: (self._judged[v].minute, v))
-        judged = self._judged[chosen]
-        windows = [w for w in judged.windows.values() if w.counts.size == judged.reference.size]
-        asked = [w for w in windows if window_s in (None, w.scale.window_s)]
-        looks = look(judged.reference, asked, self._rules, model=model, versions=self._versions.get(model, 1))
-        if not looks:
+        chosen = self._newest(model, version)
+        looks = [] if chosen is None else self._looks(chosen, window_s)
+        if chosen is None or not looks:
             return None
         told = next((one for one in looks if one.drift.measured.any()), looks[-1])
-        return _picture(chosen, judged, told, sorted(judged.windows))
+        judged = self._judged[chosen]
+        return _picture(chosen, judged, told, sorted(judged.windows), column)
+
+    def heat(self, model: str, version: str | None) -> HeatMap | None:
+        """All windows of the newest version of that name, or of the model. None where there is none."""
+        chosen = self._newest(model, version)
+        looks = [] if chosen is None else self._looks(chosen, None)
+        if chosen is None or not looks:
+            return None
+        return HeatMap(
+            model=chosen.model,
+            version=chosen.version,
+            digest=chosen.digest,
+            judged_s=(self._judged[chosen].minute + 1) * MINUTE_S,
+            windows_s=tuple(one.window.scale.window_s for one in looks),
+            covered_s=tuple(one.window.covered_s for one in looks),
+            rows=heat_rows(looks),
+        )
+
+    def _newest(self, model: str, version: str | None) -> Version | None:
+        named = [v for v in self._judged if v.model == model and version in (None, v.version)]
+        return max(named, key=lambda v: (self._judged[v].minute, v), default=None)
+
+    def _looks(self, version: Version, window_s: int | None) -> list[Look]:
+        """Shortest window first."""
+        judged = self._judged[version]
+        windows = [w for w in judged.windows.values() if w.counts.size == judged.reference.size]
+        asked = sorted((w for w in windows if window_s in (None, w.scale.window_s)), key=lambda w: w.scale.window_s)
+        versions = self._versions.get(version.model, 1)
+        return look(judged.reference, asked, self._rules, model=version.model, versions=versions)
 
 
 NOTHING = Gallery({}, {}, Rules())
@@ -80,7 +106,7 @@ def gallery_of(state: State, rules: Rules) -> Gallery:
     return Gallery(state.judged, {version.model: state.versions_of(version.model) for version in state.judged}, rules)
 
 
-def _picture(version: Version, judged: Judged, told: Look, lengths: Sequence[int]) -> Picture:
+def _picture(version: Version, judged: Judged, told: Look, lengths: Sequence[int], column: str | None) -> Picture:
     scale = told.window.scale
     expected = told.reference.expected(told.window.counts[None, :])[0]
     end = scale.last_minute(judged.minute) + 1
@@ -92,7 +118,11 @@ def _picture(version: Version, judged: Judged, told: Look, lengths: Sequence[int
         from_s=end * MINUTE_S - told.window.covered_s,
         to_s=end * MINUTE_S,
         windows_s=tuple(lengths),
-        columns=tuple(_column(told, expected, j) for j in range(len(told.reference.columns))),
+        columns=tuple(
+            _column(told, expected, j)
+            for j, one in enumerate(told.reference.columns)
+            if column is None or one.name == column
+        ),
     )
 
 

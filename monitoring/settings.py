@@ -80,8 +80,13 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(HOME, description="directory that holds the log, the registry and the monitor's own state")
-    host: str = Field("127.0.0.1", description="address that /metrics, /healthz and /api/status listen on")
+    host: str = Field("127.0.0.1", description="address that the console, /metrics, /healthz and /api/status listen on")
     port: int = Field(3001, ge=0, le=65_535, description="port of the same; 0 lets the kernel choose")
+    hosts: tuple[str, ...] = Field(
+        (),
+        description="names beside localhost and `host` that the console and /api/ answer to where no API key is asked for, "
+        "such as that of a proxy before them",
+    )
     api_keys: Mode = Field(
         "auto",
         description="whether /metrics and /api/status ask for an API key of the scope `read`: always (required), never (off), "

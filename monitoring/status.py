@@ -233,6 +233,16 @@ def versions_of(
     return tuple(_version(state, version, rules, known.get(version.digest)) for version in versions)
 
 
+def newest_of(versions: Iterable[VersionStatus]) -> tuple[VersionStatus, ...]:
+    """One digest a name, the one judged last: a version pinned anew during development must not be shown twice."""
+    held: dict[tuple[str, str], VersionStatus] = {}
+    for version in versions:
+        known = held.get((version.model, version.version))
+        if known is None or (version.judged_s or 0) >= (known.judged_s or 0):
+            held[version.model, version.version] = version
+    return tuple(held.values())
+
+
 def traffic_of(version: VersionStatus) -> float:
     """Rows a minute that are judged, over the traffic window."""
     return 60 * sum(arm.rows_per_s or 0.0 for arm in version.arms if arm.arm != ARM_SHADOW)

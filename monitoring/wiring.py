@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
 import structlog
 import uvicorn
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from models.disk import Disk
@@ -23,6 +24,10 @@ from models.registry import Registry
 from models.reserve import Reserve
 from monitoring.archivist import Archivist
 from monitoring.checkpoint import Checkpoints, read_checkpoint
+from monitoring.console.files import FILES
+from monitoring.console.guard import Guarded
+from monitoring.console.routes import console_routes
+from monitoring.console.stream import Stream
 from monitoring.dispatch.api import AlertsApi, says_something
 from monitoring.dispatch.authority import Authority
 from monitoring.dispatch.mailroom import Mailroom, mailroom
@@ -34,7 +39,7 @@ from monitoring.explainer import Explainer
 from monitoring.exporter import app
 from monitoring.group import schemas_named
 from monitoring.intake import Intake
-from monitoring.keyed import Keyed
+from monitoring.keyed import OPEN, Keyed
 from monitoring.loop import Loop
 from monitoring.outbox import Outbox
 from monitoring.power.route import power_route
@@ -130,7 +135,9 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         explain_status=explainer.status,
         erased=Erased(home / "monitor"),
     )
-    server = _server(settings, pulse, post, references, listening)
+    stream = Stream(pulse)
+    more = [*console_routes(pulse, stream), power_route(pulse.status, lambda: references.known)]
+    server = _server(settings, pulse, post, more, listening)
     loop.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     beside = [asyncio.create_task(controller.run(settings.rollout_interval_s)), asyncio.create_task(explainer.run())]
@@ -141,6 +148,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
         task.add_done_callback(lambda _: stop.set())
     ready()
     await loop.run(stop, settings.poll_interval_s)
+    stream.close()  # before: the server waits for answers that have begun
     server.should_exit = True
     await serving
     await _end(*beside)
@@ -156,25 +164,23 @@ def _told_to_stop() -> asyncio.Event:
 
 
 def _server(
-    settings: Settings, pulse: Pulse, post: Mailroom, references: References, listening: socket.socket
+    settings: Settings, pulse: Pulse, post: Mailroom, more: Sequence[Route], listening: socket.socket
 ) -> _Server:
-    page = _page(settings, pulse, post, references, listening)
+    page = _page(settings, pulse, post, more, listening)
     config = uvicorn.Config(
         page, log_config=None, access_log=False, lifespan="off", limit_concurrency=OPEN_CONNECTIONS_MAX
     )
     return _Server(config)
 
 
-def _page(
-    settings: Settings, pulse: Pulse, post: Mailroom, references: References, listening: socket.socket
-) -> ASGIApp:
+def _page(settings: Settings, pulse: Pulse, post: Mailroom, more: Sequence[Route], listening: socket.socket) -> ASGIApp:
     """What the socket answers; behind keys where others than this machine reach it, or the settings say so."""
     keyring = Keyring(KeyFile(settings.home / KEYS_FILE))
     alerts = AlertsApi(post, Authority(settings.token(), keyring), pulse.status)
-    page = app(pulse, [*alerts.routes(), power_route(pulse.status, lambda: references.known)])
+    page = app(pulse, [*alerts.routes(), *more])
     if not asked_for(settings.api_keys, listening.getsockname()[0]):
-        return page
-    return Keyed(page, keyring, says_something)
+        return Guarded(page, {settings.host, *settings.hosts})
+    return Guarded(Keyed(page, keyring, says_something, OPEN | FILES.keys()), None)
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

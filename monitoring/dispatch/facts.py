@@ -30,9 +30,10 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """`incident` is the id of the event that opened it, `looks` the checks that breached, `looks_left_out` how many more did.
+    """`incident` is the id of the event that opened it, `looks` the checks that breached, `looks_left_out` how many more did,
+    `story` what happened, in a sentence.
 
-    A few hundred bytes, so those of all pending events can be kept.
+    A kilobyte, so those of all pending events can be kept.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Facts(msgspec.Struct, frozen=True):
     looks: tuple[Look, ...]
     looks_left_out: int
     loss: Loss
+    story: str = ""
 
 
 def facts_of(body: bytes) -> Facts:
@@ -66,6 +68,7 @@ def facts_of(body: bytes) -> Facts:
         looks=tuple(_looks(data)),
         looks_left_out=msgspec.convert(data.get("also_left_out", 0), int),
         loss=_loss(data),
+        story=_story(data),
     )
 
 
@@ -73,6 +76,11 @@ def _looks(data: dict[str, Any]) -> list[Look]:
     found = [Look(str(data.get("feature", "")), str(data.get("check", "")))] if "check" in data else []
     others = [one for one in data.get("also") or () if isinstance(one, dict)]
     return found + [Look(str(one.get("column", "")), str(one.get("check", ""))) for one in others]
+
+
+def _story(data: dict[str, Any]) -> str:
+    told = data.get("story")
+    return str(told.get("sentence", "")) if isinstance(told, dict) else ""
 
 
 def _loss(data: dict[str, Any]) -> Loss:

@@ -31,7 +31,9 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class IncidentShown(msgspec.Struct, frozen=True):
-    """`phase`: that of the alert where a monitor says it, else open or over; `ending`: how its end is told."""
+    """`phase`: that of the alert where a monitor says it, else open or over; `story`: what happened, in a sentence;
+    `ending`: how its end is told.
+    """
 
     event: str
     model: str
@@ -39,6 +41,7 @@ class IncidentShown(msgspec.Struct, frozen=True):
     time: str
     phase: str
     reason: str
+    story: str
     acked: Acked | None
     silenced_by: str | None
     answer: Answered | None
@@ -74,6 +77,7 @@ def _shown(one: Facts, deliveries: Mapping[str, Deliveries], hands: Hands, at_s:
         time=one.time,
         phase=phase,
         reason=one.reason,
+        story=one.story,
         acked=None if acked is None else Acked(acked.by, moment(acked.at_s), acked.why),
         silenced_by=None if silence is None else silence.id,
         answer=_answer(one.id, here, hands),

@@ -14,6 +14,7 @@ import pytest
 from models.demo.simulator import FEATURES
 from models.demo.tumours import rows, tumours
 from models.lock import Lock
+from monitoring.console.files import FILES, STATIC
 from tests.processes import ROOT, Process, answers, environment, free_port, home
 
 pytestmark = pytest.mark.integration
@@ -70,6 +71,13 @@ def test_the_bento_carries_the_code_the_pins_and_the_artefacts(bento: tuple[str,
     assert {"payments", "tumours"} <= {pin.name for pin in lock.pins}
     for pin in lock.pins:
         assert (source / "models" / pin.source.removeprefix("file:") / "model.onnx").is_file(), pin.ref
+
+
+def test_the_bento_carries_the_console(bento: tuple[str, Path]) -> None:
+    tag, place = bento
+    static = place / "bentos" / tag.replace(":", "/") / "src/monitoring/console/static"
+    for name, _ in FILES.values():
+        assert (static / name).read_bytes() == (STATIC / name).read_bytes(), name
 
 
 def test_the_bento_asks_for_the_locked_versions_with_their_hashes(bento: tuple[str, Path]) -> None:

@@ -1,0 +1,75 @@
+"""What keeps a page of another origin from reading the monitor, and the console from loading or running what is not its own?
+
+Laws
+- Every answer carries HEADERS: nothing is loaded from elsewhere, no script or style stands in a page, nobody frames it.
+- Where no key is asked for, the page and `/api/` answer only to a Host that is an address, `localhost` or named by the
+  settings: a name that somebody else's DNS points here (DNS rebinding) is refused; an address cannot be pointed elsewhere.
+  Where keys are asked for, such a page has none.
+- What machines ask (`/metrics`, `/healthz`, `/gate/`) answers to every name: they know the monitor by names of their own.
+"""
+
+import ipaddress
+from collections.abc import Collection
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADERS = {
+    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+MACHINES = ("/metrics", "/healthz", "/gate/")
+
+
+class Guarded:
+    """An ASGI application with these headers; `hosts`: the names it answers to beside addresses, None: to every name."""
+
+    def __init__(self, page: ASGIApp, hosts: Collection[str] | None) -> None:
+        self._page = page
+        self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts) | {"localhost"}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._page(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        answer = self._refusal(scope) or self._page
+        await answer(scope, receive, send_guarded)
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        if self._hosts is None or scope["path"].startswith(MACHINES):
+            return None
+        named = Headers(scope=scope).getlist("host")
+        if len(named) == 1 and self._ours(_name(named[0])):
+            return None
+        sentence = f"Host {', '.join(named)[:200]!r}: expected an address, localhost or a name of the setting `hosts`"
+        return JSONResponse({"error": sentence, "code": "unknown_host"}, status_code=421)
+
+    def _ours(self, name: str) -> bool:
+        return self._hosts is None or name in self._hosts or _is_address(name)
+
+
+def _name(host: str) -> str:
+    """Without the port, in small letters, an IPv6 address without its brackets."""
+    if host.startswith("["):
+        inside, closed, _ = host[1:].partition("]")
+        return inside.lower() if closed else ""
+    return host.partition(":")[0].lower().removesuffix(".")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,47 @@
+"""What does the console answer: its page, and what the page asks for beside what everybody can ask the monitor for.
+
+Law: the page's files say nothing of what is watched, so they need no key; everything else does, as all that a monitor tells.
+"""
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from monitoring.console.files import file_routes
+from monitoring.console.stream import Stream
+from monitoring.pulse import Pulse
+from monitoring.status import newest_of
+
+JSON = "application/json"
+
+
+def console_routes(pulse: Pulse, stream: Stream) -> list[Route]:
+    """`stream` ends its streams when it is closed."""
+
+    async def version(request: Request) -> Response:
+        model, name = request.query_params.get("model", ""), request.query_params.get("version", "")
+        for one in newest_of(pulse.status().versions):
+            if (one.model, one.version) == (model, name):
+                return Response(msgspec.json.encode(one), media_type=JSON)
+        return _unknown(model, name)
+
+    def heat(
+        request: Request,
+    ) -> Response:  # not async: exact tests of all windows take a moment, so it has a thread of its own
+        model, name = request.query_params.get("model", ""), request.query_params.get("version")
+        found = pulse.gallery().heat(model, name)
+        return _unknown(model, name) if found is None else Response(msgspec.json.encode(found), media_type=JSON)
+
+    return [
+        *file_routes(),
+        Route("/api/stream", stream.stream),
+        Route("/api/overview", stream.overview),
+        Route("/api/version", version),
+        Route("/api/heat", heat),
+    ]
+
+
+def _unknown(model: str, version: str | None) -> Response:
+    sentence = f"model {model!r} version {version!r}: expected one that was judged, see /api/overview"
+    return JSONResponse({"error": sentence, "code": "not_judged"}, status_code=404)

@@ -1,0 +1,68 @@
+// What happened, where does it stand, who knows of it, and did it reach those who are to be told?
+
+import { h, lazily, pill, prose, show } from "./dom.js";
+import { moment } from "./figures.js";
+import { link } from "./places.js";
+
+const SHOWN = 5;
+const PHASES = { firing: ["bad", "Firing"], open: ["bad", "Open"], cooling: ["warn", "Cooling"], pending: ["warn", "Pending"], over: ["unknown", "Over"] };
+
+export function showIncidents(section, incidents, outbox) {
+  show(section, [incidents, outbox.receivers.map((one) => one.name)], () => {
+    const open = incidents.filter((one) => one.phase !== "over").length;
+    const list = h("ol", { class: "incidents" });
+    lazily(list, incidents.slice(0, SHOWN), (one) => line(one, outbox), SHOWN);
+    const rest = incidents.slice(SHOWN);
+    const older = h("ol", { class: "incidents" });
+    const more = h("details", { id: "incidents-more" }, h("summary", {}, `${rest.length} older`), older);
+    more.addEventListener("toggle", () => more.open && !older.firstChild && lazily(older, rest, (one) => line(one, outbox), 20));
+    return [
+      h("div", { class: "title" }, h("h2", { id: "incidents-title" }, "Incidents"), h("span", { class: "note" }, incidents.length ? `${open} open, ${incidents.length} kept` : "")),
+      incidents.length ? list : h("p", { class: "empty" }, "None is kept. What fires appears here with its sentence, and stays until it is forgotten."),
+      rest.length ? more : null,
+    ];
+  });
+}
+
+function line(one, outbox) {
+  const at_s = Date.parse(one.time) / 1000;
+  return h(
+    "li",
+    { id: one.event, class: one.phase === "over" ? "over" : null },
+    h("p", { class: "incident-head" }, pill(...(PHASES[one.phase] ?? ["unknown", one.phase])), h("a", { href: link(one.model, one.version) }, h("span", { class: "model" }, one.model), h("span", { class: "version" }, one.version)), h("time", { datetime: one.time, class: "note" }, moment(at_s))),
+    h("p", { class: "story" }, prose(one.story || one.reason)),
+    one.story ? h("p", { class: "note reason" }, one.reason) : null,
+    h("ul", { class: "life" }, life(one, outbox).map((text) => h("li", {}, text))),
+    h("p", { class: "note event" }, h("code", {}, one.event)),
+  );
+}
+
+function life(one, outbox) {
+  const told = Object.entries(one.receivers).map(([name, delivery]) => `${name}: ${delivered(delivery)}`);
+  const known = new Set(Object.keys(one.receivers));
+  const waiting = outbox.receivers.filter(({ name }) => !known.has(name)).map(({ name }) => `${name}: not decided yet`);
+  const ends = Object.entries(one.ending).map(([name, delivery]) => `its end to ${name}: ${delivered(delivery)}`);
+  return [
+    one.acked ? `acknowledged by ${one.acked.by || "somebody"}${one.acked.why ? `: ${one.acked.why}` : ""}` : "not acknowledged",
+    one.silenced_by ? `silenced by ${one.silenced_by}` : null,
+    one.answer ? `answered with version ${one.answer.version} by ${one.answer.by}` : null,
+    ...(told.length || outbox.receivers.length ? [...told, ...(one.phase === "over" ? [] : waiting)] : ["kept in the outbox, no receiver is set"]),
+    ...ends,
+  ].filter(Boolean);
+}
+
+function delivered(one) {
+  const note = one.note ? `, ${one.note}` : "";
+  switch (one.state) {
+    case "taken":
+      return `taken ${moment(one.at_s)} (${one.status})`;
+    case "due":
+      return "being sent until it is taken";
+    case "held":
+      return `held: ${one.why.replaceAll("_", " ")}${note}${one.until_s ? ` until ${moment(one.until_s)}` : ""}`;
+    case "withheld":
+      return `not sent: ${one.why.replaceAll("_", " ")}${note}`;
+    default:
+      return one.state;
+  }
+}
