@@ -34,7 +34,7 @@ class Amount:
     rows_max: int
 
 
-FULL = Amount(((1, 30, 1), (10, 30, 1), (60, 10, 1)), 5, 500, 10**9)
+FULL = Amount(((1, 30, 1), (10, 30, 1), (60, 3, 1)), 3, 500, 10**9)
 QUICK = Amount(((1, 3, 1),), 1, 10, 30_000)
 
 
@@ -70,16 +70,16 @@ class Bench:
             yield system.name, last
 
 
-def measured(bench: Bench, amount: Amount, bike: Path | None, folder: Path, cache: Path) -> Results:
-    """Everything, (a) to (e)."""
-    results = measured_without_losses(bench, amount, bike)
+def measured(bench: Bench, amount: Amount, bike: Path | None, folder: Path, cache: Path, output: Path) -> Results:
+    """Everything, (a) to (e); what there is so far is written after each scenario."""
+    results = measured_without_losses(bench, amount, bike, output)
     scenario = friedman(amount.losses, folder, cache, SEED)
     results.losses = {name: seen(one, _trials(scenario, "loss")) for name, one in bench.on(scenario)}
     results.failed = bench.failed
     return results
 
 
-def measured_without_losses(bench: Bench, amount: Amount, bike: Path | None) -> Results:
+def measured_without_losses(bench: Bench, amount: Amount, bike: Path | None, output: Path) -> Results:
     """All but (d), for which river makes the rows."""
     results = Results(_machine(), SEED)
     for rate, days, months in amount.months:
@@ -89,10 +89,12 @@ def measured_without_losses(bench: Bench, amount: Amount, bike: Path | None) -> 
             found[name] = _quiet(one, scenario)
             if one.told.rows > results.speed.get(name, Speed(0, 0, 0)).rows and one.told.seconds:  # (e)
                 results.speed[name] = Speed(one.told.rows, one.told.rows / one.told.seconds, one.told.peak_mib)
+        results.write(output)
     scenario = incidents(amount.trials, SEED)
     for name, one in bench.on(scenario):
         for about in dict.fromkeys(stream.about for stream in scenario.streams):
             results.incidents.setdefault(about, {})[name] = seen(one, _trials(scenario, about))
+    results.write(output)
     for shuffled in (False, True) if bike else ():
         assert bike is not None
         scenario = rides(bike, shuffled=shuffled, seed=SEED)
@@ -100,6 +102,7 @@ def measured_without_losses(bench: Bench, amount: Amount, bike: Path | None) -> 
             name: Rides(_quiet(one, scenario), tuple(alarm for alarm in one.alarms if alarm.new)[:200])
             for name, one in bench.on(scenario)
         }
+        results.write(output)
     results.failed = bench.failed
     return results
 
@@ -123,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output = options.output or (options.cache / "drift" if options.quick or options.systems else HERE)
     with tempfile.TemporaryDirectory(prefix="plumbline-drift-") as folder:
         bench = Bench(systems, options.cache.resolve(), Path(folder), amount.rows_max)
-        results = measured(bench, amount, options.bike, Path(folder), options.cache.resolve())
+        results = measured(bench, amount, options.bike, Path(folder), options.cache.resolve(), output)
     results.took_s = monotonic() - began_s
     results.write(output)
     (output / "RESULTS.md").write_text(document(results, draw(results, output)))

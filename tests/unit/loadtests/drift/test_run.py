@@ -20,9 +20,8 @@ SMALL = Amount(months=((2, 1, 1),), trials=1, losses=0, rows_max=30_000)
 def test_a_small_run_writes_tables_and_pictures_and_the_dummies_are_what_they_are(tmp_path: Path) -> None:
     at_hand = [one for one in SYSTEMS if not one.requirements]
     bench = Bench(at_hand, tmp_path, tmp_path, SMALL.rows_max)
-    results = measured_without_losses(bench, SMALL, None)
+    results = measured_without_losses(bench, SMALL, None, tmp_path)
     assert bench.failed == {}
-    results.write(tmp_path)
     assert read(tmp_path).incidents.keys() == results.incidents.keys()
     (found,) = results.unchanged.values()
     assert found["never"].pages == found["plumbline"].pages == 0
