@@ -168,6 +168,8 @@ def main(months: int, rows_per_minute: str) -> None:
         alarms[rate], counted[rate] = alarms[rate] + len(reasons), counted[rate] + 1
         for reason in reasons:
             click.echo(f"month {seed}, {rate:g} rows/min: {reason}")
+        if not seed % 10:
+            click.echo(f"{seed} of {months} months, {process_time() - began_s:.0f} s of one core", err=True)
     for rate in rates:
         _say(f"{rate:g} rows/min", alarms[rate], counted[rate])
     _say("all", sum(alarms.values()), months)
