@@ -22,6 +22,7 @@ COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D
 MARKS = ("o", "s", "D", "^", "v", "P", "X", "<", ">", "h", "*", "d", "p", "8")
 LEFT_OUT = ("always", "never")  # on a scale of delays they say nothing
 DPI = 110
+DECADES_CLOSE = 1e4  # on a wider scale the numbers between the decades stand on each other
 
 
 def draw(results: Results, folder: Path) -> dict[str, str]:
@@ -137,9 +138,11 @@ def _losses(losses: Mapping[str, Seen]) -> Figure:
 
 
 def _logarithmic(axes: Any) -> None:
-    """1, 2, 5, 10 … in plain numbers."""
+    """In plain numbers: 1, 2, 5, 10 …, or 1, 10, 100 … where there is no room for more."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
+    low, high = axes.get_xlim()
+    subs = (1, 2, 5) if high / low < DECADES_CLOSE else (1,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=20))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
