@@ -28,11 +28,7 @@ up: $(VENV)/.runtime ## service and monitor with the demo models, until Ctrl-C; 
 test: $(VENV)/.dev ## everything: what the machine lacks, lint, types, import rules, all tests
 	@.ci/packages
 	@$(MAKE) --no-print-directory lint
-	@# what starts no service of its own on both cores, then the rest one by one; the second half is run whatever the first says
-	@failed=0; \
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m "not integration and not image" -n 2 --dist loadfile || failed=1; \
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m "integration or image" || failed=1; \
-	exit $$failed
+	$(BIN)/python -m pytest
 
 .PHONY: check
 check: $(VENV)/.dev ## within a minute: format, lint, types, import rules, the quick tests
