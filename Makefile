@@ -76,7 +76,7 @@ bench: $(VENV)/.dev ## the speed comparison, 20 minutes (needs wrk, two cores); 
 	$(BIN)/python -m loadtests.bench $(ARGS)
 
 .PHONY: bench-drift
-bench-drift: $(VENV)/.dev ## the detection comparison, half an hour; ARGS="--bike hour.csv" for the part on real rows, "--quick" for a small one
+bench-drift: $(VENV)/.dev ## the detection comparison, hours; ARGS="--bike hour.csv" for the part on real rows, "--quick" for a small one
 	$(BIN)/python -m loadtests.drift $(ARGS)
 
 .PHONY: lock

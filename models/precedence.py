@@ -26,9 +26,8 @@ NICE_MAX = 19
 # Linux lets who runs end its slice before somebody who wakes has his turn: 3 ms where nobody says otherwise.
 SLICE_NS = 100_000
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}  # the number of the call, which the C library has no name for
-_ATTRIBUTES = struct.Struct(
-    "=IIQiIQQQ"
-)  # sched_attr, version 0: size, policy, flags, nice, priority, runtime, deadline, period
+# sched_attr, version 0: size, policy, flags, nice, priority, runtime, deadline, period
+_ATTRIBUTES = struct.Struct("=IIQiIQQQ")
 
 
 def step_back(pid: int) -> None:

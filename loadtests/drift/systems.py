@@ -27,7 +27,7 @@ OURS = System("plumbline", "plumbline_fold.py", "minute", "the monitor's fold un
 SYSTEMS = (
     OURS,
     System(
-        "Evidently, any column", "evidently_preset.py", "preset", "DataDriftPreset, a column drifts", EVIDENTLY, 45_000
+        "Evidently, any column", "evidently_preset.py", "preset", "DataDriftPreset, a column drifts", EVIDENTLY, 60_000
     ),
     System(
         "Evidently, data set",
@@ -35,11 +35,11 @@ SYSTEMS = (
         "preset",
         "DataDriftPreset, half of the columns drift",
         EVIDENTLY,
-        45_000,
+        60_000,
         wide=True,
     ),
     System(
-        "NannyML, univariate", "nannyml_default.py", "univariate", "Jensen–Shannon, 3 σ over chunks", NANNYML, 500_000
+        "NannyML, univariate", "nannyml_default.py", "univariate", "Jensen–Shannon, 3 σ over chunks", NANNYML, 1_000_000
     ),
     System(
         "NannyML, PCA",
@@ -47,10 +47,10 @@ SYSTEMS = (
         "reconstruction",
         "reconstruction error, 3 σ over chunks",
         NANNYML,
-        500_000,
+        1_000_000,
     ),
     System("river ADWIN", "river_detectors.py", "adwin", "one a numeric column", RIVER, 2_500_000),
-    System("river KSWIN", "river_detectors.py", "kswin", "one a numeric column", RIVER, 10_000),
+    System("river KSWIN", "river_detectors.py", "kswin", "one a numeric column", RIVER, 30_000),
     System("river PageHinkley", "river_detectors.py", "page_hinkley", "one a numeric column", RIVER, 1_000_000),
     System("river HDDM_A", "river_detectors.py", "hddm_a", "bits: above the third quartile", RIVER, 1_000_000),
     System("river HDDM_W", "river_detectors.py", "hddm_w", "bits: above the third quartile", RIVER, 1_000_000),
