@@ -56,6 +56,11 @@ def worst(findings: Sequence[Finding]) -> Level:
     return Level.BAD if Level.BAD in levels else Level.WARN if Level.WARN in levels else Level.OK
 
 
+def told(findings: Sequence[Finding], *, as_json: bool) -> str:
+    """All of them, for programs or a line each for people."""
+    return msgspec.json.encode(findings).decode() if as_json else "\n".join(map(line_of, findings))
+
+
 def line_of(finding: Finding) -> str:
     """One line for a person."""
     one = f"{finding.level:<4}  {finding.check:<{_CHECK_CHARS}}  {finding.found}; expected {finding.expected}"

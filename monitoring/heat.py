@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from monitoring.judge import Look
-from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples
+from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples, word_of
 
 
 class HeatCell(msgspec.Struct, frozen=True, array_like=True):
@@ -55,14 +55,17 @@ def heat_rows(looks: Sequence[Look]) -> tuple[HeatRow, ...]:
 
 
 def _cell(look: Look, j: int) -> HeatCell:
-    match look.drift_of(j).verdict:
-        case Stable() | Drifted() as seen:
-            word = "drifted" if isinstance(seen, Drifted) else "stable"
-            return HeatCell(seen.n, word, _round(seen.effect), _round(seen.lower_bound), _round(seen.tolerance))
+    verdict = look.drift_of(j).verdict
+    word = word_of(verdict)
+    match verdict:
+        case Stable() | Drifted():
+            return HeatCell(
+                verdict.n, word, _round(verdict.effect), _round(verdict.lower_bound), _round(verdict.tolerance)
+            )
         case TooFewSamples(have, _):
-            return HeatCell(have, "too_few_samples")
+            return HeatCell(have, word)
         case NoBaseline(n):
-            return HeatCell(n, "no_baseline")
+            return HeatCell(n, word)
 
 
 def _round(value: float) -> float:

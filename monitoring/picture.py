@@ -14,7 +14,7 @@ from monitoring.heat import HeatMap, heat_rows
 from monitoring.judge import Look, look
 from monitoring.rules import Rules
 from monitoring.state import Judged, State, Version
-from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples, Verdict
+from monitoring.verdict import Drifted, Stable, word_of
 from monitoring.window import MINUTE_S
 
 Counts = npt.NDArray[np.int64]
@@ -137,7 +137,7 @@ def _column(told: Look, expected: Counts, j: int) -> ColumnPicture:
         side=finding.check.side,
         column=column.name,
         kind=column.kind.value,
-        verdict=_word(finding.verdict),
+        verdict=word_of(finding.verdict),
         n=int(told.drift.found.n[j]),
         effects=None if seen is None else effects(reference, j, told.window.counts, seen.statistic, seen.df),
         tolerance_psi=None if seen is None else seen.tolerance,
@@ -146,15 +146,3 @@ def _column(told: Look, expected: Counts, j: int) -> ColumnPicture:
         baseline=tuple(base[i] for i in filled),
         window=tuple(now[i] for i in filled),
     )
-
-
-def _word(verdict: Verdict) -> str:
-    match verdict:
-        case Stable():
-            return "stable"
-        case Drifted():
-            return "drifted"
-        case TooFewSamples():
-            return "too_few_samples"
-        case NoBaseline():
-            return "no_baseline"

@@ -22,7 +22,7 @@ from monitoring.rollout.control import Reason
 from monitoring.rules import Rules
 from monitoring.shadows.said import ShadowsSaid
 from monitoring.state import ARM_SHADOW, COUNTED, UNROUTED, Judged, State, Version
-from monitoring.verdict import DRIFT, LABEL, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples
+from monitoring.verdict import DRIFT, LABEL, Check, Drifted, Finding, NoBaseline, Stable, TooFewSamples, word_of
 from monitoring.volume.said import VolumeStatus
 from monitoring.window import MINUTE_S
 from service.featurelog.chunk import Positions
@@ -343,10 +343,11 @@ def _alert(alert: Alert, story: Story | None) -> AlertStatus:
 
 
 def _check(finding: Finding) -> CheckStatus:
+    word = word_of(finding.verdict)
     match finding.verdict:
         case Stable() | Drifted() as seen:
             return msgspec.structs.replace(
-                _named(finding.check, "drifted" if isinstance(seen, Drifted) else "stable", seen.n),
+                _named(finding.check, word, seen.n),
                 statistic=seen.statistic,
                 df=seen.df,
                 p_value=seen.p_value,
@@ -359,9 +360,9 @@ def _check(finding: Finding) -> CheckStatus:
                 what=seen.what,
             )
         case TooFewSamples(have, need):
-            return msgspec.structs.replace(_named(finding.check, "too_few_samples", have), need=need)
+            return msgspec.structs.replace(_named(finding.check, word, have), need=need)
         case NoBaseline(n):
-            return _named(finding.check, "no_baseline", n)
+            return _named(finding.check, word, n)
 
 
 def _named(about: Check, verdict: str, n: int) -> CheckStatus:

@@ -55,6 +55,11 @@ class NoBaseline(msgspec.Struct, frozen=True, gc=False, tag="no_baseline"):
 Verdict = Stable | Drifted | TooFewSamples | NoBaseline
 
 
+def word_of(verdict: Verdict) -> str:
+    """As it is called wherever it is told: its tag."""
+    return str(verdict.__struct_config__.tag)
+
+
 class Check(msgspec.Struct, frozen=True, gc=False, order=True):
     """What was checked: `side` feature, output or request; `test` drift or a kind of skew; `segment` "" for all rows."""
 

@@ -94,11 +94,7 @@ def bind(host: str, port: int) -> socket.socket:
 async def run(settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
     """Runs the sidecar until SIGTERM or SIGINT; returns after the last checkpoint."""
     home, rules = settings.home, settings.rules()
-    outbox = Outbox(
-        home / OUTBOX,
-        pending_max=settings.outbox_pending_max,
-        delivered_kept=settings.outbox_delivered_kept,
-    )
+    outbox = _outbox(settings)
     post = mailroom(
         settings, outbox, lambda: frozenset(phases_of(pulse.status())), lambda facts: loss_now(pulse.status(), facts)
     )
@@ -153,6 +149,14 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     await serving
     await _end(*beside)
     await post.close()
+
+
+def _outbox(settings: Settings) -> Outbox:
+    return Outbox(
+        settings.home / OUTBOX,
+        pending_max=settings.outbox_pending_max,
+        delivered_kept=settings.outbox_delivered_kept,
+    )
 
 
 def _told_to_stop() -> asyncio.Event:

@@ -1,9 +1,8 @@
 """`plumbline monitor doctor`: the part of `plumbline doctor` that only the monitor's settings can answer."""
 
 import click
-import msgspec
 
-from models.finding import Level, line_of, worst
+from models.finding import Level, told, worst
 from monitoring.doctor.look import look
 from monitoring.settings import Settings
 
@@ -23,10 +22,6 @@ def doctor_command(settings: Settings, as_json: bool) -> None:
       plumbline monitor --home .plumbline doctor
     """
     findings = look(settings)
-    if as_json:
-        click.echo(msgspec.json.encode(findings).decode())
-    else:
-        for finding in findings:
-            click.echo(line_of(finding))
+    click.echo(told(findings, as_json=as_json))
     if worst(findings) is Level.BAD:
         raise click.exceptions.Exit(FOUND_FAULT)

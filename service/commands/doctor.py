@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
-import msgspec
 
-from models.finding import Finding, Level, line_of, looked, worst
+from models.finding import Finding, Level, looked, told, worst
 from service.commands.output import FOUND_FAULT, home_option, json_option
 from service.doctor import home as place
 from service.doctor import machine, versions
@@ -33,11 +32,7 @@ def doctor(deep: bool, home: Path | None, as_json: bool) -> None:
     settings, findings = place.settings_of(home)
     for check, look in _looks(settings, deep=deep, before_s=before_s).items():
         findings.extend(looked(check, look))
-    if as_json:
-        click.echo(msgspec.json.encode(findings).decode())
-    else:
-        for finding in findings:
-            click.echo(line_of(finding))
+    click.echo(told(findings, as_json=as_json))
     if worst(findings) is Level.BAD:
         raise SystemExit(FOUND_FAULT)
 
