@@ -69,7 +69,11 @@ def read(sink: Sink) -> list[tuple[int, str]]:
     return found
 
 
-def test_a_worker_of_bentoml_takes_our_connection() -> None:
+def test_a_worker_of_bentoml_takes_our_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = uvicorn.config.HTTP_PROTOCOLS
+    monkeypatch.setitem(
+        chosen, "auto", chosen["auto"]
+    )  # as it was again, for whoever serves in this process afterwards
     config = uvicorn.Config(Plumbline.to_asgi(), log_config=None)
     config.load()
     assert issubclass(config.http_protocol_class, Connection)
