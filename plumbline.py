@@ -186,7 +186,7 @@ def _answers(url: str, status: int = 200) -> bool:
 def _announcement(home: Path, service: str, monitor: str, took_s: float) -> Iterator[str]:
     yield f"\nplumbline is up after {took_s:.1f} s; everything that changes is in {home}"
     yield f"  service  {service}   (/readyz, /metrics)"
-    yield f"  monitor  {monitor}   (/api/status, /metrics)"
+    yield f"  monitor  {monitor}   (the console at /, /api/status, /metrics)"
     if asks := _answers(f"{service}/metrics", 401):
         yield f"\nothers reach it, so it asks for API keys:\n  KEY=$(plumbline keys add first --scope predict --home {home})"
     if (example := example_body(home)) is not None:
