@@ -12,12 +12,24 @@ Laws
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import monotonic_ns
 from weakref import WeakKeyDictionary
 
 from models.errors import RunFailed
 from service.batch import Batch, Ran, Waiting
-from service.batch_plan import BatchRules, Cost, Drain, Release, Wait, portion, release, retry_after_s, rows_admitted
+from service.batch_plan import (
+    BatchRules,
+    Cost,
+    Drain,
+    Release,
+    Wait,
+    inline_rows,
+    portion,
+    release,
+    retry_after_s,
+    rows_admitted,
+)
 from service.caller import Caller
 from service.errors import ClientGone, DeadlineExceeded, Overloaded, RuntimeFailed
 from service.in_flight import LOOP, Cells, begin, unshared
@@ -59,14 +71,21 @@ class Batcher:
         queue = self._queues.get(version)
         if queue is None:
             batches = self._telemetry.batches(version.pin.name, version.pin.version)
-            joint = Joint(version.contract)
-            start = self._thread.submit
             queue = self._queues[version] = _Queue(
-                rules=self._rules, joint=joint, batches=batches, start=start, cells=self._cells
+                rules=self._rules,
+                joint=Joint(version.contract),
+                batches=batches,
+                start=self._thread.submit,
+                cells=self._cells,
+                inline_rows_of_model=partial(self._inline_rows, version.pin.name),
             )
         if rows <= queue.open_rows:
             return queue.run_at_once(version, inputs, rows, deadline_ns)
         return await queue.add(version, inputs, rows, deadline_ns, caller)
+
+    def _inline_rows(self, model: str) -> int:
+        """Up to so many rows are run on the event loop by one of its versions."""
+        return max((q.inline_rows for version, q in self._queues.items() if version.pin.name == model), default=0)
 
     def refusal(self, version: ServedVersion, deadline_ns: int) -> Overloaded | None:
         """Why a request of one row would be refused now."""
@@ -86,8 +105,18 @@ class Batcher:
 class _Queue:
     """What waits for one version, and what its runs cost."""
 
-    def __init__(self, *, rules: BatchRules, joint: Joint, batches: Batches, start: _Start, cells: Cells) -> None:
+    def __init__(
+        self,
+        *,
+        rules: BatchRules,
+        joint: Joint,
+        batches: Batches,
+        start: _Start,
+        cells: Cells,
+        inline_rows_of_model: Callable[[], int],
+    ) -> None:
         self._rules, self._joint, self._batches, self._start, self._cells = rules, joint, batches, start, cells
+        self._inline_rows_of_model = inline_rows_of_model
         self._loop = asyncio.get_running_loop()
         self._cost, self._drain = Cost(), Drain()
         self._ended_ns = 0  # when the last run ended with more waiting behind it; 0: nothing waited
@@ -102,7 +131,7 @@ class _Queue:
         self._alarm: asyncio.TimerHandle | None = None  # for those who expire behind a long run
         self._alarm_ns = 0
         self._alone = True  # the last batch was of one request, so the next one need not wait for the end of its tick
-        self._inline_rows = 0  # up to so many rows are run on the event loop
+        self.inline_rows = 0  # up to so many rows are run on the event loop
         self._cheap_rows = 0  # up to so many rows joining costs more than it saves
         self.open_rows = 0  # a request of at most so many rows may be run at once; 0 while any waits or runs
 
@@ -211,7 +240,7 @@ class _Queue:
     def _open(self) -> None:
         """Nothing waits and nothing runs."""
         if not self._rules.max_queue_delay_us:
-            self.open_rows = self._inline_rows if self._alone else self._cheap_rows
+            self.open_rows = self.inline_rows if self._alone else self._cheap_rows
 
     def _due(self) -> Release | Wait:
         if not self._joint.allowed:
@@ -254,7 +283,7 @@ class _Queue:
     def _run(self, batch: Batch, released: Release) -> None:
         self._running = batch
         self._batches.add(batch.rows, released)
-        if batch.rows > self._inline_rows and self._start(batch.run_aside, self._ended):
+        if batch.rows > self.inline_rows and self._start(batch.run_aside, self._ended):
             expected_us = self._cost.estimate_us(batch.rows)
             self._ends_ns = monotonic_ns() + (int(expected_us * 1000) if self._cost.runs else 0)
             return
@@ -295,7 +324,7 @@ class _Queue:
         cost = self._cost
         cost.learn(rows, took_us)
         if cost.runs < LEARNT_EVERY or not cost.runs % LEARNT_EVERY:
-            self._inline_rows = cost.rows_within(self._rules.inline_below_us)
+            self.inline_rows = inline_rows(self._rules, cost, self._inline_rows_of_model())
             self._cheap_rows = cost.rows_within(min(JOINING_COSTS_US, self._rules.inline_below_us))
             if self.open_rows:
                 self._open()

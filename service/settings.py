@@ -149,7 +149,8 @@ class Settings(BaseSettings):
     inline_below_us: float = Field(
         default=500,
         ge=0,
-        description="A run expected to be shorter than this is run on the event loop, longer ones in a thread.",
+        description="A run expected to be shorter than this is run on the event loop, longer ones in a thread; what is run on "
+        "the loop stays there until it takes twice as long, as do other versions of its model.",
     )
     shadow_queue_rows_max: int = Field(
         default=5_000, ge=0, description="Rows that may wait for one shadow; beyond, they are dropped."

@@ -34,9 +34,9 @@ class Gate:
 
     mark = 1
 
-    def __init__(self, shape: tuple[int, ...] = (-1,)) -> None:
+    def __init__(self, shape: tuple[int, ...] = (-1,), model: str = "gate") -> None:
         self.contract = plain(shape)
-        self.pin = Pin(name="gate", version="1", digest="sha256:" + "0" * 64, source="file:gate")
+        self.pin = Pin(name=model, version="1", digest="sha256:" + "0" * 64, source="file:gate")
         self.session = self
         self.open = threading.Event()
         self.open.set()

@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 from service.batch_plan import (
     OUTLIER,
     SHARE,
+    STAYS_INLINE,
     WEIGHT,
     BatchRules,
     Cost,
     Drain,
     Release,
     Wait,
+    inline_rows,
     portion,
     release,
     retry_after_s,
@@ -87,6 +89,21 @@ def test_the_estimate_follows_what_became_dearer_for_good() -> None:
     for _ in range(200):
         cost.learn(1, 1_000.0)
     assert cost.estimate_us(1) > 900
+
+
+@pytest.mark.parametrize(
+    ("took_us", "before", "rows"), [(499, 0, 1), (501, 0, 0), (501, 1, 1), (999, 1, 1), (1_001, 1, 0)]
+)
+def test_what_is_run_inline_stays_so_until_it_takes_twice_as_long(took_us: float, before: int, rows: int) -> None:
+    assert inline_rows(RULES, learnt([(1, took_us)]), before) == rows
+
+
+@given(RUNS, st.integers(0, 1000))
+def test_nothing_is_run_inline_that_takes_twice_as_long(runs: list[tuple[int, float]], before: int) -> None:
+    cost = learnt(runs)
+    rows = inline_rows(RULES, cost, before)
+    assert not rows or cost.estimate_us(rows) < STAYS_INLINE * RULES.inline_below_us
+    assert rows >= inline_rows(RULES, cost, 0)
 
 
 def test_sizes_are_learnt_apart() -> None:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.batch import size_bytes
+from service.batch_plan import Cost
 from service.batching import TURNS_BETWEEN_RUNS, Batcher
 from service.caller import Caller
 from service.errors import ClientGone, DeadlineExceeded, Internal, Overloaded, RuntimeFailed
@@ -306,6 +307,23 @@ def test_what_is_cheap_is_run_at_once_and_what_is_dear_in_a_thread() -> None:
         assert here not in gate.threads[1:]
 
     run(test, inline_below_us=20_000, max_batch_rows=1_000_000, max_queue_rows=10_000_000)
+
+
+def test_a_canary_at_the_border_is_run_where_its_stable_twin_is() -> None:
+    async def test(batcher: Batcher) -> None:
+        stable, canary, alone = Gate(), Gate(), Gate(model="another")
+        for gate, took_us in ((stable, 19_000), (canary, 21_000), (alone, 21_000)):
+            await ask(batcher, gate, 1.0)
+            queue = batcher._queues[gate]
+            queue._cost, queue.inline_rows = Cost(), 0  # as if nothing had been run yet
+            queue._learn(1, took_us)
+            gate.threads.clear()
+        for gate in (stable, canary, alone):
+            await ask(batcher, gate, 1.0)
+        here = threading.get_ident()
+        assert [gate.threads == [here] for gate in (stable, canary, alone)] == [True, True, False]
+
+    run(test, inline_below_us=20_000)
 
 
 def test_behind_a_run_nothing_is_run_on_the_event_loop() -> None:
