@@ -32,7 +32,7 @@ class ShareGuard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LatencyGuard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The canary's quantile may be `ratio` times stable's, and `slack_ms` longer in any case.
+    """The canary's latencies from this quantile on may be `ratio` times stable's, and `slack_ms` longer in any case.
 
     Who answers one request in a hundred has cold caches and nobody to share a run with: of a model that answers in half a
     millisecond that is more than a quarter, and no fault of the version. With a slack of 1 ms a p99 of 1.5 times stable's
@@ -42,6 +42,10 @@ class LatencyGuard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quantile: Annotated[float, Meta(gt=0, le=0.999)]
     ratio: Annotated[float, Meta(ge=1, le=100)]
     slack_ms: Annotated[float, Meta(ge=0, le=10_000)] = 0.25
+
+    @property
+    def name(self) -> str:
+        return f"latency p{100 * self.quantile:g}"
 
 
 class LabelGuard(ShareGuard, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +75,7 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def names(self) -> tuple[str, ...]:
         """The guards that are on, in the order in which the evidence is laid out."""
         shares = [name for name in ("errors", "rejections") if getattr(self, name) is not None]
-        quantiles = [f"latency p{100 * guard.quantile:g}" for guard in self.latency]
+        quantiles = [guard.name for guard in self.latency]
         return (*shares, *quantiles, *(n for n in ("labels", "predictions") if getattr(self, n) is not None))
 
 

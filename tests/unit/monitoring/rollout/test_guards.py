@@ -7,7 +7,7 @@ from models.baseline import SPECIALS, ColumnBaseline, Special
 from models.contract import Kind
 from monitoring.rollout.document import DEFAULT_GUARDS, Guards, LabelGuard, LatencyGuard, ShareGuard
 from monitoring.rollout.evidence import Cuts, Part
-from monitoring.rollout.guards import KEPT_A_MINUTE, Watch, look, remember
+from monitoring.rollout.guards import KEPT_A_MINUTE, TAIL_PARTS, Watch, look, remember
 from monitoring.sketch import sketch
 from tests.unit.monitoring.rollout.made import CUTS, arm, minute
 
@@ -23,16 +23,32 @@ ALL = Guards(
 def test_every_comparison_has_a_guard_a_margin_and_a_name() -> None:
     watch = Watch.of(ALL, CUTS)
     assert watch.names == ("errors", "rejections", "latency p50", "labels", "predictions")
-    assert watch.margin[:4].tolist() == [0.01, 0.02, 0.0, 0.03]
-    assert watch.what[:5] == (
+    assert watch.margin[:6].tolist() == [0.01, 0.02, 0.0, 0.0, 0.0, 0.03]
+    assert watch.what[:7] == (
         "errors",
         "rejections",
         "slower than stable's p50",
+        "slower than stable's p75",
+        "slower than stable's p87.5",
         "labels",
         "score below training's range",
     )
     assert len(watch.what) == watch.comparisons == len(watch.margin)
-    assert (watch.owner[4:] == 4).all()
+    assert watch.owner[:6].tolist() == [0, 1, 2, 2, 2, 3]
+    assert (watch.owner[6:] == 4).all()
+
+
+def test_a_tail_is_compared_where_it_begins_and_further_out() -> None:
+    """Of stable's requests the slowest 2 % take 10 ms, of the canary's 15 ms: as many, and only further out more."""
+    watch = Watch.of(Guards(latency=(LatencyGuard(0.98, 1.25),)), CUTS)
+    past = arm(9_800, took_us=1_000).astype(float) + arm(195, took_us=10_000) + arm(5, took_us=11_000)
+    stable = arm(980, took_us=1_000) + arm(20, took_us=10_000)
+    canary = arm(980, took_us=1_000) + arm(20, took_us=15_000)
+    seen, guess, *_ = look(watch, past, minute(7, canary, stable))
+    assert watch.what == ("slower than stable's p98", "slower than stable's p99", "slower than stable's p99.5")
+    assert seen.canary_k.tolist() == [20, 20, 20]
+    assert seen.stable_k.tolist() == [20, 0, 0]
+    assert guess[0] > 10 * guess[2]
 
 
 def test_the_minute_is_counted_by_guard() -> None:
@@ -41,10 +57,20 @@ def test_the_minute_is_counted_by_guard() -> None:
         7, arm(100, failed=3, rejected=2, labelled=10, wrong=4, took_us=9000), arm(900, failed=9, rejected=1)
     )
     seen, guess, *_ = look(watch, past, seen_minute)
-    assert list(zip(seen.canary_k[:4], seen.canary_n[:4], strict=True)) == [(3, 100), (2, 100), (95, 95), (4, 10)]
-    assert list(zip(seen.stable_k[:4], seen.stable_n[:4], strict=True)) == [(9, 900), (1, 900), (0, 890), (0, 0)]
+    assert list(zip(seen.canary_k[:6], seen.canary_n[:6], strict=True)) == [
+        (3, 100),
+        (2, 100),
+        *[(95, 95)] * 3,
+        (4, 10),
+    ]
+    assert list(zip(seen.stable_k[:6], seen.stable_n[:6], strict=True)) == [
+        (9, 900),
+        (1, 900),
+        *[(0, 890)] * 3,
+        (0, 0),
+    ]
     assert guess[0] == pytest.approx(10.5 / 1001)
-    assert guess[3] == pytest.approx(10.5 / 101)
+    assert guess[5] == pytest.approx(10.5 / 101)
 
 
 def test_nothing_is_compared_before_anything_is_known_of_stable() -> None:
@@ -120,4 +146,4 @@ def test_cuts_of_a_number_are_cumulative_and_those_of_a_text_are_its_categories(
 def test_without_outputs_the_guard_of_predictions_has_nothing_to_compare() -> None:
     watch = Watch.of(DEFAULT_GUARDS, Cuts.of([]))
     seen, *_ = look(watch, np.ones(Part.OUTPUTS), minute(7, arm(10)[: Part.OUTPUTS], arm(10)[: Part.OUTPUTS]))
-    assert len(seen.canary_k) == watch.comparisons == 4
+    assert len(seen.canary_k) == watch.comparisons == 2 + 2 * len(TAIL_PARTS)
