@@ -56,6 +56,7 @@ class Reason(StrEnum):
     MEMORY = "memory"
     TIME = "time"
     CRASH = "crash"
+    INTERRUPTED = "interrupted"  # somebody ended its trial: nothing is known of it
 
 
 class ArtifactRefused(ModelError):

@@ -38,6 +38,7 @@ _ROOT = Path(models.__file__).parent.parent
 _LATE_S = 5.0  # after its own alarm; where the process could not set it, or was stopped
 _LAST_WORDS_CHARS = 300
 REHEARSED_FOR_S = 60.0  # the workers of a service load a version within seconds of each other
+_SIGNALS_OF_SOMEBODY = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _SIGNALS_OF_TIME = {signal.SIGXCPU: "more than {cpu_s} s of CPU time", signal.SIGALRM: "no answer within {wall_s:g} s"}
 
 
@@ -181,6 +182,8 @@ def _ended_by(number: signal.Signals, last: str, limits: Limits) -> Refusal:
     told = msgspec.structs.asdict(limits)
     if (text := _SIGNALS_OF_TIME.get(number)) is not None:
         return Refusal.of(Reason.TIME, ", trial", text.format(**told), "answers within trial_cpu_s_max and trial_s_max")
+    if number in _SIGNALS_OF_SOMEBODY:
+        return Refusal.of(Reason.INTERRUPTED, ", trial", f"{number.name} from outside", "its end; it is tried again")
     if "bad_alloc" in last:
         return Refusal.of(Reason.MEMORY, ", trial", last, "no more than trial_memory_bytes_max")
     if number == signal.SIGKILL:

@@ -3,6 +3,7 @@
 Laws
 - A verdict is of a digest, in surroundings (our rules, runtime, machine) and within limits; in others it is tried again.
 - What was refused for want of time or memory may have met a busy machine: that is forgotten after RETRY_AFTER_S.
+- A trial that somebody ended (a service manager that stops all processes of a service) has no verdict that holds.
 """
 
 from typing import Self
@@ -60,6 +61,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     def holds(self, digest: str, surroundings: str, limits: Limits, now_s: float) -> bool:
         """May it be taken instead of another trial?"""
         if (self.digest, self.surroundings, self.limits) != (digest, surroundings, limits):
+            return False
+        if self.refusal is not None and self.refusal.reason is Reason.INTERRUPTED:
             return False
         passing = self.refusal is not None and self.refusal.reason in _OF_THE_MOMENT
         return not passing or 0 <= now_s - self.at_s < RETRY_AFTER_S

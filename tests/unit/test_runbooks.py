@@ -1,16 +1,14 @@
 """Whoever is woken finds a page: every alert has a runbook, every runbook an alert, and what it says to type can be typed."""
 
 import re
-import shlex
-from collections.abc import Iterator
 from typing import Any
 
-import click
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from plumbline import main
+from tests.documents import fenced, inline, path_of
 from tests.processes import ROOT
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -26,45 +24,7 @@ NAMES = sorted(alert["alert"] for alert in ALERTS)
 OF_THE_MONITOR = "PlumblineRetrainRequested"  # the monitor sends it itself, docs/alerts.md
 
 
-def fenced(page: str) -> Iterator[list[str]]:
-    """The words of every `plumbline` command that stands in a block to be copied."""
-    for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL):
-        for line in block.splitlines():
-            words = shlex.split(line, comments=True)
-            if words[:1] == ["plumbline"]:
-                yield words[1:]
-
-
-def inline(page: str) -> Iterator[list[str]]:
-    """The same of those that are only named in a sentence, and may lack their arguments."""
-    for line in re.findall(r"`plumbline ([^`\n]+)`", page):
-        yield shlex.split(line)
-
-
-def path_of(words: list[str]) -> tuple[list[str], list[str]]:
-    """The subcommands of a command, and what follows them."""
-    command: click.Command = main
-    taken = 0
-    while isinstance(command, click.Group) and taken < len(words) and not words[taken].startswith("-"):
-        name = words[taken]
-        found = command.get_command(click.Context(command), name)
-        assert found, f"plumbline {' '.join(words)}: no subcommand {name!r}"
-        command, taken = found, taken + 1
-    return words[:taken], words[taken:]
-
-
-def leaf(path: list[str]) -> click.Command:
-    command: click.Command = main
-    for name in path:
-        assert isinstance(command, click.Group)
-        found = command.get_command(click.Context(command), name)
-        assert found
-        command = found
-    return command
-
-
 PAGES = {page.stem: page.read_text() for page in sorted(RUNBOOKS.glob("*.md"))}
-FENCED = sorted({tuple(words) for page in PAGES.values() for words in fenced(page)})
 PATHS = sorted({tuple(path_of(w)[0]) for page in PAGES.values() for w in (*fenced(page), *inline(page))})
 
 
@@ -104,12 +64,6 @@ def test_every_severity_has_its_receiver_and_every_inhibition_names_alerts() -> 
             assert pattern, matcher
             for one in re.split(r"\|(?![^(]*\))", pattern[1]):
                 assert any(re.fullmatch(one, name) for name in known), one
-
-
-@pytest.mark.parametrize("words", FENCED, ids=" ".join)
-def test_a_command_of_a_runbook_is_one_that_this_release_takes(words: tuple[str, ...]) -> None:
-    path, rest = path_of(list(words))
-    leaf(path).make_context(" ".join(path), rest)  # reads the options and arguments, and runs nothing
 
 
 @pytest.mark.parametrize("path", PATHS, ids=" ".join)

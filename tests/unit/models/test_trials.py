@@ -78,6 +78,21 @@ def test_a_trial_that_crashes_is_a_refusal_with_the_signals_name() -> None:
     assert refusal.found.startswith("SIGSEGV")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_trial_that_somebody_ended_is_made_again_at_the_next_start(tmp_path: Path, number: signal.Signals) -> None:
+    def end() -> None:
+        child = wait_until(lambda: trial_of(os.getpid()), 20, "a trial")
+        child.send_signal(number)
+
+    hand = threading.Thread(target=end)
+    hand.start()
+    with pytest.raises(ArtifactRefused, match=f"{number.name} from outside") as refusal:
+        trials(tmp_path).admit(digest(ENDLESS), "m:1", ENDLESS)
+    hand.join()
+    assert refusal.value.reason is Reason.INTERRUPTED
+    assert trials(tmp_path).known(digest(ENDLESS)) is None
+
+
 def trial_of(pid: int) -> psutil.Process | None:
     return next((child for child in psutil.Process(pid).children() if "models.trying" in child.cmdline()), None)
 
@@ -175,8 +190,9 @@ def verdict(refusal: Refusal | None) -> Verdict:
 def test_only_what_may_be_the_machines_fault_is_forgotten(reason: Reason | None) -> None:
     refusal = None if reason is None else Refusal.of(reason, "", "x", "y")
     found, late = verdict(refusal), 1_000 + RETRY_AFTER_S
-    assert found.holds("sha256:a", "here", LIMITS, 1_001)
-    assert found.holds("sha256:a", "here", LIMITS, late) == (reason not in (Reason.MEMORY, Reason.TIME, Reason.CRASH))
+    passing = (Reason.MEMORY, Reason.TIME, Reason.CRASH, Reason.INTERRUPTED)
+    assert found.holds("sha256:a", "here", LIMITS, 1_001) == (reason is not Reason.INTERRUPTED)
+    assert found.holds("sha256:a", "here", LIMITS, late) == (reason not in passing)
     assert not found.holds("sha256:b", "here", LIMITS, 1_001)
     assert not found.holds("sha256:a", "there", LIMITS, 1_001)
     assert not found.holds("sha256:a", "here", limits(rows=1), 1_001)
