@@ -135,8 +135,8 @@ class _Versions:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.refused = Counter(
             "plumbline_versions_refused",
-            "Versions that a worker did not load, each time it tried: inspection, load, run, rows, nan, memory, time, crash, interrupted "
-            "(what its trial found), mismatch, missing, signature, unreadable (what the registry has).",
+            "Versions that a worker did not load, each time it tried: inspection, load, run, rows, nan, memory, time, crash, "
+            "interrupted (what its trial found), mismatch, missing, signature, unreadable (what the registry has).",
             ("reason",),
             registry=registry,
         )

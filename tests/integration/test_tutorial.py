@@ -36,7 +36,7 @@ def follow(step: Step, place: Path, env: dict[str, str]) -> None:
     last = step.commands.replace("\\\n", " ").splitlines()[-1]
     while (line := missing(step.printed, output)) is not None:
         assert time.monotonic() < end_s, f"{step.commands}\nprinted\n{output}\nand not {line!r}"
-        output = run(last, place, env)
+        output += run(last, place, env)
 
 
 def test_a_reader_of_the_tutorial_sees_what_it_says(tmp_path: Path) -> None:
