@@ -22,8 +22,8 @@ SIZES = ((360, 740), (1280, 800), (2560, 1440))
 
 
 @pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("chromium")) as running:
+def chromium() -> Iterator[Browser]:
+    with browser() as running:
         yield running
 
 
@@ -50,22 +50,18 @@ def well(page: Page, running: Monitor) -> None:
     page.close()
 
 
-def text(page: Page, selector: str) -> str:
-    return str(page.wait_for(f"document.querySelector({selector!r})?.innerText"))
-
-
 def test_the_page_says_what_happened_what_to_do_and_who_was_told(chromium: Browser, watched: Monitor) -> None:
     page = opened(chromium, watched, "")
-    assert "f0 arrives 1000 times too large" in text(page, ".headline .sentence").replace("`", "")
-    assert text(page, ".headline .word").split()[:2] == ["▲", "Incident"]
-    assert "mend the source" in text(page, ".headline .todo")
-    assert "f0 arrives 1000 times too large" in text(page, ".incidents .story")
+    assert "f0 arrives 1000 times too large" in page.text(".headline .sentence").replace("`", "")
+    assert page.text(".headline .word").split()[:2] == ["▲", "Incident"]
+    assert "mend the source" in page.text(".headline .todo")
+    assert "f0 arrives 1000 times too large" in page.text(".incidents .story")
     page.wait_for("document.querySelector('.incidents .life')?.innerText.includes('webhook: taken')")
-    assert "payments" in text(page, "#models table")
+    assert "payments" in page.text("#models table")
     assert page.evaluate("document.title").startswith("▲ Incident")
-    assert text(page, "#live") == "live"
-    assert "[object" not in text(page, "body")
-    assert "webhook" in text(page, "#ledger")
+    assert page.text("#live") == "live"
+    assert "[object" not in page.text("body")
+    assert "webhook" in page.text("#ledger")
     well(page, watched)
 
 
@@ -80,7 +76,7 @@ def test_a_cell_of_the_heat_map_opens_training_against_now(chromium: Browser, wa
     page.wait_for("document.querySelector('.chart canvas')")
     assert page.evaluate("document.querySelector('.histogram .pill').innerText").endswith("Drifted")
     page.evaluate("document.getElementById('bins').open = true")
-    assert "above training" in text(page, ".bins")
+    assert "above training" in page.text(".bins")
     well(page, watched)
 
 
@@ -97,8 +93,8 @@ def test_a_monitor_with_keys_tells_nothing_without_one_and_ends_its_streams_when
     one_incident(tmp_path)
     with monitor(tmp_path, None, **QUICK, PLUMBLINE_MONITOR_API_KEYS="required") as running:
         page = opened(chromium, running, "")
-        assert "found none" in text(page, "#key-why")
-        assert text(page, "#live") == "needs a key"
+        assert "found none" in page.text("#key-why")
+        assert page.text("#live") == "needs a key"
         assert page.evaluate("document.querySelector('#models').textContent") == ""
         page.evaluate(f"document.getElementById('key').value = {made(tmp_path, 'read')!r}")
         page.evaluate("document.querySelector('#door button').click()")
