@@ -73,9 +73,9 @@ class Page:
     def open(self, url: str) -> None:
         self._tab.goto(url)
 
-    def find(self, selector: str) -> Locator:
-        """What fits a selector, now or in a moment."""
-        return self._tab.locator(selector)
+    def find(self, selector: str, has_text: str | None = None) -> Locator:
+        """The first that fits a selector and holds this text, now or in a moment."""
+        return self._tab.locator(selector, has_text=has_text).first
 
     def evaluate(self, expression: str) -> Any:
         """The value of an expression in the page. By the protocol: Playwright's own way is an eval, which the page forbids."""

@@ -27,6 +27,7 @@ FILES = {
     "/static/ledger.js": ("ledger.js", SCRIPT),
     "/static/main.js": ("main.js", SCRIPT),
     "/static/models.js": ("models.js", SCRIPT),
+    "/static/orders.js": ("orders.js", SCRIPT),
     "/static/places.js": ("places.js", SCRIPT),
     "/static/quality.js": ("quality.js", SCRIPT),
     "/static/top.js": ("top.js", SCRIPT),

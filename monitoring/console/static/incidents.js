@@ -2,20 +2,22 @@
 
 import { h, lazily, pill, prose, show } from "./dom.js";
 import { moment } from "./figures.js";
+import { act } from "./orders.js";
 import { link } from "./places.js";
 
 const SHOWN = 5;
 const PHASES = { firing: ["bad", "Firing"], open: ["bad", "Open"], cooling: ["warn", "Cooling"], pending: ["warn", "Pending"], over: ["unknown", "Over"] };
 
-export function showIncidents(section, incidents, outbox) {
-  show(section, [incidents, outbox.receivers.map((one) => one.name)], () => {
+export function showIncidents(section, incidents, silences, outbox) {
+  const told = (one) => line(one, silences, outbox);
+  show(section, [incidents, silences, outbox.receivers.map((one) => one.name)], () => {
     const open = incidents.filter((one) => one.phase !== "over").length;
     const list = h("ol", { class: "incidents" });
-    lazily(list, incidents.slice(0, SHOWN), (one) => line(one, outbox), SHOWN);
+    lazily(list, incidents.slice(0, SHOWN), told, SHOWN);
     const rest = incidents.slice(SHOWN);
     const older = h("ol", { class: "incidents" });
     const more = h("details", { id: "incidents-more" }, h("summary", {}, `${rest.length} older`), older);
-    more.addEventListener("toggle", () => more.open && !older.firstChild && lazily(older, rest, (one) => line(one, outbox), 20));
+    more.addEventListener("toggle", () => more.open && !older.firstChild && lazily(older, rest, told, 20));
     return [
       h("div", { class: "title" }, h("h2", { id: "incidents-title" }, "Incidents"), h("span", { class: "note" }, incidents.length ? `${open} open, ${incidents.length} kept` : "")),
       incidents.length ? list : h("p", { class: "empty" }, "None is kept. What fires appears here with its sentence, and stays until it is forgotten."),
@@ -24,7 +26,8 @@ export function showIncidents(section, incidents, outbox) {
   });
 }
 
-function line(one, outbox) {
+function line(one, silences, outbox) {
+  const subject = { model: one.model, version: one.version, incident: one.event };
   const at_s = Date.parse(one.time) / 1000;
   return h(
     "li",
@@ -32,19 +35,21 @@ function line(one, outbox) {
     h("p", { class: "incident-head" }, pill(...(PHASES[one.phase] ?? ["unknown", one.phase])), h("a", { href: link(one.model, one.version) }, h("span", { class: "model" }, one.model), h("span", { class: "version" }, one.version)), h("time", { datetime: one.time, class: "note" }, moment(at_s))),
     h("p", { class: "story" }, prose(one.story || one.reason)),
     one.story ? h("p", { class: "note reason" }, one.reason) : null,
-    h("ul", { class: "life" }, life(one, outbox).map((text) => h("li", {}, text))),
+    h("ul", { class: "life" }, life(one, silences, outbox).map((text) => h("li", {}, text))),
+    one.phase === "over" ? null : h("div", { class: "actions" }, one.acked ? null : act(`ack-${one.event}`, "ack", subject), one.silenced_by ? null : act(`silence-${one.event}`, "silence", subject)),
     h("p", { class: "note event" }, h("code", {}, one.event)),
   );
 }
 
-function life(one, outbox) {
+function life(one, silences, outbox) {
+  const silence = silences.find(({ id }) => id === one.silenced_by);
   const told = Object.entries(one.receivers).map(([name, delivery]) => `${name}: ${delivered(delivery)}`);
   const known = new Set(Object.keys(one.receivers));
   const waiting = outbox.receivers.filter(({ name }) => !known.has(name)).map(({ name }) => `${name}: not decided yet`);
   const ends = Object.entries(one.ending).map(([name, delivery]) => `its end to ${name}: ${delivered(delivery)}`);
   return [
     one.acked ? `acknowledged by ${one.acked.by || "somebody"}${one.acked.why ? `: ${one.acked.why}` : ""}` : "not acknowledged",
-    one.silenced_by ? `silenced by ${one.silenced_by}` : null,
+    silence ? `silenced by ${silence.by} until ${moment(Date.parse(silence.until) / 1000)}: ${silence.why}` : one.silenced_by ? `silenced (${one.silenced_by})` : null,
     one.answer ? `answered with version ${one.answer.version} by ${one.answer.by}` : null,
     ...(told.length || outbox.receivers.length ? [...told, ...(one.phase === "over" ? [] : waiting)] : ["kept in the outbox, no receiver is set"]),
     ...ends,
