@@ -31,6 +31,7 @@ FILES = {
     "/static/places.js": ("places.js", SCRIPT),
     "/static/quality.js": ("quality.js", SCRIPT),
     "/static/top.js": ("top.js", SCRIPT),
+    "/static/traffic.js": ("traffic.js", SCRIPT),
     "/static/vendor/uplot/uPlot.esm.js": ("vendor/uplot/uPlot.esm.js", SCRIPT),
     "/static/vendor/uplot/uPlot.min.css": ("vendor/uplot/uPlot.min.css", CSS),
     "/static/vendor/uplot/LICENSE": ("vendor/uplot/LICENSE", "text/plain"),

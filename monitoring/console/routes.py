@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from monitoring.console.chart import RANGES, chart_of
 from monitoring.console.files import file_routes
 from monitoring.console.stream import Stream
 from monitoring.pulse import Pulse
@@ -33,12 +34,20 @@ def console_routes(pulse: Pulse, stream: Stream) -> list[Route]:
         found = pulse.gallery().heat(model, name)
         return _unknown(model, name) if found is None else Response(msgspec.json.encode(found), media_type=JSON)
 
+    def series(request: Request) -> Response:
+        model, name = request.query_params.get("model", ""), request.query_params.get("range", "3h")
+        if name not in RANGES:
+            sentence = f"range {name[:20]!r}: expected one of {', '.join(RANGES)}"
+            return JSONResponse({"error": sentence, "code": "bad_input"}, status_code=400)
+        return Response(msgspec.json.encode(chart_of(pulse.series(), model, name)), media_type=JSON)
+
     return [
         *file_routes(),
         Route("/api/stream", stream.stream),
         Route("/api/overview", stream.overview),
         Route("/api/version", version),
         Route("/api/heat", heat),
+        Route("/api/series", series),
     ]
 
 

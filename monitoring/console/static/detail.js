@@ -61,7 +61,7 @@ function worstWindow(heat, place) {
 
 function paint(section, place, line, overview) {
   const { version, heat, picture, problem } = held;
-  show(section, [held.about, problem, line.phase, wanted, canary(overview, place), routesKnown(place.model), whyOff()], () => {
+  show(section, [held.about, place.range, problem, line.phase, wanted, canary(overview, place), routesKnown(place.model), whyOff()], () => {
     if (!version) return [title(place, line), h("p", { class: "problem" }, problem)];
     const scrolled = section.querySelector(".heat-scroll")?.scrollLeft ?? 0;
     const column = picture?.columns.find((one) => one.column === place.column && one.side === place.side);
@@ -95,7 +95,7 @@ function actions(overview, place) {
 }
 
 function title(place, line) {
-  return h("div", { class: "title" }, h("h2", { id: "detail-title" }, h("span", { class: "model" }, place.model), h("span", { class: "version" }, place.version)), line ? pill(...state(line)) : null, h("a", { class: "button quiet", href: "#", id: "detail-close" }, "Close"));
+  return h("div", { class: "title" }, h("h2", { id: "detail-title" }, h("span", { class: "model" }, place.model), h("span", { class: "version" }, place.version)), line ? pill(...state(line)) : null, h("a", { class: "button quiet", href: link(""), id: "detail-close" }, "Close"));
 }
 
 function filter(section, place, line, overview, n) {

@@ -10,6 +10,7 @@ import { prepare } from "./orders.js";
 import { here } from "./places.js";
 import { showLabels, showShadows } from "./quality.js";
 import { showFigures, showTop } from "./top.js";
+import { showTraffic } from "./traffic.js";
 
 const SLOW_MS = 10_000; // what changes with minutes is asked for so often
 const STALE_MS = 5_000; // without a status for so long the page says so
@@ -42,6 +43,7 @@ function paint() {
   showTop(at("top"), told);
   showFigures(at("figures"), told);
   showModels(at("models"), told.versions, place);
+  showTraffic(at("traffic"), place);
   showDetail(at("detail"), place, told);
   showLedger(at("ledger"), told);
   if (held.incidents) showIncidents(at("incidents"), held.incidents, held.silences, told.outbox);

@@ -30,7 +30,7 @@ function labelled(one) {
     window ? h("p", { class: "note" }, `${whole(window.labelled)} of ${whole(window.waited)} predictions of the last ${length(window.window_s)} have their label${window.delay_s.p50 === null ? "" : `, half within ${length(window.delay_s.p50)}`}`) : null,
     one.reference === "learning" ? h("p", { class: "note" }, `Learning its reference: ${whole(one.reference_rows)} of ${whole(one.reference_rows_needed)} labelled rows.`) : null,
     measures.length
-      ? h("table", { class: "lines plain" }, h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col", class: i ? "n" : null }, head)))), h("tbody", {}, measures.map((each) => h("tr", {}, h("th", { scope: "row" }, each.name.replaceAll("_", " ")), h("td", { class: "n" }, number(each.realised)), h("td", { class: "n" }, interval(each.low, each.high)), h("td", { class: "n" }, number(each.estimated))))))
+      ? h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": `Measures of ${one.model} ${one.version}` }, h("table", { class: "lines plain" }, h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col", class: i ? "n" : null }, head)))), h("tbody", {}, measures.map((each) => h("tr", {}, h("th", { scope: "row" }, each.name.replaceAll("_", " ")), h("td", { class: "n" }, number(each.realised)), h("td", { class: "n" }, interval(each.low, each.high)), h("td", { class: "n" }, number(each.estimated)))))))
       : null,
   );
 }
