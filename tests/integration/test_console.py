@@ -135,6 +135,8 @@ def test_it_fits_every_width_follows_the_scheme_and_shuts_nobody_out(
         assert (ground == "rgb(15, 20, 23)") is (scheme == "dark")
         page.screenshot(tmp_path / f"{scheme}-{width}.png", whole=True)
         if width == SIZES[0][0]:
+            page.find(".rows summary").click()
+            assert "stable-" in page.text(".rows tbody")
             assert page.grave_findings() == []
             page.find(".incidents .act", has_text="Silence").click()
             page.find("#act-token").fill("admin-token")

@@ -1,7 +1,8 @@
 // What happened, where does it stand, who knows of it, and did it reach those who are to be told?
 
+import { ask } from "./api.js";
 import { h, lazily, pill, prose, show } from "./dom.js";
-import { moment } from "./figures.js";
+import { moment, number } from "./figures.js";
 import { act } from "./orders.js";
 import { link } from "./places.js";
 
@@ -36,9 +37,35 @@ function line(one, silences, outbox) {
     h("p", { class: "story" }, prose(one.story || one.reason)),
     one.story ? h("p", { class: "note reason" }, one.reason) : null,
     h("ul", { class: "life" }, life(one, silences, outbox).map((text) => h("li", {}, text))),
+    one.phase === "over" ? null : rows(one),
     one.phase === "over" ? null : h("div", { class: "actions" }, one.acked ? null : act(`ack-${one.event}`, "ack", subject), one.silenced_by ? null : act(`silence-${one.event}`, "silence", subject)),
     h("p", { class: "note event" }, h("code", {}, one.event)),
   );
+}
+
+/** Rows that were hit, asked for when they are opened; private columns are named only. */
+function rows({ event, model, version }) {
+  const body = h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Rows of the incident" });
+  const details = h("details", { id: `rows-${event}`, class: "rows" }, h("summary", {}, "Rows of it"), body);
+  details.addEventListener("toggle", async () => {
+    if (!details.open || body.firstChild) return;
+    const told = await ask("rows", { model, version }).catch((error) => ({ problem: error.message, rows: [] }));
+    body.replaceChildren(...(told.rows.length ? [table(told), h("p", { class: "note" }, hidden(told))] : [h("p", { class: "empty" }, told.problem ?? "No rows of it are kept.")]));
+  });
+  return details;
+}
+
+function table({ columns, changed, rows: held }) {
+  const heads = ["Request", "Row", "Time", ...columns];
+  return h("table", { class: "lines plain" }, h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col" }, i > 2 && i < 3 + changed ? h("strong", {}, head) : head)))), h("tbody", {}, held.map((one) => h("tr", {}, h("th", { scope: "row" }, h("code", {}, one.request_id)), [String(one.row), moment(one.at_s), ...one.values.map(value)].map((text) => h("td", {}, text))))));
+}
+
+function value(one) {
+  return one === null ? "null" : typeof one === "number" ? number(one, 6) : String(one);
+}
+
+function hidden({ hidden: names }) {
+  return names.length ? `As the log holds them, changed columns first. Private, so not shown: ${names.join(", ")}.` : "As the log holds them, changed columns first.";
 }
 
 function life(one, silences, outbox) {
