@@ -1,6 +1,6 @@
 """Which rows of an open incident can be shown: its examples, as the log holds them, without what is private.
 
-Law: a feature that the contract calls private is named and not shown, whatever the log holds of it. Outputs are as they are there.
+Law: a feature that the contract calls private is named and not shown, whatever the log holds of it. Outputs are as logged.
 """
 
 import struct

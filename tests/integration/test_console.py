@@ -137,6 +137,7 @@ def test_it_fits_every_width_follows_the_scheme_and_shuts_nobody_out(
         if width == SIZES[0][0]:
             page.find(".rows summary").click()
             assert "stable-" in page.text(".rows tbody")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.grave_findings() == []
             page.find(".incidents .act", has_text="Silence").click()
             page.find("#act-token").fill("admin-token")
