@@ -117,7 +117,7 @@ def test_an_incident_is_drawn_delivered_rolled_back_on_the_page_and_over(chromiu
             assert stage.routes("scores").stable == "2"
             page.find("#act-do").click()
             assert "Version 1 answers 100 %" in page.text("#act-done")
-            assert "the new version says three more" in page.text(".told")
+            assert "the new version says three more" in page.text("#act .told")
             page.find("#act-cancel", has_text="Close").click()
             assert stage.routes("scores") == ModelRoutes(stable="1")
             (*_, last) = stage.asked("/admin/routes/scores/history")["changes"]
