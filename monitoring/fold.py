@@ -217,6 +217,7 @@ def _into_windows(state: State, number: int, rules: Rules) -> None:
         track = state.tracks[key]
         if not key.segment:
             track.traffic.add(number, tally.traffic)
+            state.series.take((*key.version, key.arm), number, tally.traffic)
         elif tally.columns is not None:
             held_by = state.learnt.setdefault((key.version, key.segment), Learnt(number, np.zeros_like(tally.columns)))
             held_by.take(number, tally.columns)
@@ -286,6 +287,7 @@ def _forget_idle(state: State, number: int, rules: Rules) -> None:
     for digest in state.schemas.keys() - {version.digest for version in alive}:
         del state.schemas[digest]
     state.arrivals.forget({version.model for version in alive})
+    state.series.forget({(*key.version, key.arm) for key in state.tracks})
     for gone in [of for of in state.learnt if of[0] not in alive]:
         del state.learnt[gone]
     for version in sorted(version for version in state.alerts if version not in alive):

@@ -168,7 +168,10 @@ class Loop:
         except OSError as error:
             self._pulse.fail(f"the log cannot be read: {error}")
             return
-        self._pulse.publish(self._status(lag_bytes), gallery_of(self._state, self._rules))
+        state = self._state
+        self._pulse.publish(
+            self._status(lag_bytes), gallery_of(state, self._rules), state.series.shown(state.closed or 0)
+        )
 
     def _status(self, lag_bytes: int) -> Status:
         state, rules = self._state, self._rules

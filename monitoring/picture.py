@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from monitoring.effects import Effects, effects
+from monitoring.explain.story import Story
 from monitoring.heat import HeatMap, heat_rows
 from monitoring.judge import Look, look
 from monitoring.rules import Rules
 from monitoring.state import Judged, State, Version
 from monitoring.verdict import Drifted, Stable, word_of
 from monitoring.window import MINUTE_S
+from service.featurelog.record import Schema
 
 Counts = npt.NDArray[np.int64]
 
@@ -52,8 +54,20 @@ class Picture(msgspec.Struct, frozen=True):
 class Gallery:
     """The pictures that can be asked for; holds what was last judged, which never changes."""
 
-    def __init__(self, judged: Mapping[Version, Judged], versions: Mapping[str, int], rules: Rules) -> None:
+    def __init__(
+        self,
+        judged: Mapping[Version, Judged],
+        versions: Mapping[str, int],
+        rules: Rules,
+        stories: Mapping[Version, tuple[Story, Schema]] | None = None,
+    ) -> None:
         self._judged, self._versions, self._rules = dict(judged), dict(versions), rules
+        self._stories = dict(stories or {})
+
+    def story(self, model: str, version: str | None) -> tuple[Story, Schema] | None:
+        """That of the open incident of the newest version of that name, and its columns. None where there is none."""
+        chosen = self._newest(model, version)
+        return None if chosen is None else self._stories.get(chosen)
 
     def picture(
         self, model: str, version: str | None, window_s: int | None, column: str | None = None
@@ -103,7 +117,13 @@ NOTHING = Gallery({}, {}, Rules())
 
 def gallery_of(state: State, rules: Rules) -> Gallery:
     """The pictures of what was last judged."""
-    return Gallery(state.judged, {version.model: state.versions_of(version.model) for version in state.judged}, rules)
+    stories = {
+        Version(*of): (story, state.schemas[of[2]])
+        for of, story in state.samples.stories.items()
+        if of[2] in state.schemas
+    }
+    versions = {version.model: state.versions_of(version.model) for version in state.judged}
+    return Gallery(state.judged, versions, rules, stories)
 
 
 def _picture(version: Version, judged: Judged, told: Look, lengths: Sequence[int], column: str | None) -> Picture:

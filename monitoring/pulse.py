@@ -7,6 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from monitoring.picture import NOTHING, Gallery
+from monitoring.series import Shown
 from monitoring.status import Status
 
 
@@ -17,7 +18,7 @@ class Pulse:
         self._status, self._healthy_tick_age_s, self._clock = first, healthy_tick_age_s, clock
         self._last_good_s = clock()
         self._failure: str | None = None
-        self._gallery = NOTHING
+        self._gallery, self._series = NOTHING, Shown()
 
     def status(self) -> Status:
         """The newest status."""
@@ -27,8 +28,13 @@ class Pulse:
         """The pictures of what was judged when that status was made."""
         return self._gallery
 
-    def publish(self, status: Status, gallery: Gallery = NOTHING) -> None:
+    def series(self) -> Shown:
+        """How traffic went until then."""
+        return self._series
+
+    def publish(self, status: Status, gallery: Gallery = NOTHING, series: Shown | None = None) -> None:
         self._status, self._gallery = status, gallery
+        self._series = self._series if series is None else series
 
     def beat(self) -> None:
         """A tick went well."""

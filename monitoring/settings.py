@@ -220,7 +220,10 @@ class Settings(BaseSettings):
         description="carry out what the evidence says about a canary, through the service's admin API; false: only say it",
     )
     rollout_interval_s: float = Field(5.0, gt=0, description="pause between looks at the rollouts and their routes")
-    service_url: str = Field("http://127.0.0.1:3000", description="where the service's admin API answers")
+    service_url: str = Field(
+        "http://127.0.0.1:3000",
+        description="where the service's admin API answers; empty: this monitor changes no routes",
+    )
     admin_token: SecretStr | None = Field(
         None, validation_alias="PLUMBLINE_ADMIN_TOKEN", description="bearer token of that API"
     )
@@ -250,8 +253,10 @@ class Settings(BaseSettings):
             raise ValueError("segment_windows: expected at least one")
         if self.webhook_url is not None and not re.match(r"https?://[^/]+", self.webhook_url):
             raise ValueError("webhook_url: expected http:// or https:// and a host")
-        if not re.match(r"https?://[^/]+", self.service_url):
+        if self.service_url and not re.match(r"https?://[^/]+", self.service_url):
             raise ValueError("service_url: expected http:// or https:// and a host")
+        if self.rollout_apply and not self.service_url:
+            raise ValueError("rollout_apply: expected a service_url, through which it is carried out")
         names = [one.name for one in self.receivers]
         if len(set(names)) < len(names):
             raise ValueError("receivers: expected every name once")

@@ -25,6 +25,7 @@ from monitoring.marks import LogRange, MarkTier
 from monitoring.reference import Reference
 from monitoring.rules import Rules
 from monitoring.segments.learnt import LEARNT_VECTORS, Learnt
+from monitoring.series import ENTRIES, Series
 from monitoring.shadows.book import Book
 from monitoring.tally import OUTCOMES, TRAFFIC_SIZE, Tally, Traffic
 from monitoring.tier import SLICES_MAX, Tier
@@ -154,6 +155,7 @@ class State:
     samples: Samples = field(default_factory=Samples)
     labels: Labels = field(default_factory=Labels)
     arrivals: Arrivals = field(default_factory=Arrivals)
+    series: Series = field(default_factory=Series)
     learnt: dict[tuple[Version, str], Learnt] = field(default_factory=dict)  # by segment: what it is compared with
     ended: list[Event] = field(default_factory=list)
 
@@ -179,7 +181,7 @@ class State:
     def reserved_bytes(self, rules: Rules, extra_segment: str = "", extra_size: int = 0) -> int:
         """What counts and samples can grow to, with one more key whose vectors have `extra_size` entries."""
         held = [(extra_segment, extra_size), *((key.segment, track.columns_size) for key, track in self.tracks.items())]
-        traffic = (rules.traffic_span.slices_max + 1) * TRAFFIC_SIZE
+        traffic = (rules.traffic_span.slices_max + 1) * TRAFFIC_SIZE + ENTRIES
         entries = 0
         for segment, size in held:
             slices = len(rules.tiers_of(segment)) * (SLICES_MAX + 1)

@@ -176,7 +176,8 @@ class ExplainStatus(msgspec.Struct, frozen=True):
 
 class RolloutStatus(msgspec.Struct, frozen=True):
     """What a rollout came to at the last look; `minute_s` is the end of the newest closed minute, `percent` the share that the
-    evidence permits: the step's. `stands` is None where something could not be read or changed: `problem`.
+    evidence permits: the step's. `stands` is None where something could not be read or changed: `problem`. `paused`: a person
+    said so.
     """
 
     model: str
@@ -191,6 +192,7 @@ class RolloutStatus(msgspec.Struct, frozen=True):
     problem: str
     changes: Mapping[str, int]
     problems: Mapping[str, int]
+    paused: bool = False
 
 
 class LoopStatus(msgspec.Struct, frozen=True):

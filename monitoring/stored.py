@@ -14,6 +14,7 @@ from collections import Counter
 import msgspec
 import numpy as np
 
+from monitoring import series as traffic
 from monitoring.alert import Alert, Phase
 from monitoring.errors import CheckpointInvalid
 from monitoring.explain import stored as samples_stored
@@ -87,6 +88,7 @@ class Stored(msgspec.Struct, frozen=True):
     labels: labels_stored.StoredBook | None = None
     arrivals: list[hours.StoredHours] = []
     learnt: list[segments.StoredLearnt] = []
+    series: list[traffic.StoredSteps] = []
 
 
 def store(state: State) -> Stored:
@@ -113,6 +115,7 @@ def store(state: State) -> Stored:
         labels=labels_stored.store(state.labels),
         arrivals=hours.store(state.arrivals),
         learnt=[segments.store(version, name, learnt) for (version, name), learnt in state.learnt.items()],
+        series=traffic.store(state.series),
     )
 
 
@@ -157,6 +160,7 @@ def _restore(stored: Stored, rules: Rules) -> State:
     if stored.labels is not None:
         state.labels = labels_stored.restore(stored.labels)
     state.arrivals = hours.restore(stored.arrivals)
+    state.series = traffic.restore(stored.series)
     state.learnt = {(Version(*held.version), held.segment): segments.restore(held) for held in stored.learnt}
     return state
 

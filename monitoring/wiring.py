@@ -26,6 +26,7 @@ from monitoring.archivist import Archivist
 from monitoring.checkpoint import Checkpoints, read_checkpoint
 from monitoring.console.files import FILES
 from monitoring.console.guard import Guarded
+from monitoring.console.orders import OrdersApi, orders_something
 from monitoring.console.routes import console_routes
 from monitoring.console.stream import Stream
 from monitoring.dispatch.api import AlertsApi, says_something
@@ -56,6 +57,7 @@ from monitoring.segments.learnt import Learnt
 from monitoring.settings import Settings
 from monitoring.state import State, Version
 from monitoring.status import LoopStatus, OutboxStatus, Status, log_of
+from monitoring.wrong_tokens import WrongTokens
 from service.featurelog.chunk import Chunk
 from service.featurelog.errors import DirectoryBusy
 from service.featurelog.files import lock_directory
@@ -180,11 +182,17 @@ def _server(
 def _page(settings: Settings, pulse: Pulse, post: Mailroom, more: Sequence[Route], listening: socket.socket) -> ASGIApp:
     """What the socket answers; behind keys where others than this machine reach it, or the settings say so."""
     keyring = Keyring(KeyFile(settings.home / KEYS_FILE))
-    alerts = AlertsApi(post, Authority(settings.token(), keyring), pulse.status)
-    page = app(pulse, [*alerts.routes(), *more])
+    wrong = WrongTokens()
+    alerts = AlertsApi(post, Authority(settings.token(), keyring, wrong), pulse.status)
+    page = app(pulse, [*alerts.routes(), *OrdersApi(settings, wrong).routes(), *more])
     if not asked_for(settings.api_keys, listening.getsockname()[0]):
         return Guarded(page, {settings.host, *settings.hosts})
-    return Guarded(Keyed(page, keyring, says_something, OPEN | FILES.keys()), None)
+    return Guarded(Keyed(page, keyring, _elsewhere, OPEN | FILES.keys()), None)
+
+
+def _elsewhere(method: str, path: str) -> bool:
+    """What asks for more than a key that reads."""
+    return says_something(method, path) or orders_something(method, path)
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

@@ -5,6 +5,8 @@ Laws
 - Where no key is asked for, the page and `/api/` answer only to a Host that is an address, `localhost` or named by the
   settings: a name that somebody else's DNS points here (DNS rebinding) is refused; an address cannot be pointed elsewhere.
   Where keys are asked for, such a page has none.
+- What changes something is refused where a browser says that a page of another origin sent it. Its token comes in a header that
+  no browser adds by itself, so this is the second lock on that door.
 - What machines ask (`/metrics`, `/healthz`, `/gate/`) answers to every name: they know the monitor by names of their own.
 """
 
@@ -23,6 +25,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+READING = ("GET", "HEAD", "OPTIONS")
 MACHINES = ("/metrics", "/healthz", "/gate/")
 
 
@@ -43,7 +46,7 @@ class Guarded:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        answer = self._refusal(scope) or self._page
+        answer = self._refusal(scope) or self._foreign(scope) or self._page
         await answer(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
@@ -54,6 +57,17 @@ class Guarded:
             return None
         sentence = f"Host {', '.join(named)[:200]!r}: expected an address, localhost or a name of the setting `hosts`"
         return JSONResponse({"error": sentence, "code": "unknown_host"}, status_code=421)
+
+    def _foreign(self, scope: Scope) -> JSONResponse | None:
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        if scope["method"] in READING or origin is None:
+            return None
+        place = origin.partition("://")[2].lower()
+        if place and (place == headers.get("host", "").lower() or _name(place) in (self._hosts or ())):
+            return None
+        sentence = f"Origin {origin[:200]!r}: expected this monitor's own, or a name of the setting `hosts`"
+        return JSONResponse({"error": sentence, "code": "foreign_origin"}, status_code=403)
 
     def _ours(self, name: str) -> bool:
         return self._hosts is None or name in self._hosts or _is_address(name)

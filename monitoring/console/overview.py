@@ -50,13 +50,15 @@ class Ledger(msgspec.Struct, frozen=True):
 
 
 class RolloutLine(msgspec.Struct, frozen=True):
-    """A rollout in one sentence."""
+    """A rollout in one sentence; `stands` as in a status, empty where something could not be read or changed."""
 
     model: str
     version: str
     sentence: str
     percent: float | None
     problem: str
+    stands: str
+    paused: bool
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -81,7 +83,8 @@ def overview_of(status: Status, unhealthy: str | None, at_s: float) -> Overview:
         outbox=status.outbox,
         loop=status.loop,
         rollouts=tuple(
-            RolloutLine(one.model, one.version, one.sentence, one.percent, one.problem) for one in status.rollouts
+            RolloutLine(one.model, one.version, one.sentence, one.percent, one.problem, one.stands or "", one.paused)
+            for one in status.rollouts
         ),
     )
 

@@ -8,7 +8,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from monitoring.console.chart import RANGES, chart_of
 from monitoring.console.files import file_routes
+from monitoring.console.rows import rows_of
 from monitoring.console.stream import Stream
 from monitoring.pulse import Pulse
 from monitoring.status import newest_of
@@ -33,12 +35,29 @@ def console_routes(pulse: Pulse, stream: Stream) -> list[Route]:
         found = pulse.gallery().heat(model, name)
         return _unknown(model, name) if found is None else Response(msgspec.json.encode(found), media_type=JSON)
 
+    async def rows(request: Request) -> Response:
+        model, name = request.query_params.get("model", ""), request.query_params.get("version")
+        found = pulse.gallery().story(model, name)
+        if found is None:
+            sentence = f"model {model!r} version {name!r}: no incident is open that rows are kept of"
+            return JSONResponse({"error": sentence, "code": "no_incident"}, status_code=404)
+        return Response(msgspec.json.encode(rows_of(*found)), media_type=JSON)
+
+    def series(request: Request) -> Response:
+        model, name = request.query_params.get("model", ""), request.query_params.get("range", "3h")
+        if name not in RANGES:
+            sentence = f"range {name[:20]!r}: expected one of {', '.join(RANGES)}"
+            return JSONResponse({"error": sentence, "code": "bad_input"}, status_code=400)
+        return Response(msgspec.json.encode(chart_of(pulse.series(), model, name)), media_type=JSON)
+
     return [
         *file_routes(),
         Route("/api/stream", stream.stream),
         Route("/api/overview", stream.overview),
         Route("/api/version", version),
         Route("/api/heat", heat),
+        Route("/api/series", series),
+        Route("/api/rows", rows),
     ]
 
 

@@ -3,6 +3,7 @@
 Laws
 - Reading asks for what the monitor's page asks for; saying something asks for the admin token or a key of the scope admin.
 - A word is answered with 2xx after it is on disk.
+- A dry run asks for all that the word itself does, answers what it would say, and says nothing.
 - A body is read up to BODY_BYTES_MAX.
 """
 
@@ -30,7 +31,7 @@ from monitoring.status import Status
 
 BODY_BYTES_MAX = 16 * 1024
 JSON = "application/json"
-T = TypeVar("T")
+Asked = TypeVar("Asked", words.SilenceAsked, words.Said)
 
 
 def says_something(method: str, path: str) -> bool:
@@ -109,17 +110,19 @@ class AlertsApi:
         return event
 
     async def _say(
-        self, request: Request, asked_as: type[T], word: Callable[[T, str, float], Word], status: int
+        self, request: Request, asked_as: type[Asked], word: Callable[[Asked, str, float], Word], status: int
     ) -> Response:
-        by = self._authority.who(request.headers.raw)
+        by = self._authority.who(request.headers.raw, address_of(request))
         if isinstance(by, JSONResponse):
             return by
-        body = await _bounded(request)
+        body = await bounded(request)
         if body is None:
             return refusal(413, "body_too_large", f"found more than {BODY_BYTES_MAX} bytes, expected fewer")
         try:
             asked = msgspec.json.decode(body or b"{}", type=asked_as)
             said = word(asked, by, now_s := time())
+            if asked.dry_run:
+                return Response(msgspec.json.encode(_told(said)), media_type=JSON)
             await asyncio.to_thread(self._hands_file.say, said, now_s)
         except (msgspec.MsgspecError, WordInvalid) as error:
             return refusal(400, "bad_word", str(error))
@@ -136,7 +139,12 @@ def _told(word: Word) -> dict[str, Any]:
     return {**told, **{name[:-2]: moment(told[name]) for name in ("at_s", "until_s") if name in told}}
 
 
-async def _bounded(request: Request) -> bytes | None:
+def address_of(request: Request) -> str:
+    """Whose request it is, as far as the socket says."""
+    return "" if request.client is None else request.client.host
+
+
+async def bounded(request: Request) -> bytes | None:
     """The body; None where it is too large."""
     body = bytearray()
     async for part in request.stream():

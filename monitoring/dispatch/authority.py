@@ -3,16 +3,19 @@
 Laws
 - Also on loopback: a page in a browser reaches it, and a silence is a way to hide something.
 - The token is compared in constant time; keys are looked at with each request.
+- Who gives wrong ones is slowed down (wrong_tokens.py), from whatever address it comes.
 - Where there is neither a token nor a key, nobody may; the commands work all the same, on the machine itself.
 """
 
 import hmac
+import math
 import time
 
 from starlette.responses import JSONResponse
 
 from models.keyring import Keyring
 from models.keys import ADMIN, Holder, presented
+from monitoring.wrong_tokens import WrongTokens
 
 TOKEN_HOLDER = "admin token"
 _CHALLENGE = {"www-authenticate": 'Bearer realm="plumbline monitor"'}
@@ -22,12 +25,21 @@ Headers = list[tuple[bytes, bytes]]
 class Authority:
     """`token`: the admin API's, None where none is set."""
 
-    def __init__(self, token: str | None, keyring: Keyring) -> None:
+    def __init__(self, token: str | None, keyring: Keyring, wrong: WrongTokens | None = None) -> None:
         self._token, self._keyring = token, keyring
+        self._wrong = WrongTokens() if wrong is None else wrong
 
-    def who(self, headers: Headers) -> str | JSONResponse:
-        """The name that is written beside what is said, "" for the token's; or the refusal."""
-        text = presented(headers)
+    def who(self, headers: Headers, address: str) -> str | JSONResponse:
+        """The name that is written beside what is said, "" for the token's; or the refusal. `address`: whose request it is."""
+        now_s, text = time.monotonic(), presented(headers)
+        if wait_s := self._wrong.wait_s(address, now_s):
+            return too_many(wait_s)
+        found = self._known(text)
+        if text and isinstance(found, JSONResponse) and found.status_code == 401:
+            self._wrong.wrong(address, now_s)
+        return found
+
+    def _known(self, text: bytes) -> str | JSONResponse:
         if self._token is not None and text and hmac.compare_digest(text, self._token.encode()):
             return ""
         found = self._holder(text)
@@ -56,3 +68,11 @@ def refusal(status: int, code: str, sentence: str) -> JSONResponse:
     """An error of the API."""
     headers = _CHALLENGE if status == 401 else None
     return JSONResponse({"error": sentence, "code": code}, status_code=status, headers=headers)
+
+
+def too_many(wait_s: float) -> JSONResponse:
+    """The refusal of who may not try yet."""
+    seconds = math.ceil(wait_s)
+    answer = refusal(429, "too_many_tries", f"too many wrong tokens from this address; it may try again in {seconds} s")
+    answer.headers["retry-after"] = str(seconds)
+    return answer

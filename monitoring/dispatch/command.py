@@ -62,7 +62,7 @@ def silence_group() -> None:
 @_BY
 @_HOME
 @click.pass_obj
-def silence_add(settings: Settings, /, home: Path | None, until: str | None, for_s: float | None, **said: str) -> None:
+def silence_add(settings: Settings, /, home: Path | None, until: str | None, for_s: float | None, **said: Any) -> None:
     """Silence what matches all patterns. Prints the silence's id.
 
     An incident is silenced only where all its checks match: what was not expected is sent.

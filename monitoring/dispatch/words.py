@@ -14,7 +14,7 @@ SILENCE_S_MAX = 90 * 86_400.0  # what should be quiet for longer should not be w
 
 
 class SilenceAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`for_s` from now, or `until`, a time; one of them."""
+    """`for_s` from now, or `until`, a time; one of them. `dry_run`: only say what would be said."""
 
     why: str
     by: str = ""
@@ -24,6 +24,7 @@ class SilenceAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str = EVERYTHING
     feature: str = EVERYTHING
     check: str = EVERYTHING
+    dry_run: bool = False
 
 
 class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,6 +33,7 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by: str = ""
     why: str = ""
     version: str = ""
+    dry_run: bool = False
 
 
 def silence(asked: SilenceAsked, identifier: str, by: str, at_s: float) -> Silence:

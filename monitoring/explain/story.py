@@ -85,8 +85,16 @@ class Example(msgspec.Struct, frozen=True):
     at_s: float
 
 
+class HeldRow(msgspec.Struct, frozen=True, array_like=True):
+    """An example's row as the sample holds it: cells of all columns, the places that are null, texts outside the categories."""
+
+    cells: tuple[int, ...]
+    nulls: tuple[int, ...] = ()
+    texts: tuple[tuple[int, str], ...] = ()
+
+
 class Story(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All of it; `cause`: `data`, `version` or `unknown`."""
+    """All of it; `cause`: `data`, `version` or `unknown`; `rows`: of the examples, one each, which no event carries."""
 
     columns: tuple[ColumnStory, ...]
     since: Since | None = None
@@ -95,6 +103,7 @@ class Story(msgspec.Struct, frozen=True, omit_defaults=True):
     moved_with_it: tuple[str, ...] = ()
     cause: str = "unknown"
     examples: tuple[Example, ...] = ()
+    rows: tuple[HeldRow, ...] = ()
 
     @property
     def sentence(self) -> str:

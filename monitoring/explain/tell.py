@@ -12,10 +12,21 @@ from monitoring.explain.arms import arms_hit, cause_of
 from monitoring.explain.columns import BEFORE_ROWS_MIN, Told, columns_told, inside, numbers
 from monitoring.explain.fit import P_MIN, fit
 from monitoring.explain.looks import Missing, Refused, Swapped, Unrecognised
+from monitoring.explain.sample import Rows
 from monitoring.explain.scene import Arm, Scene, part, scene_of, stretches_of, trained
 from monitoring.explain.since import Since as Change
 from monitoring.explain.since import Stretch, since
-from monitoring.explain.story import ALL_ROWS, COLUMNS_MAX, EXAMPLES_MAX, ColumnStory, Example, Segment, Since, Story
+from monitoring.explain.story import (
+    ALL_ROWS,
+    COLUMNS_MAX,
+    EXAMPLES_MAX,
+    ColumnStory,
+    Example,
+    HeldRow,
+    Segment,
+    Since,
+    Story,
+)
 from monitoring.explain.where import Found, bins, segment, segment_of
 from monitoring.window import MINUTE_S
 
@@ -44,6 +55,7 @@ def tell(arms: Sequence[Arm], places: Sequence[int], first: int, last: int) -> S
     if where is not None:
         here = [rows.at(bins(rows, reference, where.place) == where.bin) for rows in (scene.before, scene.now)]
         told[0] = inside(scene, told[0].place, here[0], here[1], told[0])
+    examples = _examples(scene, told)
     hits = arms_hit(arms, reference.columns[places[0]].name if places[0] >= 0 else "", change.minute, first, last)
     return Story(
         columns=tuple(_column_story(scene, told, i) for i in range(len(told))),
@@ -52,7 +64,11 @@ def tell(arms: Sequence[Arm], places: Sequence[int], first: int, last: int) -> S
         arms=hits,
         moved_with_it=_outputs(scene) if features else (),
         cause=cause_of(bool(features), hits, mine[0].version),
-        examples=_examples(scene, told),
+        examples=tuple(
+            Example(str(examples.ids[i]), int(examples.numbers[i]), int(examples.at_us[i]) / 1e6)
+            for i in range(examples.n)
+        ),
+        rows=tuple(_held(examples, i) for i in range(examples.n)),
     )
 
 
@@ -119,10 +135,18 @@ def _outputs(scene: Scene) -> tuple[str, ...]:
     return tuple(found[:COLUMNS_MAX])
 
 
-def _examples(scene: Scene, told: Sequence[Told]) -> tuple[Example, ...]:
+def _examples(scene: Scene, told: Sequence[Told]) -> Rows:
     """Rows that were hit, those with the lowest hashes: the same ones whoever tells."""
     if not told:
-        return ()
+        return scene.now.at(np.zeros(0, dtype=np.intp))
     rows = scene.now.at(told[0].hit) if told[0].hit.size == scene.now.n else scene.now
-    order = np.argsort(rows.hashes, kind="stable")[:EXAMPLES_MAX]
-    return tuple(Example(str(rows.ids[i]), int(rows.numbers[i]), int(rows.at_us[i]) / 1e6) for i in order)
+    return rows.at(np.argsort(rows.hashes, kind="stable")[:EXAMPLES_MAX])
+
+
+def _held(rows: Rows, place: int) -> HeldRow:
+    texts = rows.texts[place] or ()
+    return HeldRow(
+        cells=tuple(rows.cells[place].tolist()),
+        nulls=tuple(np.flatnonzero(rows.nulls[place]).tolist()),
+        texts=tuple((int(column), str(text)) for column, text in texts),
+    )

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from monitoring.errors import AdminRefused, AdminUnreachable
-from monitoring.rollout.control import Change, Entry, Routes
+from monitoring.rollout.control import Change, Entry, Plan, Routes
 
 WAIT_S = 2.0  # for workers that have not loaded the version; who started the rollout waited for that already
 TIMEOUT_S = 6.0  # of an answer: WAIT_S, two seconds in which workers say that they follow, and the disk
@@ -28,10 +28,6 @@ class _Document(msgspec.Struct, frozen=True):
 
 class _History(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...]
-
-
-class _Plan(msgspec.Struct, frozen=True):
-    generation: int
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -75,7 +71,11 @@ class AdminApi:
 
     def change(self, model: str, order: dict[str, Any]) -> int:
         """Makes a change, and returns the new generation."""
-        return self._ask("POST", f"/admin/routes/{model}", _Plan, {"wait_s": WAIT_S, **order}).generation
+        return self.order(model, order).generation
+
+    def order(self, model: str, order: dict[str, Any]) -> Plan:
+        """Makes a change, or with `dry_run` says what it would do."""
+        return self._ask("POST", f"/admin/routes/{model}", Plan, {"wait_s": WAIT_S, **order})
 
     def _ask(self, method: str, path: str, into: type[T], body: dict[str, Any] | None = None) -> T:
         try:

@@ -52,6 +52,7 @@ class Change(msgspec.Struct, frozen=True):
     by: str
     before: Entry | None = None
     after: Entry | None = None
+    why: str = ""
 
 
 class Routes(msgspec.Struct, frozen=True):
@@ -60,6 +61,27 @@ class Routes(msgspec.Struct, frozen=True):
     generation: int
     entry: Entry | None
     changes: tuple[Change, ...] = ()
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """The share of a version in one arm, in per cent of the model's requests."""
+
+    model: str
+    arm: str
+    version: str
+    before: float
+    after: float
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a change does, or did where it is `made`; `generation`: of the routes after it, `behind`: worker → versions that it
+    has not loaded.
+    """
+
+    generation: int
+    made: bool = False
+    shares: tuple[Moved, ...] = ()
+    behind: dict[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from monitoring.errors import AdminRefused, AdminUnreachable, MonitorError, RolloutInvalid
-from monitoring.rollout.control import Action, Reason, Routes, SetShare, Stay, act, order, people_of
+from monitoring.rollout.control import Action, People, Reason, Routes, SetShare, Stay, act, order, people_of
 from monitoring.rollout.decide import findings
 from monitoring.rollout.document import Rollout
 from monitoring.rollout.outcome import Finding
@@ -48,6 +48,7 @@ class _Course:
     rollout: Rollout | None = None
     follower: Follower | None = None
     newest: Said | None = None
+    people: People = field(default_factory=People)
     told: str = ""
     changes: Counter[str] = field(default_factory=Counter)
     problems: Counter[str] = field(default_factory=Counter)
@@ -111,12 +112,12 @@ class Controller:
 
     def _control(self, model: str, course: _Course) -> Reason:
         """Does what is to be done now, and returns how it stands."""
+        course.people = people_of(words(self._home, model))
         if self._admin is None or course.rollout is None or self._stopping:  # what was read may not be all
             return Reason.SAYS_ONLY
-        people = people_of(words(self._home, model))
         outcome = None if course.newest is None else course.newest.outcome
         routes = self._admin.routes(model)
-        action = act(course.rollout, outcome, _step(course) or 0, routes, people)
+        action = act(course.rollout, outcome, _step(course) or 0, routes, course.people)
         if isinstance(action, Stay):
             return action.reason
         self._change(model, course, routes, action)
@@ -170,6 +171,7 @@ def _status(model: str, course: _Course, *, stands: Reason | None, problem: str)
         guards=tuple(_guards(course)),
         stands=stands,
         problem=problem,
+        paused=course.people.paused,
         changes=dict(course.changes),
         problems=dict(course.problems),
     )

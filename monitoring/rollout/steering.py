@@ -162,6 +162,8 @@ def _ordered(settings: Settings, model: str, order: Mapping[str, Any]) -> str:
 def _admin(settings: Settings) -> AdminApi:
     if not (token := settings.token()):
         raise SettingsInvalid("admin token", "none", "PLUMBLINE_ADMIN_TOKEN or admin_token_file, as the service has it")
+    if not settings.service_url:
+        raise SettingsInvalid("service_url", "none", "where the service's admin API answers")
     return AdminApi(settings.service_url, token, PATIENCE_S)
 
 

@@ -6,6 +6,7 @@ import { length, moment } from "./figures.js";
 import { FILTER_FROM, heatMap, heatRows, weight } from "./heat.js";
 import { histogram } from "./histogram.js";
 import { state } from "./models.js";
+import { act, history, routesKnown, whyOff } from "./orders.js";
 import { link } from "./places.js";
 
 let held = { of: "", version: null, heat: null, picture: null, problem: "" };
@@ -31,7 +32,7 @@ export async function showDetail(section, place, overview) {
     held = fresh;
     asking = null;
   }
-  paint(section, place, line);
+  paint(section, place, line, overview);
 }
 
 async function asked(of, about, place) {
@@ -58,9 +59,9 @@ function worstWindow(heat, place) {
   return heat.windows_s[said.indexOf(Math.max(...said))];
 }
 
-function paint(section, place, line) {
+function paint(section, place, line, overview) {
   const { version, heat, picture, problem } = held;
-  show(section, [held.about, problem, line.phase, wanted], () => {
+  show(section, [held.about, place.range, problem, line.phase, wanted, canary(overview, place), routesKnown(place.model), whyOff()], () => {
     if (!version) return [title(place, line), h("p", { class: "problem" }, problem)];
     const scrolled = section.querySelector(".heat-scroll")?.scrollLeft ?? 0;
     const column = picture?.columns.find((one) => one.column === place.column && one.side === place.side);
@@ -71,21 +72,37 @@ function paint(section, place, line) {
     requestAnimationFrame(() => section.querySelector(".heat-scroll")?.scrollTo({ left: scrolled }));
     return [
       title(place, line),
+      actions(overview, place),
       h("p", { class: "note" }, version.judged_s ? `judged up to ${moment(version.judged_s)} · ` : "", h("code", {}, version.digest.slice(0, 19))),
-      h("div", { class: "detail" }, h("div", { class: "map" }, rows.length >= FILTER_FROM ? filter(section, place, line, rows.length) : null, map, ...beside(version)), h("div", { class: "histogram" }, column ? histogram(picture, column) : h("p", { class: "empty" }, heat ? "Choose a cell to hold training against now." : ""))),
+      h("div", { class: "detail" }, h("div", { class: "map" }, rows.length >= FILTER_FROM ? filter(section, place, line, overview, rows.length) : null, map, ...beside(version)), h("div", { class: "histogram" }, column ? histogram(picture, column) : h("p", { class: "empty" }, heat ? "Choose a cell to hold training against now." : ""))),
     ];
   });
 }
 
-function title(place, line) {
-  return h("div", { class: "title" }, h("h2", { id: "detail-title" }, h("span", { class: "model" }, place.model), h("span", { class: "version" }, place.version)), line ? pill(...state(line)) : null, h("a", { class: "button quiet", href: "#", id: "detail-close" }, "Close"));
+function canary(overview, { model }) {
+  return overview.versions.some((one) => one.model === model && one.arms.some((arm) => arm.arm === "canary" && arm.requests_per_s));
 }
 
-function filter(section, place, line, n) {
+/** What can be done about the routes of the model, and who did what as far as the service has told. */
+function actions(overview, place) {
+  const told = routesKnown(place.model);
+  const button = (what, text) => act(`detail-${what}`, what, { model: place.model }, text);
+  return [
+    h("div", { class: "actions" }, canary(overview, place) ? [button("promote", "Promote the canary …"), button("abort", "Take the canary out …")] : null, button("rollback", "Roll back …"), button("look", "Who changed it …")),
+    whyOff() ? h("p", { class: "note", id: "orders-off" }, whyOff()) : null,
+    told ? h("details", { id: "detail-routes" }, h("summary", {}, "Routes, and who changed them"), history(told)) : null,
+  ];
+}
+
+function title(place, line) {
+  return h("div", { class: "title" }, h("h2", { id: "detail-title" }, h("span", { class: "model" }, place.model), h("span", { class: "version" }, place.version)), line ? pill(...state(line)) : null, h("a", { class: "button quiet", href: link(""), id: "detail-close" }, "Close"));
+}
+
+function filter(section, place, line, overview, n) {
   const input = h("input", { id: "detail-filter", type: "search", value: wanted, placeholder: `Filter ${n} columns`, "aria-label": "Filter columns by name" });
   input.addEventListener("input", () => {
     wanted = input.value.toLowerCase();
-    paint(section, place, line);
+    paint(section, place, line, overview);
     const again = document.getElementById("detail-filter");
     again.setSelectionRange(again.value.length, again.value.length);
   });

@@ -6,14 +6,16 @@ import { h } from "./dom.js";
 import { showIncidents } from "./incidents.js";
 import { showLedger } from "./ledger.js";
 import { showModels } from "./models.js";
+import { prepare } from "./orders.js";
 import { here } from "./places.js";
 import { showLabels, showShadows } from "./quality.js";
 import { showFigures, showTop } from "./top.js";
+import { showTraffic } from "./traffic.js";
 
 const SLOW_MS = 10_000; // what changes with minutes is asked for so often
 const STALE_MS = 5_000; // without a status for so long the page says so
 const at = (id) => document.getElementById(id);
-const held = { overview: null, incidents: null, labels: {}, shadows: {}, at_ms: 0, state: "waiting", why: "", asked_ms: 0, signature: "" };
+const held = { overview: null, incidents: null, silences: [], labels: {}, shadows: {}, at_ms: 0, state: "waiting", why: "", asked_ms: 0, signature: "" };
 
 function overview(told) {
   Object.assign(held, { overview: told, at_ms: Date.now() });
@@ -26,8 +28,9 @@ function overview(told) {
 
 /** What is not in an overview; where one of it cannot be had, it stays what it was. */
 async function slowly() {
-  const [incidents, labels, shadows] = await Promise.allSettled([ask("incidents"), ask("labels"), ask("shadows")]);
+  const [incidents, silences, labels, shadows] = await Promise.allSettled([ask("incidents"), ask("silences"), ask("labels"), ask("shadows"), prepare(slowly)]);
   if (incidents.status === "fulfilled") held.incidents = incidents.value.incidents;
+  if (silences.status === "fulfilled") held.silences = silences.value.silences;
   if (labels.status === "fulfilled") held.labels = labels.value;
   if (shadows.status === "fulfilled") held.shadows = shadows.value;
   paint();
@@ -40,9 +43,10 @@ function paint() {
   showTop(at("top"), told);
   showFigures(at("figures"), told);
   showModels(at("models"), told.versions, place);
+  showTraffic(at("traffic"), place);
   showDetail(at("detail"), place, told);
   showLedger(at("ledger"), told);
-  if (held.incidents) showIncidents(at("incidents"), held.incidents, told.outbox);
+  if (held.incidents) showIncidents(at("incidents"), held.incidents, held.silences, told.outbox);
   showLabels(at("labels"), held.labels);
   showShadows(at("shadows"), held.shadows, told.rollouts);
 }

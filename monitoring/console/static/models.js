@@ -32,7 +32,7 @@ function list(section, versions, place) {
   const found = versions
     .filter((one) => `${one.model} ${one.version}`.toLowerCase().includes(wanted))
     .sort((a, b) => ORDER.indexOf(a.phase) - ORDER.indexOf(b.phase) || a.model.localeCompare(b.model) || a.version.localeCompare(b.version, "en", { numeric: true }));
-  show(section.querySelector(".list"), [found, place.model, place.version], () => {
+  show(section.querySelector(".list"), [found, place.model, place.version, place.range], () => {
     if (!found.length) return h("p", { class: "empty" }, versions.length ? "No model of that name." : "No model has been asked yet.");
     const body = h("tbody");
     lazily(body, found, (one) => line(one, one.model === place.model && one.version === place.version), 40, section.querySelector(".list"));

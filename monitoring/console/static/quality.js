@@ -2,6 +2,7 @@
 
 import { h, lazily, pill, show } from "./dom.js";
 import { interval, length, number, percent, whole } from "./figures.js";
+import { act } from "./orders.js";
 import { link } from "./places.js";
 
 export function showLabels(section, { versions = [], not_asked = [], counters = {} }) {
@@ -29,7 +30,7 @@ function labelled(one) {
     window ? h("p", { class: "note" }, `${whole(window.labelled)} of ${whole(window.waited)} predictions of the last ${length(window.window_s)} have their label${window.delay_s.p50 === null ? "" : `, half within ${length(window.delay_s.p50)}`}`) : null,
     one.reference === "learning" ? h("p", { class: "note" }, `Learning its reference: ${whole(one.reference_rows)} of ${whole(one.reference_rows_needed)} labelled rows.`) : null,
     measures.length
-      ? h("table", { class: "lines plain" }, h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col", class: i ? "n" : null }, head)))), h("tbody", {}, measures.map((each) => h("tr", {}, h("th", { scope: "row" }, each.name.replaceAll("_", " ")), h("td", { class: "n" }, number(each.realised)), h("td", { class: "n" }, interval(each.low, each.high)), h("td", { class: "n" }, number(each.estimated))))))
+      ? h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": `Measures of ${one.model} ${one.version}` }, h("table", { class: "lines plain" }, h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col", class: i ? "n" : null }, head)))), h("tbody", {}, measures.map((each) => h("tr", {}, h("th", { scope: "row" }, each.name.replaceAll("_", " ")), h("td", { class: "n" }, number(each.realised)), h("td", { class: "n" }, interval(each.low, each.high)), h("td", { class: "n" }, number(each.estimated)))))))
       : null,
   );
 }
@@ -40,11 +41,28 @@ export function showShadows(section, { compared = [], unpaired = [] }, rollouts)
     lazily(body, compared, shadow, 10);
     return [
       h("div", { class: "title" }, h("h2", { id: "shadows-title" }, "Shadows and rollouts")),
-      rollouts.length ? h("ul", { class: "life" }, rollouts.map((one) => h("li", {}, named(one.model, one.version), ` ${one.sentence}${one.percent === null ? "" : ` (${one.percent} %)`}`, one.problem ? h("span", { class: "problem" }, ` ${one.problem}`) : null))) : null,
+      rollouts.length ? h("div", { class: "entries rollouts" }, rollouts.map(rollout)) : null,
       compared.length ? body : h("p", { class: "empty" }, "No shadow runs beside a version."),
       unpaired.length ? h("p", { class: "note" }, `Compared with nothing: ${unpaired.map((one) => `${whole(one.n)} of ${one.model} ${one.shadow} (${one.reason.replaceAll("_", " ")})`).join(", ")}.`) : null,
     ];
   });
+}
+
+const STANDS = { paused: ["warn", "Paused"], changed_by_hand: ["warn", "In a person's hands"], no_canary: ["unknown", "No canary"], over: ["unknown", "Over"], stable_already: ["unknown", "Stable already"], to_be_promoted: ["good", "To be promoted"], says_only: ["good", "Watched"], nothing_to_do: ["good", "Goes on"], changed: ["good", "Goes on"] };
+const ENDED = ["no_canary", "over", "stable_already"];
+
+function rollout(one) {
+  const waits = one.paused || one.stands === "changed_by_hand";
+  const stands = one.paused ? "paused" : one.stands;
+  const button = (what, text) => act(`${what}-${one.model}`, what, { model: one.model }, text);
+  return h(
+    "article",
+    {},
+    h("p", { class: "incident-head" }, pill(...(one.problem ? ["warn", "Stands still"] : (STANDS[stands] ?? ["unknown", "Rollout"]))), named(one.model, one.version), one.percent === null ? null : h("span", { class: "note" }, `its step: ${number(one.percent)} %`)),
+    h("p", { class: "story" }, one.sentence),
+    one.problem ? h("p", { class: "problem" }, one.problem) : null,
+    ENDED.includes(one.stands) ? null : h("div", { class: "actions" }, waits ? button("resume", "Resume …") : button("pause", "Pause …"), button("promote", "Promote …"), button("abort", "Take it out …")),
+  );
 }
 
 function shadow(one) {

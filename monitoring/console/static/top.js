@@ -2,6 +2,7 @@
 
 import { command, h, MARKS, prose, show } from "./dom.js";
 import { bytes, length, moment, number, percent, sum, whole } from "./figures.js";
+import { act } from "./orders.js";
 import { link } from "./places.js";
 
 const ALSO_SHOWN = 4;
@@ -38,7 +39,7 @@ function todo(one) {
     "div",
     { class: "todo" },
     one.todo ? h("p", {}, h("strong", {}, "Do: "), one.todo) : null,
-    h("div", { class: "actions" }, one.model ? where(one) : null, one.command ? command(one.command) : null),
+    h("div", { class: "actions" }, one.model ? where(one) : null, one.command.startsWith("plumbline routes rollback") ? act("act-headline", "rollback", { model: one.model }) : null, one.command ? command(one.command) : null),
   );
 }
 

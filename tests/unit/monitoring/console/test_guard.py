@@ -69,3 +69,28 @@ def test_every_answer_says_what_a_browser_must_refuse(host: str, path: str) -> N
     assert policy.startswith("default-src 'self';")
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 200),
+        ("http://127.0.0.1:3001", 200),
+        ("https://monitor.example", 200),
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("http://127.0.0.1:8080", 403),
+    ],
+)
+def test_a_change_is_taken_from_our_own_page_alone(origin: str | None, status: int) -> None:
+    async def changed(_: Request) -> Response:
+        return PlainTextResponse("changed")
+
+    page = Guarded(Starlette(routes=[Route("/api/x", changed, methods=["POST"])]), {"monitor.example"})
+
+    async def ask() -> int:
+        headers = {"host": "127.0.0.1:3001", **({} if origin is None else {"origin": origin})}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(page), base_url="http://monitor") as client:
+            return (await client.post("/api/x", headers=headers)).status_code
+
+    assert asyncio.run(ask()) == status
