@@ -46,6 +46,7 @@ from service.served import ServedVersion
 from service.shadow import Shadows
 from service.shadow_lane import Offer
 from service.telemetry import Telemetry
+from service.trace_context import said
 from service.unexpected import tell
 
 # Of the counters, into memory that all workers share: every tick instead costs 12 % of throughput, every 10 ms still 3 %.
@@ -123,13 +124,17 @@ class Predictor:
             raise
         except Exception as error:  # the request edge: counted as failed, logged with the id
             model = ask.model[:MODEL_NAME_CHARS_MAX]
-            tell("predict.failed", error, ask.served, request_id=ask.request_id, model=model)
+            tell("predict.failed", error, ask.served, request_id=ask.request_id, model=model, **self._traced(ask))
             return await self.settle_error(ask, Internal())
         if not await self._settle(ask, Outcome.ANSWERED, 200, "") and self._limits.refuse_unlogged:
             return error_answer(LogUnavailable(), ask.request_id, _headers(ask))
         if ask.decision is not None and ask.decision.shadows:
             self._offer(ask, ask.decision)
         return answer
+
+    def _traced(self, ask: Ask) -> dict[str, str]:
+        """The trace of the request, for a line of the log."""
+        return said(ask.headers)
 
     def cut_off(self) -> None:
         """From now on a request that is cancelled is recorded and answered as cut off."""
