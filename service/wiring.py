@@ -66,6 +66,7 @@ from service.telemetry import Telemetry
 from service.trace_context import KEY_BYTES, Following
 from service.tracing import sender_of
 from service.trying import trials_of
+from service.unexpected import tell_loop
 from service.wanted import WantedFile
 from service.warm import warm_up
 
@@ -137,6 +138,7 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
     `log_class`: for the speed comparison, which measures what the log costs against one that keeps nothing.
     """
     configure_logging()
+    asyncio.get_running_loop().set_exception_handler(tell_loop)
     give_back_large_blocks()
     sys.setswitchinterval(SWITCH_S)
     native = Native(settings.max_rows)
