@@ -48,14 +48,18 @@ JOINING_COSTS_US = 10.0
 TURNS_BETWEEN_RUNS = 16
 
 _Start = Callable[[Callable[[], Joined], Told[Joined]], bool]  # False: there is no thread any more
+_Batch = Callable[[ServedVersion, Joint, Cells], Batch]
 
 
 class Batcher:
     """The way of all live requests into the runtime; one a worker, used from its event loop."""
 
-    def __init__(self, *, rules: BatchRules, telemetry: Telemetry, cells: Cells | None = None) -> None:
-        """`cells`: where this worker tells what it runs (service/in_flight.py)."""
+    def __init__(
+        self, *, rules: BatchRules, telemetry: Telemetry, cells: Cells | None = None, batch: _Batch = Batch
+    ) -> None:
+        """`cells`: where this worker tells what it runs (service/in_flight.py); `batch` makes a batch."""
         self._rules, self._telemetry, self._cells = rules, telemetry, unshared() if cells is None else cells
+        self._batch = batch
         begin(self._cells, LOOP, 0)  # its thread, which stays the same
         # A version that is no longer served takes with it what was learnt of it.
         self._queues: WeakKeyDictionary[ServedVersion, _Queue] = WeakKeyDictionary()
@@ -77,6 +81,7 @@ class Batcher:
                 batches=batches,
                 start=self._thread.submit,
                 cells=self._cells,
+                batch=self._batch,
                 inline_rows_of_model=partial(self._inline_rows, version.pin.name),
             )
         if rows <= queue.open_rows:
@@ -113,10 +118,11 @@ class _Queue:
         batches: Batches,
         start: _Start,
         cells: Cells,
+        batch: _Batch,
         inline_rows_of_model: Callable[[], int],
     ) -> None:
         self._rules, self._joint, self._batches, self._start, self._cells = rules, joint, batches, start, cells
-        self._inline_rows_of_model = inline_rows_of_model
+        self._batch, self._inline_rows_of_model = batch, inline_rows_of_model
         self._loop = asyncio.get_running_loop()
         self._cost, self._drain = Cost(), Drain()
         self._ended_ns = 0  # when the last run ended with more waiting behind it; 0: nothing waited
@@ -259,7 +265,7 @@ class _Queue:
         """From the front of the queue, as many as may be run together."""
         assert self._version is not None
         batch, room, shape = (
-            Batch(self._version, self._joint, self._cells),
+            self._batch(self._version, self._joint, self._cells),
             self._rules.max_batch_rows,
             self._waiting[0].shape,
         )

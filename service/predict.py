@@ -46,7 +46,8 @@ from service.served import ServedVersion
 from service.shadow import Shadows
 from service.shadow_lane import Offer
 from service.telemetry import Telemetry
-from service.unexpected import tell
+from service.trace_context import said
+from service.unexpected import tell, tell_failed
 
 # Of the counters, into memory that all workers share: every tick instead costs 12 % of throughput, every 10 ms still 3 %.
 PUBLISH_EVERY_S = 0.025
@@ -111,6 +112,8 @@ class Predictor:
         try:
             answer = await self._run(ask)
         except RequestError as error:
+            if isinstance(error, RuntimeFailed | Internal):  # of the run; why it was a defect, the loop's handler says
+                tell_failed("predict.run_failed", error, ask.served, **self._named(ask))
             return await self.settle_error(ask, error)
         except asyncio.CancelledError:
             if self.cutting:
@@ -122,14 +125,21 @@ class Predictor:
             self._count(ask, record)
             raise
         except Exception as error:  # the request edge: counted as failed, logged with the id
-            model = ask.model[:MODEL_NAME_CHARS_MAX]
-            tell("predict.failed", error, ask.served, request_id=ask.request_id, model=model)
+            tell("predict.failed", error, ask.served, **self._named(ask))
             return await self.settle_error(ask, Internal())
         if not await self._settle(ask, Outcome.ANSWERED, 200, "") and self._limits.refuse_unlogged:
             return error_answer(LogUnavailable(), ask.request_id, _headers(ask))
         if ask.decision is not None and ask.decision.shadows:
             self._offer(ask, ask.decision)
         return answer
+
+    def _named(self, ask: Ask) -> dict[str, str]:
+        """Which request it is, for a line of the log."""
+        return {"request_id": ask.request_id, "model": ask.model[:MODEL_NAME_CHARS_MAX], **self._traced(ask)}
+
+    def _traced(self, ask: Ask) -> dict[str, str]:
+        """The trace of the request."""
+        return said(ask.headers)
 
     def cut_off(self) -> None:
         """From now on a request that is cancelled is recorded and answered as cut off."""

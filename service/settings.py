@@ -276,6 +276,18 @@ class Settings(BaseSettings):
     signature_keys: tuple[Path, ...] = Field(
         default=(), description="Public keys (PEM, P-256, P-384 or P-521) of which one must have signed a version."
     )
+    otlp_endpoint: str = Field(
+        default="",
+        pattern="^(https?://.+)?$",
+        description="OpenTelemetry collector that gets the spans of followed requests by OTLP over HTTP: its base URL, such as "
+        "http://127.0.0.1:4318, to which /v1/traces is added. Empty: nothing is traced.",
+    )
+    trace_sample: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of the requests that are followed where their `traceparent` does not decide it.",
+    )
     override_header: str = Field(
         default="",
         pattern="^[A-Za-z0-9-]{0,64}$",

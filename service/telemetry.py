@@ -193,6 +193,13 @@ class Telemetry:
             registry=own,
         )
         self._feedback = Counter("plumbline_feedback", "Labels received.", registry=own)
+        self._traces = Counter(
+            "plumbline_traces",
+            "Followed requests by what became of their spans: exported, queue_full (too many waited), export_failed (the "
+            "collector did not take them), closed (the worker ended).",
+            ("result",),
+            registry=own,
+        )
         self._routes, self._versions = _Routes(own), _Versions(own)
         self._durations = {
             name: Histogram(f"plumbline_{name}_seconds", text, arm, buckets=LATENCY_BUCKETS_S, registry=own)
@@ -282,6 +289,11 @@ class Telemetry:
     def key_refused(self, reason: str) -> None:
         """One request that its key did not let in."""
         self._keys_refused.labels(reason).inc()
+
+    def traces(self, results: Mapping[str, int]) -> None:
+        """What became of the spans of followed requests, in running totals."""
+        for result, n in results.items():
+            self._traces.labels(result).inc(self._since("traces", result, total=n))
 
     def feedback(self, labels: int) -> None:
         """Labels accepted."""

@@ -28,6 +28,8 @@ from service.ejected import EjectedFile
 from service.featurelog.key import deployment_key
 from service.featurelog.segments import Rotation
 from service.featurelog.writer import FeatureLog
+from service.followed_runs import FollowedBatcher
+from service.following import FollowingPredictor
 from service.http.admin import Admin
 from service.http.admission import Admission
 from service.http.answer import Answer, Headers
@@ -59,8 +61,12 @@ from service.routes_file import RoutesFile
 from service.settings import SUPERVISOR, Settings
 from service.shadow import Shadows
 from service.sources import registry_of
+from service.span_sender import SpanSender
 from service.telemetry import Telemetry
+from service.trace_context import KEY_BYTES, Following
+from service.tracing import sender_of
 from service.trying import trials_of
+from service.unexpected import tell_loop
 from service.wanted import WantedFile
 from service.warm import warm_up
 
@@ -80,6 +86,7 @@ class Worker:
     admission: Admission
     native: Native
     predictor: Predictor
+    sender: SpanSender | None  # None: nothing is traced
     log: FeatureLog
     batcher: Batcher
     shadows: Shadows
@@ -103,6 +110,8 @@ class Worker:
         self.batcher.close()
         self.shadows.close()
         await self.log.close()
+        if self.sender is not None:
+            await asyncio.to_thread(self.sender.close)
         self.predictor.publish()
         _log.info("worker.stopped", writer=self.log.writer, epoch=self.log.epoch, requests=self.log.received)
 
@@ -129,14 +138,17 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
     `log_class`: for the speed comparison, which measures what the log costs against one that keeps nothing.
     """
     configure_logging()
+    asyncio.get_running_loop().set_exception_handler(tell_loop)
     give_back_large_blocks()
     sys.setswitchinterval(SWITCH_S)
     native = Native(settings.max_rows)
     languages = _languages(settings, native)
     shared = _shared(settings, languages, log_class)
-    batcher = Batcher(rules=_batch_rules(settings), telemetry=shared.telemetry, cells=shared.cells)
+    sender = sender_of(settings, f"{shared.log.writer}-{shared.log.epoch}")
+    batching = Batcher if sender is None else FollowedBatcher
+    batcher = batching(rules=_batch_rules(settings), telemetry=shared.telemetry, cells=shared.cells)
     shadows = _shadows(shared, batcher)
-    predictor = _predictor(shared, batcher, shadows)
+    predictor = _predictor(shared, batcher, shadows, sender)
 
     def cut() -> None:
         predictor.cut_off()
@@ -162,7 +174,7 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
     gc.set_threshold(*GC_THRESHOLDS)
     log = shared.log
     _log.info("worker.ready", writer=log.writer, epoch=log.epoch, torn_bytes=log.torn_bytes)
-    return Worker(edge, admission, native, predictor, log, batcher, shadows, presence, drain, guard, tasks)
+    return Worker(edge, admission, native, predictor, sender, log, batcher, shadows, presence, drain, guard, tasks)
 
 
 def _edge(shared: _Shared, languages: Languages, handlers: Mapping[Verb, Handler], predictor: Predictor) -> Edge:
@@ -243,9 +255,13 @@ def _batch_rules(settings: Settings) -> BatchRules:
     )
 
 
-def _predictor(shared: _Shared, batcher: Batcher, shadows: Shadows) -> Predictor:
+def _predictor(shared: _Shared, batcher: Batcher, shadows: Shadows, sender: SpanSender | None) -> Predictor:
     settings = shared.settings
-    return Predictor(
+    made: Callable[..., Predictor] = Predictor
+    if sender is not None:
+        following = Following(settings.trace_sample, os.urandom(KEY_BYTES))
+        made = partial(FollowingPredictor, following=following, sender=sender)
+    return made(
         catalogue=shared.catalogue,
         batcher=batcher,
         shadows=shadows,

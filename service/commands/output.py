@@ -18,9 +18,10 @@ from service.errors import RoutesInvalid
 from service.featurelog.errors import FeatureLogError
 from service.routes_errors import VersionsNotLoaded
 from service.settings import Settings
+from service.tracing_errors import TracingUnavailable
 
 FOUND_FAULT, CANNOT = 1, 3  # 0 done, 2 used wrongly (click's own)
-_OURS = (ModelError, KeysError, RoutesInvalid, VersionsNotLoaded, FeatureLogError)
+_OURS = (ModelError, KeysError, RoutesInvalid, VersionsNotLoaded, FeatureLogError, TracingUnavailable)
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -9,6 +9,7 @@ import click
 
 from service.commands.output import home_option, settings_of, speaks_plainly
 from service.settings import SUPERVISOR
+from service.tracing import check_tracing
 
 
 @click.command()
@@ -26,6 +27,7 @@ def serve(home: Path | None, host: str | None, port: int | None, workers: int | 
     given = {"home": home, "host": host, "port": port, "workers": workers}
     os.environ.update({f"PLUMBLINE_{key.upper()}": str(value) for key, value in given.items() if value is not None})
     settings = settings_of(None)
+    check_tracing(settings)
     place = settings.home.absolute()
     environment = {
         **os.environ,

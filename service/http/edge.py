@@ -39,6 +39,7 @@ from service.http.paths import Target, Verb
 from service.http.v1 import native_model
 from service.http.wire import Wire
 from service.predict import Ask, Predictor
+from service.trace_context import said
 from service.unexpected import tell
 
 Scope = MutableMapping[str, Any]
@@ -89,7 +90,7 @@ class Edge:
             if len(answer.body) > self._compress_above_bytes and (coding := accepted(headers)) is not None:
                 answer = await self._packed(answer, coding)
         except Exception as error:  # the request edge: every request is answered
-            tell("edge.failed", error, None, request_id=request_id, route=target.verb)
+            tell("edge.failed", error, None, request_id=request_id, route=target.verb, **said(headers))
             answer = error_answer(Internal(), request_id, [(b"x-request-id", request_id.encode())])
         return answer
 

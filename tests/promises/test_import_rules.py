@@ -43,6 +43,8 @@ VIOLATIONS = [
     ("onnxruntime", "service/planted.py", "import onnxruntime"),
     ("onnxruntime", "models/registry.py", "from onnxruntime import InferenceSession"),
     ("signing", "service/sources.py", "from model_signing import signing"),
+    ("otlp", "service/tracing.py", "from opentelemetry.sdk.trace import ReadableSpan"),
+    ("otlp", "monitoring/planted.py", "import opentelemetry.trace"),
     ("query", "service/predict.py", "from service.featurelog import view"),
     ("query", "monitoring/intake.py", "import duckdb"),
     ("sidecar", "monitoring/planted.py", "from models import session"),
