@@ -14,6 +14,7 @@ class Asked(NamedTuple):
     dashboard: str
     panel: str
     expr: str
+    legend: str
 
     def __str__(self) -> str:
         return f"{self.dashboard}, {self.panel}: {self.expr}"
@@ -36,5 +37,5 @@ def asked(**variables: str) -> list[Asked]:
             expr = target["expr"]
             for variable, value in variables.items():
                 expr = re.sub(rf"\${variable}\b", value, expr)
-            found.append(Asked(name, panel["title"], expr))
+            found.append(Asked(name, panel["title"], expr, target["legendFormat"]))
     return found

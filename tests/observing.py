@@ -127,3 +127,17 @@ def query(at: str, expression: str) -> list[dict[str, Any]]:
     assert answer["status"] == "success", f"{expression}: {answer.get('error')}"
     found: list[dict[str, Any]] = answer["data"]["result"]
     return found
+
+
+def query_range(at: str, expression: str, begin_s: float, end_s: float, step_s: float) -> list[dict[str, str]]:
+    """The labels of every series that an expression had in a span."""
+    asked = {"query": expression, "start": begin_s, "end": end_s, "step": step_s}
+    answer = httpx.get(f"{at}/api/v1/query_range", params=asked, trust_env=False, timeout=DEADLINE_S).json()
+    assert answer["status"] == "success", f"{expression}: {answer.get('error')}"
+    return [series["metric"] for series in answer["data"]["result"]]
+
+
+def rules_seen(at: str) -> list[dict[str, Any]]:
+    """Every rule as Prometheus has it, with its health."""
+    groups = httpx.get(f"{at}/api/v1/rules", trust_env=False).json()["data"]["groups"]
+    return [rule for group in groups for rule in group["rules"]]

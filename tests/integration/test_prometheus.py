@@ -12,7 +12,18 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.test_alertmanager import pager
-from tests.observing import ALERTMANAGER, DEADLINE_S, RULES, Target, alertmanager, prometheus, query, rules_of, runs
+from tests.observing import (
+    ALERTMANAGER,
+    DEADLINE_S,
+    RULES,
+    Target,
+    alertmanager,
+    prometheus,
+    query,
+    rules_of,
+    rules_seen,
+    runs,
+)
 from tests.processes import home, served, wait_until
 from tests.reference import page
 from tests.requests import payments_body
@@ -51,7 +62,7 @@ def test_prometheus_sees_all_that_the_rules_name_and_a_service_that_is_down_wake
             _every_recording_rule_returns_data(at, service)
             up.close()
             fired = wait_until(lambda: _said(told, "PlumblineServiceDown"), DEADLINE_S, "somebody was woken")
-            assert {rule["health"] for rule in _evaluated(at)} == {"ok"}
+            assert {rule["health"] for rule in rules_seen(at)} == {"ok"}
     assert fired["receiver"] == "pager"
     (alert,) = fired["alerts"]
     assert alert["status"] == "firing"
@@ -130,11 +141,6 @@ def _every_recording_rule_returns_data(at: str, service: str) -> None:
 
     wait_until(lambda: not missing(), DEADLINE_S, "every recording rule has data")
     assert {one["metric"].get("model") for one in query(at, "plumbline:request_errors:ratio_rate5m")} == {"payments"}
-
-
-def _evaluated(at: str) -> list[dict[str, Any]]:
-    groups = httpx.get(f"{at}/api/v1/rules", trust_env=False).json()["data"]["groups"]
-    return [rule for group in groups for rule in group["rules"]]
 
 
 def _said(told: list[dict[str, Any]], alert: str) -> dict[str, Any] | None:
