@@ -5,16 +5,20 @@ shared memory of BentoML's multiprocess mode costs as much as decoding a row.
 
 Laws
 - Labels come from loaded models, fixed words and the table of error codes only: unknown names are the label "".
+- A gauge is of the workers that live, also where one was killed.
 - After every `publish`: plumbline_requests_received_total = Σ plumbline_requests_total over its outcomes.
 """
 
+import os
 from bisect import bisect_left
 from collections import Counter as Sums
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from service.featurelog.record import Request
 
@@ -326,12 +330,31 @@ class Telemetry:
 
     def totals(self) -> list[tuple[str, Mapping[str, str], float]]:
         """Every sample of all workers together: name, labels, value; reads their shared files, so call it in a thread."""
-        everyone = CollectorRegistry()
-        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+        everyone = _everyone()
         return [(s.name, s.labels, s.value) for family in everyone.collect() for s in family.samples]
 
     def exposition(self) -> bytes:
         """The text of all workers together; reads their shared files, so call it in a thread."""
-        everyone = CollectorRegistry()
-        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
-        return generate_latest(everyone)
+        return generate_latest(_everyone())
+
+
+def _everyone() -> CollectorRegistry:
+    """All workers together. What those that are gone counted stays; what they held does not: nobody else takes their gauges
+    out, and a full disk would go on having the reserve of a worker that died.
+    """
+    place = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    for pid in {path.stem.rpartition("_")[2] for path in place.glob("gauge_live*.db")}:
+        if not _lives(int(pid)):
+            with suppress(FileNotFoundError):  # another worker was first
+                mark_process_dead(int(pid), str(place))  # type: ignore[no-untyped-call]
+    everyone = CollectorRegistry()
+    MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+    return everyone
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):  # the number is somebody else's by now: no worker of ours
+        return False
+    return True

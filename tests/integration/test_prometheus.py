@@ -1,12 +1,8 @@
 """A real Prometheus takes the shipped rules, sees both exporters, and what it raises wakes somebody by a real Alertmanager."""
 
 import re
-import shutil
-import signal
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +12,41 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.test_alertmanager import pager
-from tests.processes import ROOT, answers, free_port, home, served, wait_until
+from tests.observing import (
+    ALERTMANAGER,
+    DEADLINE_S,
+    RULES,
+    Target,
+    alertmanager,
+    prometheus,
+    query,
+    rules_of,
+    rules_seen,
+    runs,
+)
+from tests.processes import home, served, wait_until
 from tests.reference import page
 from tests.requests import payments_body
 from tests.unit.monitoring.process import monitor
 
 pytestmark = pytest.mark.integration
-DEADLINE_S = 120.0
-RULES = ROOT / "deploy" / "prometheus"
-ALERTMANAGER = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
-SHIPPED_RECEIVERS = "http://127.0.0.1:9099/"
-CONFIGURATION = """
-global: {{scrape_interval: 300ms, evaluation_interval: 300ms}}
-rule_files: [recording.yml, alerts.yml]
-alerting:
-  alertmanagers: [{{static_configs: [{{targets: ["{alertmanager}"]}}]}}]
-scrape_configs:
-  - job_name: plumbline-service
-    static_configs: [{{targets: ["{service}"], labels: {{home: default}}}}]
-  - job_name: plumbline-monitor
-    static_configs: [{{targets: ["{monitor}"], labels: {{home: default}}}}]
-"""
 
 
 def test_the_shipped_files_are_what_prometheus_and_alertmanager_take() -> None:
-    _runs("promtool", "check", "config", RULES / "prometheus.yml")
-    _runs("amtool", "check-config", ALERTMANAGER)
+    runs("promtool", "check", "config", RULES / "prometheus.yml")
+    runs("amtool", "check-config", ALERTMANAGER)
 
 
 def test_every_alert_fires_where_it_must_and_is_quiet_beside_it() -> None:
-    _runs("promtool", "test", "rules", RULES / "rules_test.yml")
+    runs("promtool", "test", "rules", RULES / "rules_test.yml")
     tested = yaml.safe_load((RULES / "rules_test.yml").read_text())["tests"]
     cases = [(case["alertname"], bool(case["exp_alerts"])) for test in tested for case in test["alert_rule_test"]]
-    assert set(cases) == {(alert["alert"], fires) for alert in _rules("alerts.yml") for fires in (True, False)}
+    assert set(cases) == {(alert["alert"], fires) for alert in rules_of("alerts.yml") for fires in (True, False)}
 
 
 @pytest.mark.parametrize(("severity", "receiver"), [("critical", "pager"), ("warning", "tickets"), ("info", "notes")])
 def test_an_alert_goes_where_its_severity_says(severity: str, receiver: str) -> None:
-    said = _runs("amtool", "config", "routes", "test", f"--config.file={ALERTMANAGER}", f"severity={severity}")
+    said = runs("amtool", "config", "routes", "test", f"--config.file={ALERTMANAGER}", f"severity={severity}")
     assert said.split() == [receiver]
 
 
@@ -64,11 +57,12 @@ def test_prometheus_sees_all_that_the_rules_name_and_a_service_that_is_down_wake
         watched = f"http://127.0.0.1:{watching.port}"
         _ask(service)
         _every_name_is_exposed(_families(f"{service}/metrics") | _families(f"{watched}/metrics"))
-        with prometheus(tmp_path / "prometheus", alertmanager=alerts, service=service, monitor=watched) as at:
+        targets = [Target("plumbline-service", "default", service), Target("plumbline-monitor", "default", watched)]
+        with prometheus(tmp_path / "prometheus", alerts, targets, at_once) as at:
             _every_recording_rule_returns_data(at, service)
             up.close()
             fired = wait_until(lambda: _said(told, "PlumblineServiceDown"), DEADLINE_S, "somebody was woken")
-            assert {rule["health"] for rule in _evaluated(at)} == {"ok"}
+            assert {rule["health"] for rule in rules_seen(at)} == {"ok"}
     assert fired["receiver"] == "pager"
     (alert,) = fired["alerts"]
     assert alert["status"] == "firing"
@@ -99,71 +93,9 @@ def test_a_cause_keeps_its_symptoms_quiet_within_its_home(tmp_path: Path) -> Non
     assert found["PlumblineErrorBudgetBurnFast", "other"] == set()
 
 
-def _runs(program: str, *arguments: str | Path) -> str:
-    """What it says on stdout; it must be there and end well."""
-    found = shutil.which(program)
-    assert found, f"{program}: expected the Debian package (.ci/packages installs it)"
-    ran = subprocess.run([found, *map(str, arguments)], capture_output=True, text=True, timeout=240, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout
-
-
-def _rules(name: str) -> list[dict[str, Any]]:
-    return [rule for group in yaml.safe_load((RULES / name).read_text())["groups"] for rule in group["rules"]]
-
-
-@contextmanager
-def _process(program: str, *arguments: str, ready: str, log: Path) -> Iterator[None]:
-    found = shutil.which(program)
-    assert found, f"{program}: expected the Debian package (.ci/packages installs it)"
-    with log.open("wb") as sink:
-        process = subprocess.Popen([found, *arguments], stdout=sink, stderr=sink)
-    try:
-        wait_until(lambda: answers(ready), DEADLINE_S, f"{program} is ready ({log})")
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(DEADLINE_S)
-
-
-@contextmanager
-def alertmanager(folder: Path, url: str) -> Iterator[str]:
-    """Its url; the shipped configuration, with this receiver and without its waits."""
-    shipped = ALERTMANAGER.read_text()
-    assert SHIPPED_RECEIVERS in shipped
-    quick = re.sub(r"group_(wait|interval): \w+", r"group_\1: 1s", shipped.replace(SHIPPED_RECEIVERS, url))
-    configuration, place = folder / "alertmanager.yml", f"127.0.0.1:{free_port()}"
-    configuration.write_text(quick)
-    with _process(
-        "prometheus-alertmanager",
-        f"--config.file={configuration}",
-        f"--storage.path={folder / 'alertmanager'}",
-        f"--web.listen-address={place}",
-        "--cluster.listen-address=",
-        ready=f"http://{place}/-/ready",
-        log=folder / "alertmanager.log",
-    ):
-        yield f"http://{place}"
-
-
-@contextmanager
-def prometheus(folder: Path, **urls: str) -> Iterator[str]:
-    """Its url, for as long as the block; the shipped rules, whose `for` alone is shortened: promtool's tests hold that."""
-    folder.mkdir()
-    targets = {name: url.removeprefix("http://") for name, url in urls.items()}
-    (folder / "prometheus.yml").write_text(CONFIGURATION.format(**targets))
-    (folder / "recording.yml").write_text((RULES / "recording.yml").read_text())
-    (folder / "alerts.yml").write_text(re.sub(r"for: \w+", "for: 1s", (RULES / "alerts.yml").read_text()))
-    place = f"127.0.0.1:{free_port()}"
-    with _process(
-        "prometheus",
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address={place}",
-        ready=f"http://{place}/-/ready",
-        log=folder / "prometheus.log",
-    ):
-        yield f"http://{place}"
+def at_once(rules: str) -> str:
+    """The shipped rules, whose `for` alone is shortened: promtool's tests hold that."""
+    return re.sub(r"for: \w+", "for: 1s", rules)
 
 
 def _ask(service: str) -> None:
@@ -201,25 +133,14 @@ def _every_name_is_exposed(seen: dict[str, str]) -> None:
 
 
 def _every_recording_rule_returns_data(at: str, service: str) -> None:
-    names = [rule["record"] for rule in _rules("recording.yml")]
+    names = [rule["record"] for rule in rules_of("recording.yml")]
 
     def missing() -> list[str]:
         _ask(service)
-        return [name for name in names if not _query(at, name)]
+        return [name for name in names if not query(at, name)]
 
     wait_until(lambda: not missing(), DEADLINE_S, "every recording rule has data")
-    assert {one["metric"].get("model") for one in _query(at, "plumbline:request_errors:ratio_rate5m")} == {"payments"}
-
-
-def _query(at: str, expression: str) -> list[dict[str, Any]]:
-    answer = httpx.get(f"{at}/api/v1/query", params={"query": expression}, trust_env=False).json()
-    found: list[dict[str, Any]] = answer["data"]["result"]
-    return found
-
-
-def _evaluated(at: str) -> list[dict[str, Any]]:
-    groups = httpx.get(f"{at}/api/v1/rules", trust_env=False).json()["data"]["groups"]
-    return [rule for group in groups for rule in group["rules"]]
+    assert {one["metric"].get("model") for one in query(at, "plumbline:request_errors:ratio_rate5m")} == {"payments"}
 
 
 def _said(told: list[dict[str, Any]], alert: str) -> dict[str, Any] | None:

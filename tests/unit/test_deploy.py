@@ -105,7 +105,9 @@ def test_compose_mounts_what_is_beside_it_and_volumes_that_it_declares() -> None
         for volume in one["volumes"]
         if "./" in volume
     }
-    assert mounted == {"./prometheus", "./alertmanager"}
+    grafana = {"./grafana/provisioning/datasources", "./grafana/provisioning/dashboards", "./grafana/dashboards"}
+    assert mounted == {"./prometheus", "./alertmanager"} | grafana
+    assert all((DEPLOY / source).is_dir() for source in mounted)
 
 
 def test_compose_gives_the_service_the_time_that_it_takes_to_leave() -> None:

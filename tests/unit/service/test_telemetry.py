@@ -5,6 +5,7 @@ import subprocess
 import sys
 from bisect import bisect_left
 from collections import Counter as Sums
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -125,3 +126,28 @@ def test_two_workers_in_one_process_do_not_share_instruments() -> None:
         telemetry.request(request(0), "m", "1")
         telemetry.publish(Sums({"answered": 1}), {"answered": {"no_space": 2}})
         telemetry.publish(Sums({"answered": 1}), {"answered": {"no_space": 2}})
+
+
+TWO_WORKERS = """
+import os
+from service.telemetry import Telemetry
+
+if (pid := os.fork()) == 0:
+    other = Telemetry()
+    other.log_disk(7, 1000)
+    os.kill(os.getpid(), 9)
+os.waitpid(pid, 0)
+telemetry = Telemetry()
+telemetry.log_disk(5, 30)
+print(telemetry.exposition().decode())
+"""
+
+
+def test_a_gauge_is_not_of_a_worker_that_was_killed_and_a_counter_is(tmp_path: Path) -> None:
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", TWO_WORKERS]
+    ran = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    found = samples(ran.stdout)
+    assert total(found, "plumbline_log_reserve_bytes") == 30
+    assert total(found, "plumbline_log_unsynced_total") == 12
