@@ -16,8 +16,8 @@ let wanted = "";
 /** Shows the version of `place`, asking only for what is not known at its last judged minute. */
 export async function showDetail(section, place, overview) {
   const line = overview.versions.find((one) => one.model === place.model && one.version === place.version);
-  section.hidden = !place.model;
-  if (!place.model) return;
+  section.hidden = !place.version; // of a model alone there is its traffic
+  if (!place.version) return;
   if (!line) {
     show(section, ["unknown", place.model, place.version], () => [title(place, null), h("p", { class: "empty" }, `No request for ${place.model} ${place.version} was seen.`)]);
     return;

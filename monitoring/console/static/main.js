@@ -89,7 +89,7 @@ function follow() {
   paint();
   const moved = `${model}/${version}` !== looked;
   looked = `${model}/${version}`;
-  if (model && moved) at("detail").scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  if (model && moved) at(version ? "detail" : "traffic").scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
 }
 
 addEventListener("hashchange", follow);
