@@ -9,6 +9,8 @@ Name classes to choose kinds of traffic (`… PaymentsByName TumoursMatrix`), or
 """
 
 import logging
+import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
+import gevent
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +34,7 @@ from loadtests.answers import REQUEST_ID, fault
 from loadtests.load.any_model import question
 from loadtests.load.asked import Asked, add_options, asked
 from loadtests.load.plans import USERS
-from loadtests.load.run import Run
+from loadtests.load.run import STOP, Run
 from loadtests.load.seen import Seen
 from loadtests.load.slow import End, Way, dawdle
 from models.demo.tumours import Tumours, tumours
@@ -75,8 +78,13 @@ def _prepare(environment: Environment, runner: Any, web_ui: Any, **_: object) ->
     options.spawn_rate = options.spawn_rate or options.num_users
     environment.tumours, environment.run = tumours(), None
     asked(options)  # what is no number is told now, not by the first user
+    if options.headless and not isinstance(runner, WorkerRunner):
+        # locust listens for it only when a shape is over: until then it would end without a report, and leave a canary behind
+        gevent.signal_handler(signal.SIGTERM, os.kill, os.getpid(), signal.SIGINT)
     if isinstance(runner, MasterRunner):
-        runner.register_message(SEEN, _last_of_worker)
+        runner.register_message(SEEN, _heard)
+    if isinstance(runner, WorkerRunner):
+        runner.register_message(STOP, _stop)
     if web_ui is not None:
         web_ui.app.add_url_rule(REPORT, "load_report", lambda: _report(environment))
 
@@ -101,7 +109,11 @@ def _end(environment: Environment, **_: object) -> None:
         environment.run.end()
 
 
-def _last_of_worker(environment: Environment, msg: Any, **_: object) -> None:
+def _stop(environment: Environment, **_: object) -> None:
+    environment.runner.stop()
+
+
+def _heard(environment: Environment, msg: Any, **_: object) -> None:
     if environment.run is not None:
         environment.run.hear(msg.node_id, msg.data["rows"])
 
@@ -148,6 +160,13 @@ class Client(HttpUser):
 
     def measure(self, n: int) -> npt.NDArray[np.float64]:
         return traffic.tumour_cells(self.rng, self.scene.tumours, n)
+
+    def metadata(self, model: str) -> Any:
+        """Of a model, by V2. Who is not told cannot ask: locust has counted the failure, and the user goes."""
+        answer = self.client.get(f"/v2/models/{model}", name=f"/v2/models/{model} metadata", timeout=TIMEOUT_S)
+        if not answer.ok:
+            raise StopUser
+        return answer.json()
 
     def predict(self, path: str, body: traffic.Body, *, n: int, kind: str, refused: bool = False) -> str:
         """Sends and judges; the request's id."""
@@ -229,8 +248,7 @@ class TumoursMatrix(Client):
 
     def on_start(self) -> None:
         super().on_start()
-        metadata = self.client.get("/v2/models/tumours", name="/v2/models/tumours metadata", timeout=TIMEOUT_S).json()
-        (tensor,) = metadata["inputs"]
+        (tensor,) = self.metadata("tumours")["inputs"]
         self.tensor = str(tensor["name"])
 
     @tag("tumours", "v2")
@@ -274,13 +292,11 @@ class AnyModel(Client):
 
     def on_start(self) -> None:
         super().on_start()
-        index = self.client.post(READY_MODELS, json={"ready": True}, timeout=TIMEOUT_S).json()
-        names = sorted({pin["name"] for pin in index if pin["state"] == "READY"})
+        answer = self.client.post(READY_MODELS, json={"ready": True}, timeout=TIMEOUT_S)
+        names = sorted({pin["name"] for pin in answer.json() if pin["state"] == "READY"}) if answer.ok else []
         if not names:
             raise StopUser
-        self.models = [
-            self.client.get(f"/v2/models/{name}", name="metadata", timeout=TIMEOUT_S).json() for name in names
-        ]
+        self.models = [self.metadata(name) for name in names]
         self.turn = count(int(self.rng.integers(len(names))))
 
     @tag("v2", "any")

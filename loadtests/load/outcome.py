@@ -42,6 +42,7 @@ class Told:
     began_s: float
     seconds: float
     peak: int
+    machine: str
     processes: int
     seen: Seen
     looks: Sequence[Look]

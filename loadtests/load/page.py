@@ -45,7 +45,8 @@ def _header(told: Told) -> str:
     return (
         f"<header><h1>Load test: {escape(told.scenario)}</h1>\n"
         f"<p>{escape(_capital(told.plan.what))}</p>\n"
-        f"<p>{escape(told.url)} · {escape(told.began_at)} · {told.seconds:,.0f} s · {users}</p></header>"
+        f"<p>{escape(told.url)} · {escape(told.began_at)} · {told.seconds:,.0f} s · {users}</p>\n"
+        f"<p>{escape(told.machine)}</p></header>"
     )
 
 

@@ -125,7 +125,7 @@ def _worded(axes: Any, marks: Sequence[Mark], seconds: float) -> None:
 def _users(axes: Any, looks: Sequence[Look]) -> None:
     axes.step([look.at_s for look in looks], [look.users for look in looks], where="post", color=INK, linewidth=1.4)
     axes.set_ylabel("users")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.3 * max((look.users for look in looks), default=0) + 0.1)  # room for the numbers of marks
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_title("Users", loc="left", fontsize=9, fontweight="bold")
 

@@ -24,6 +24,8 @@ from loadtests.load.seen import Outcome, Row, Seen
 
 CSS = Path(__file__).with_name("page.css")
 WORKERS_S = 15.0  # how long the last word of each worker is waited for
+ASK_S = 1.0
+STOP = "plumbline_stop"  # to workers: stop your users
 LOOK_AGAIN_S = 0.1
 log = logging.getLogger("plumbline.load")
 
@@ -41,6 +43,7 @@ class Run:
     ended: bool = False
     told: bool = False  # its report is there
     _workers: int = 0
+    _machine: str = ""
     _watch: watch.Watch = field(init=False)
     _conductor: Conductor | None = None
     _home: Path | None = None
@@ -63,6 +66,7 @@ class Run:
         self._watch = watch.Watch(url, self._home, lambda: self.environment.runner.user_count)
         if isinstance(self.environment.runner, MasterRunner):
             self._workers = len(self.environment.runner.clients)
+        self._machine = watch.machine()
         self._watch.start()
         self.began_s = time.monotonic()
         if self.asked.trouble is not None:
@@ -96,8 +100,12 @@ class Run:
         log.info(says)
 
     def _wait_for_workers(self) -> None:
-        end = time.monotonic() + WORKERS_S
-        while len(self.by_worker) < self._workers and time.monotonic() < end:
+        """Where Ctrl-C ended the master before its workers, they are told to stop: nobody counts while others ask."""
+        began_s, told = time.monotonic(), False
+        while len(self.by_worker) < self._workers and time.monotonic() < began_s + WORKERS_S:
+            if not told and time.monotonic() > began_s + ASK_S:
+                self.environment.runner.send_message(STOP, {})
+                told = True
             gevent.sleep(LOOK_AGAIN_S)
 
     def _told(self, seconds: float) -> Told:
@@ -115,6 +123,7 @@ class Run:
             began_s=time.time() - self.elapsed_s,
             seconds=seconds,
             peak=self.asked.peak,
+            machine=self._machine,
             processes=self._workers,
             seen=self.seen,
             looks=self._watch.looks,

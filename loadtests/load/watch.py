@@ -100,6 +100,11 @@ def metrics(url: str) -> Page | None:
     return page_of(answer.text) if answer.status_code == httpx.codes.OK else None
 
 
+def machine() -> str:
+    """On which locust runs, and how busy it is already."""
+    return f"Locust on {os.cpu_count()} cores, load average of the minute before the run {os.getloadavg()[0]:.1f}"
+
+
 def home_of(url: str, place: Path) -> Path | None:
     """The home, if the service that runs over it is the one at this URL."""
     sign = _sign(place)

@@ -43,6 +43,7 @@ def told(**changes: object) -> Told:
         began_s=BEGAN_S,
         seconds=4.0,
         peak=20,
+        machine="Locust on 2 cores",
         processes=0,
         seen=saw,
         looks=[Look(float(at), 3, counted(3 * at), 300 << 20) for at in range(5)],
