@@ -24,6 +24,7 @@ from loadtests.load.seen import Outcome, Row, Seen
 
 CSS = Path(__file__).with_name("page.css")
 WORKERS_S = 15.0  # how long the last word of each worker is waited for
+COME_S = 30.0  # the first user comes later only where a worker is lost
 ASK_S = 1.0
 STOP = "plumbline_stop"  # to workers: stop your users
 LOOK_AGAIN_S = 0.1
@@ -44,6 +45,7 @@ class Run:
     told: bool = False  # its report is there
     _workers: int = 0
     _machine: str = ""
+    _came: bool = False  # users
     _watch: watch.Watch = field(init=False)
     _conductor: Conductor | None = None
     _home: Path | None = None
@@ -76,7 +78,12 @@ class Run:
             self._conductor.begin()
 
     def users(self) -> int | None:
-        """Of this moment, by the plan; None: it is over."""
+        """Of this moment, by the plan, whose time begins with the first of them; None: it is over."""
+        if not self._came and (self.environment.runner.user_count or self.elapsed_s > COME_S):
+            self._came, self.began_s = True, time.monotonic()
+            self._watch.begin_again()
+        if not self._came:
+            return 1
         if self._conductor is not None and not self.ended:
             self._conductor.want(canary_percent(self.elapsed_s / self.asked.seconds))
         return users_at(self.asked.plan, self.elapsed_s, seconds=self.asked.seconds, peak=self.asked.peak)

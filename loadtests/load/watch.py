@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,11 @@ class Watch:
         self.began_s = time.monotonic()
         self.looks.append(self.look())
         self._looking = gevent.spawn(self._keep_looking)
+
+    def begin_again(self) -> None:
+        """From now on is the run; what was there before it stays the first look."""
+        self.began_s = time.monotonic()
+        self.looks[:] = [replace(look, at_s=0.0) for look in self.looks[:1]]
 
     def stop(self, answered: int) -> None:
         """One last look, when the counters have caught up with what callers were told, or do not within SETTLED_S."""
