@@ -7,6 +7,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+SCENARIO ?= steady
 # The first of these that runs, is ≥ 3.11 and can make a virtual environment is taken; `make up PYTHON=/path/to/python` decides otherwise.
 PYTHON ?= python3.13 python3.12 python3.11 python3
 
@@ -68,8 +69,8 @@ promises: $(VENV)/.dev ## the promises, the long way: their tests, the fault tab
 	$(BIN)/python -m tests.promises.fold
 
 .PHONY: load
-load: $(VENV)/.dev ## locust against what `make up` started, its page on 127.0.0.1:8089; ARGS="--incident unit_x1000" goes to locust
-	@exec $(BIN)/python -m locust -f loadtests/locustfile.py --host http://127.0.0.1:3000 --web-host 127.0.0.1 $(ARGS)
+load: $(VENV)/.dev ## locust against what `make up` started, its page on 127.0.0.1:8089; SCENARIO=spike, ARGS="--headless --users 60" goes to locust
+	@exec $(BIN)/python -m locust -f loadtests/locustfile.py --scenario $(SCENARIO) --web-host 127.0.0.1 $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev ## the speed comparison, 20 minutes (needs wrk, two cores); ARGS="--scenarios one_row --rounds 5", "--profile"

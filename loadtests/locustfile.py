@@ -1,80 +1,158 @@
-r"""Locust drives both demo models, one user class for each kind of traffic.
+r"""Locust drives the models of a service by scenario, one user class for each kind of traffic; docs/load-testing.md.
 
-    python -m locust -f loadtests/locustfile.py --host http://127.0.0.1:3000
-    python -m locust -f loadtests/locustfile.py --host http://127.0.0.1:3000 --headless --users 20 --run-time 10m \
-        --incident unit_x1000 --incident-after 120
+    python -m locust -f loadtests/locustfile.py
+    python -m locust -f loadtests/locustfile.py --headless --scenario spike --users 60
+    python -m locust -f loadtests/locustfile.py --headless --scenario incident --incident null_burst --run-time 10m
 
-Name the classes to choose kinds (`… PaymentsByName TumoursMatrix`), or `--tags v2`. Exit code 1 means that an answer was wrong.
+Every scenario ends by itself and writes a report. Exit code 1: the objective was missed, or requests are not all accounted for.
+Name classes to choose kinds of traffic (`… PaymentsByName TumoursMatrix`), or `--tags v2`.
 """
 
+import logging
+import os
+import signal
 import time
-from argparse import ArgumentParser
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 from uuid import uuid4
 
+import gevent
+import msgspec
 import numpy as np
 import numpy.typing as npt
-from locust import HttpUser, constant_throughput, events, tag, task
+from flask import send_file
+from locust import HttpUser, LoadTestShape, constant, constant_throughput, events, tag, task
 from locust.env import Environment
+from locust.exception import StopUser
+from locust.runners import MasterRunner, WorkerRunner
+from locust.user.task import LOCUST_STATE_STOPPING
 
 from loadtests import traffic
 from loadtests.answers import REQUEST_ID, fault
-from models.demo.incidents import INCIDENTS, Incident
+from loadtests.load.any_model import question
+from loadtests.load.asked import Asked, add_options, asked
+from loadtests.load.plans import USERS
+from loadtests.load.run import STOP, Run
+from loadtests.load.seen import Seen
+from loadtests.load.slow import End, Way, dawdle
 from models.demo.tumours import Tumours, tumours
 
+HOST = "http://127.0.0.1:3000"  # unless --host or the page says otherwise, only this machine is asked
 PAYMENTS_V1, TUMOURS_V1 = "/v1/models/payments:predict", "/v1/models/tumours:predict"
 PAYMENTS_V2, TUMOURS_V2 = "/v2/models/payments/infer", "/v2/models/tumours/infer"
 FEEDBACK = "/v1/models/payments:feedback"
+READY_MODELS = "/v2/repository/index"
+REPORT = "/load-report"  # on locust's page, beside its own
+SEEN = "plumbline_seen"  # what a worker tells the master when its users have stopped
 BATCH_ROWS = 32
 REQUESTS_A_USER_S = 10.0  # steady arrivals: a slow answer is not followed by fewer requests but by a shorter pause
 TIMEOUT_S = 10.0
-
-
-@events.init_command_line_parser.add_listener
-def _options(parser: ArgumentParser) -> None:
-    kinds = "; ".join(f"{name.value}: {damage.size_means}, {damage.size:g}" for name, damage in INCIDENTS.items())
-    parser.add_argument("--incident", choices=["", *Incident], default="", help="what goes wrong with the payments")
-    parser.add_argument("--incident-after", type=float, default=0.0, help="seconds of normal traffic before it")
-    parser.add_argument("--incident-size", type=float, default=None, help=f"what it means and its default: {kinds}")
-    parser.add_argument("--seed", type=int, default=1, help="of the simulated rows")
+STOP_S = 6.0  # users finish what they asked: the service's deadline is 5 s
 
 
 @dataclass(slots=True)
 class Scene:
-    """What all users of one run share; hangs on the run's environment."""
+    """What all users of one process share in one run; hangs on the run's environment."""
 
-    trouble: traffic.Trouble | None
+    asked: Asked
     generators: Iterator[np.random.Generator]
     tumours: Tumours
     began_s: float
+    seen: Seen
+
+
+@events.init_command_line_parser.add_listener
+def _options(parser: Any) -> None:
+    add_options(parser)
 
 
 @events.init.add_listener
-def _prepare(environment: Environment, **_: object) -> None:
+def _prepare(environment: Environment, runner: Any, web_ui: Any, **_: object) -> None:
     options = environment.parsed_options
-    trouble = None
-    if options.incident:
-        trouble = traffic.Trouble(Incident(options.incident), options.incident_after, options.incident_size)
-    environment.scene = Scene(trouble, traffic.user_seeds(options.seed), tumours(), time.monotonic())
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would say every look at /metrics
+    environment.host = environment.host or HOST
+    environment.stop_timeout = environment.stop_timeout or STOP_S
+    options.num_users = options.num_users or USERS
+    options.spawn_rate = options.spawn_rate or options.num_users
+    environment.tumours, environment.run = tumours(), None
+    asked(options)  # what is no number is told now, not by the first user
+    if options.headless and not isinstance(runner, WorkerRunner):
+        # locust listens for it only when a shape is over: until then it would end without a report, and leave a canary behind
+        gevent.signal_handler(signal.SIGTERM, os.kill, os.getpid(), signal.SIGINT)
+    if isinstance(runner, MasterRunner):
+        runner.register_message(SEEN, _heard)
+    if isinstance(runner, WorkerRunner):
+        runner.register_message(STOP, _stop)
+    if web_ui is not None:
+        web_ui.app.add_url_rule(REPORT, "load_report", lambda: _report(environment))
 
 
 @events.test_start.add_listener
 def _begin(environment: Environment, **_: object) -> None:
-    environment.scene.began_s = time.monotonic()
+    """Before the first user of a run, in each process."""
+    wanted, worker = asked(environment.parsed_options), isinstance(environment.runner, WorkerRunner)
+    seed = [wanted.seed, environment.runner.worker_index] if worker else wanted.seed
+    seen = Seen()
+    if not worker:
+        environment.run = Run(environment, wanted, seen)
+        environment.run.begin()
+    environment.scene = Scene(wanted, traffic.user_seeds(seed), environment.tumours, time.monotonic(), seen)
+
+
+@events.test_stop.add_listener
+def _end(environment: Environment, **_: object) -> None:
+    if isinstance(environment.runner, WorkerRunner):
+        environment.runner.send_message(SEEN, {"rows": environment.scene.seen.drain()})
+    elif environment.run is not None:
+        environment.run.end()
+
+
+def _stop(environment: Environment, **_: object) -> None:
+    environment.runner.stop()
+
+
+def _heard(environment: Environment, msg: Any, **_: object) -> None:
+    if environment.run is not None:
+        environment.run.hear(msg.node_id, msg.data["rows"])
+
+
+def _report(environment: Environment) -> Any:
+    """Of the newest run that has ended."""
+    run = environment.run
+    return ("no run has ended yet", 404) if run is None or not run.told else send_file(run.asked.report.resolve())
+
+
+class Planned(LoadTestShape):
+    """As many users, of the classes, as the chosen scenario has at this moment."""
+
+    use_common_options = True
+
+    def tick(self) -> tuple[int, float, list[type]] | None:
+        environment = self.runner.environment
+        options, run = environment.parsed_options, environment.run
+        before = run is None or run.ended  # the run begins with the users that this asks for
+        users = 1 if before else run.users()
+        if users is None:
+            self.runner.stop()  # here, so that workers have stopped before the run is over
+            return None
+        named = {one.__name__: one for one in environment.user_classes}
+        callers = [named[name] for name in asked(options).plan.callers if name in named]
+        return users, float(options.spawn_rate), callers or environment.user_classes
 
 
 class Client(HttpUser):
     """A caller that gives every request an id of its own and looks at every answer."""
 
     abstract = True
+    host = HOST
     wait_time = constant_throughput(REQUESTS_A_USER_S)
 
     def on_start(self) -> None:
         self.scene: Scene = self.environment.scene
         self.rng = next(self.scene.generators)
-        self.payments = traffic.PaymentsSource(self.rng, self.scene.trouble)
+        self.payments = traffic.PaymentsSource(self.rng, self.scene.asked.trouble)
 
     def take(self, n: int) -> traffic.Paid:
         elapsed_s = time.monotonic() - self.scene.began_s
@@ -82,6 +160,13 @@ class Client(HttpUser):
 
     def measure(self, n: int) -> npt.NDArray[np.float64]:
         return traffic.tumour_cells(self.rng, self.scene.tumours, n)
+
+    def metadata(self, model: str) -> Any:
+        """Of a model, by V2. Who is not told cannot ask: locust has counted the failure, and the user goes."""
+        answer = self.client.get(f"/v2/models/{model}", name=f"/v2/models/{model} metadata", timeout=TIMEOUT_S)
+        if not answer.ok:
+            raise StopUser
+        return answer.json()
 
     def predict(self, path: str, body: traffic.Body, *, n: int, kind: str, refused: bool = False) -> str:
         """Sends and judges; the request's id."""
@@ -93,6 +178,12 @@ class Client(HttpUser):
             document = answer.json() if answer.content else None
             problem = fault(answer.status_code, answer.headers, document, request_id=request_id, n=n, refused=refused)
             answer.failure(problem) if problem else answer.success()
+            self.scene.seen.note(
+                ended_s=time.time(),
+                status=answer.status_code,
+                wrong=problem is not None,
+                latency_ms=answer.request_meta["response_time"],
+            )
         return request_id
 
 
@@ -157,8 +248,7 @@ class TumoursMatrix(Client):
 
     def on_start(self) -> None:
         super().on_start()
-        metadata = self.client.get("/v2/models/tumours", name="/v2/models/tumours metadata", timeout=TIMEOUT_S).json()
-        (tensor,) = metadata["inputs"]
+        (tensor,) = self.metadata("tumours")["inputs"]
         self.tensor = str(tensor["name"])
 
     @tag("tumours", "v2")
@@ -195,3 +285,60 @@ class PaymentsWithLabels(Client):
                 answer.success()
             else:
                 answer.failure(f"status: found {answer.status_code} {answer.text[:200]}, expected 2xx")
+
+
+class AnyModel(Client):
+    """Somebody who asks every model that is ready, by turns, for what its metadata says that it takes."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        answer = self.client.post(READY_MODELS, json={"ready": True}, timeout=TIMEOUT_S)
+        names = sorted({pin["name"] for pin in answer.json() if pin["state"] == "READY"}) if answer.ok else []
+        if not names:
+            raise StopUser
+        self.models = [self.metadata(name) for name in names]
+        self.turn = count(int(self.rng.integers(len(names))))
+
+    @tag("v2", "any")
+    @task
+    def ask(self) -> None:
+        metadata = self.models[next(self.turn) % len(self.models)]
+        wanted = question(metadata, self.rng)
+        self.predict(f"/v2/models/{metadata['name']}/infer", wanted.body, n=wanted.rows, kind="by metadata")
+
+
+class SlowHeads(Client):
+    """Somebody whose request line and headers come a byte at a time."""
+
+    way = Way.HEAD
+    wait_time = constant(0.1)
+
+    @tag("slow")
+    @task
+    def dawdle(self) -> None:
+        body = msgspec.json.encode(traffic.v1(self.take(1).rows))
+        began_s = time.monotonic()
+        problem: OSError | None = None
+        try:
+            attempt = dawdle(self.environment.host, PAYMENTS_V1, body, self.way, self._over)
+            if attempt.ended_by is End.KEPT:
+                problem = TimeoutError(f"kept for {attempt.seconds:.0f} s, expected to be cut off")
+        except OSError as error:
+            problem = error
+        events.request.fire(
+            request_type="SLOW",
+            name=f"{PAYMENTS_V1} slow {self.way}",
+            response_time=(time.monotonic() - began_s) * 1000,
+            response_length=0,
+            exception=problem,
+            context={},
+        )
+
+    def _over(self) -> bool:
+        return bool(self._state == LOCUST_STATE_STOPPING)
+
+
+class SlowBodies(SlowHeads):
+    """Somebody whose body comes a byte at a time."""
+
+    way = Way.BODY

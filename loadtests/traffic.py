@@ -90,8 +90,8 @@ def _column(name: str, cells: list[object]) -> Body:
     return {"name": name, "datatype": datatype, "shape": [len(cells), 1], "data": cells}
 
 
-def user_seeds(seed: int) -> Iterator[np.random.Generator]:
-    """One independent generator a user, the same ones for the same seed."""
+def user_seeds(seed: int | Sequence[int]) -> Iterator[np.random.Generator]:
+    """One independent generator a user, the same ones for the same seed; a seed of several numbers is one for each process."""
     sequence = np.random.SeedSequence(seed)
     while True:
         yield np.random.default_rng(sequence.spawn(1)[0])

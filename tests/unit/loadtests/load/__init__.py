@@ -1,0 +1,1 @@
+"""Mirrors of loadtests/load/."""
