@@ -141,6 +141,12 @@ def _monitor() -> list[Panels]:
             ],
             width=THIRD,
         ),
+        *_counted(),
+    ]
+
+
+def _counted() -> list[Panels]:
+    return [
         lines(
             Says(
                 "What became of records",

@@ -23,6 +23,7 @@ from deploy.grafana.panels import (
 ARM = "{{model}}:{{version}} {{arm}}"
 NAME = "{{model}}:{{version}}"
 SHOWN_MAX = 12  # lines of one panel; a model may have hundreds of columns
+COLUMN = "model, version, side, column"
 
 
 def model() -> Dashboard:
@@ -113,7 +114,6 @@ def _batches() -> list[Panels]:
 
 
 def _drift() -> list[Panels]:
-    column = "model, version, side, column"
     of_drift, of_skew = f'{{{VERSION}, kind="drift"}}', f'{{{VERSION}, kind!="drift"}}'
     times = "max by ({by}) (plumbline_monitor_effect_lower_bound{of} / plumbline_monitor_effect_tolerance{of})"
     worst = f"topk({SHOWN_MAX}, {{}})"
@@ -125,7 +125,7 @@ def _drift() -> list[Panels]:
                 "none",
                 ("PlumblineDrift",),
             ),
-            [Line(worst.format(times.format(by=column, of=of_drift)), NAME + " {{side}} {{column}}")],
+            [Line(worst.format(times.format(by=COLUMN, of=of_drift)), NAME + " {{side}} {{column}}")],
             (Limit(1, BAD),),
         ),
         lines(
@@ -135,19 +135,25 @@ def _drift() -> list[Panels]:
                 "none",
                 ("PlumblineSkew",),
             ),
-            [Line(worst.format(times.format(by=f"{column}, kind", of=of_skew)), NAME + " {{column}} {{kind}}")],
+            [Line(worst.format(times.format(by=f"{COLUMN}, kind", of=of_skew)), NAME + " {{column}} {{kind}}")],
             (Limit(1, BAD),),
         ),
         lines(
             Says("Drift", f"Drift of each column in PSI, the {SHOWN_MAX} largest.", "none", ("PlumblineDrift",)),
             [
                 Line(
-                    worst.format(f"max by ({column}) (plumbline_monitor_effect{of_drift})"),
+                    worst.format(f"max by ({COLUMN}) (plumbline_monitor_effect{of_drift})"),
                     NAME + " {{side}} {{column}}",
                 )
             ],
             width=THIRD,
         ),
+        *_judged(),
+    ]
+
+
+def _judged() -> list[Panels]:
+    return [
         states(
             Says(
                 "Phase of the alert",
@@ -178,7 +184,7 @@ def _drift() -> list[Panels]:
                 "The newest verdict of each check: 1 has drifted; a check without enough rows is absent.",
                 "none",
             ),
-            Line(f"max by ({column}, kind) (plumbline_monitor_drifted{{{VERSION}}})", "drifted"),
+            Line(f"max by ({COLUMN}, kind) (plumbline_monitor_drifted{{{VERSION}}})", "drifted"),
             (Limit(1, BAD),),
             width=THIRD,
         ),
