@@ -251,7 +251,8 @@ class Predictor:
         """Moves what was counted into the metrics of all workers; `kill -9` takes at most PUBLISH_EVERY_S of it there."""
         self._publish_due = False
         self._telemetry.publish(self._featurelog.logged, self._featurelog.dropped)
-        self._telemetry.log_disk(self._featurelog.unsynced, self._featurelog.reserve.held_bytes)
+        log = self._featurelog
+        self._telemetry.log_disk(log.fsync_failures, log.unsynced, log.reserve.held_bytes)
 
     def _record(self, ask: Ask, outcome: Outcome, status: int, code: str, error: RequestError | None) -> Request:
         served, decision = ask.served, ask.decision

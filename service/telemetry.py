@@ -104,6 +104,12 @@ class _Log:
             ("outcome", "reason"),
             registry=registry,
         )
+        self.fsync_failures = Counter(
+            "plumbline_log_fsync_failures",
+            "Times that the disk refused to fsync the log: what was written since the last good one may not survive a power "
+            "failure; in log_durability disk it is written once more.",
+            registry=registry,
+        )
         self.unsynced = Counter(
             "plumbline_log_unsynced",
             "Records written whose fsync failed twice: their answers were told so (log_durability disk).",
@@ -260,8 +266,9 @@ class Telemetry:
             for reason, n in reasons.items():
                 self._log.dropped.labels(outcome, reason).inc(self._since("dropped", outcome, reason, total=n))
 
-    def log_disk(self, unsynced: int, reserve_bytes: int) -> None:
-        """How the log stands with its disk; `unsynced` is its own running total."""
+    def log_disk(self, fsync_failures: int, unsynced: int, reserve_bytes: int) -> None:
+        """How the log stands with its disk; `fsync_failures` and `unsynced` are its own running totals."""
+        self._log.fsync_failures.inc(self._since("fsync failures", total=fsync_failures))
         self._log.unsynced.inc(self._since("unsynced", total=unsynced))
         self._log.reserve.set(reserve_bytes)
 

@@ -93,11 +93,14 @@ def _disk() -> list[Panels]:
         lines(
             Says(
                 "Not fsynced",
-                "Records written whose fsync failed twice, all together.",
+                "Times that the disk refused an fsync, and records whose callers were told so (log_durability disk).",
                 "none",
                 ("PlumblineLogNotSynced",),
             ),
-            [Line(f"sum by (home) (plumbline_log_unsynced_total{{{HOME}}})", "{{home}}")],
+            [
+                Line(f"sum by (home) (plumbline_log_fsync_failures_total{{{HOME}}})", "{{home}} refused"),
+                Line(f"sum by (home) (plumbline_log_unsynced_total{{{HOME}}})", "{{home}} records"),
+            ],
             (Limit(1, BAD),),
         ),
     ]

@@ -83,6 +83,7 @@ class FeatureLog:
         self.outcomes: Counter[str] = Counter()
         self.logged: Counter[str] = Counter()
         self.dropped: dict[str, Counter[str]] = {outcome.value: Counter() for outcome in Outcome}
+        self.fsync_failures = 0
         self.unsynced = 0  # records in the file whose caller was told that they are not safe
         self.last_error: LogUnwritable | None = None
 
@@ -308,6 +309,7 @@ class FeatureLog:
         self._syncing = None
         error = ended.result()
         if error is not None:
+            self.fsync_failures += 1
             self._keep_error(error)
             self._segment.suspect = True
         if self._commit is not None:

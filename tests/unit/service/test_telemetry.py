@@ -134,11 +134,11 @@ from service.telemetry import Telemetry
 
 if (pid := os.fork()) == 0:
     other = Telemetry()
-    other.log_disk(7, 1000)
+    other.log_disk(3, 7, 1000)
     os.kill(os.getpid(), 9)
 os.waitpid(pid, 0)
 telemetry = Telemetry()
-telemetry.log_disk(5, 30)
+telemetry.log_disk(2, 5, 30)
 print(telemetry.exposition().decode())
 """
 
@@ -150,4 +150,5 @@ def test_a_gauge_is_not_of_a_worker_that_was_killed_and_a_counter_is(tmp_path: P
     assert ran.returncode == 0, ran.stderr[-3000:]
     found = samples(ran.stdout)
     assert total(found, "plumbline_log_reserve_bytes") == 30
+    assert total(found, "plumbline_log_fsync_failures_total") == 5
     assert total(found, "plumbline_log_unsynced_total") == 12

@@ -142,7 +142,7 @@ def test_after_a_failed_fsync_what_was_not_acknowledged_stands_in_a_new_segment_
             assert await log.append_request(request(0))
             assert all(await asyncio.gather(*[log.append_request(request(number)) for number in (1, 2)]))
             assert await log.append_request(request(3))
-            assert log.unsynced == 0
+            assert (log.fsync_failures, log.unsynced) == (1, 0)
             adds_up(log)
 
     asyncio.run(run())
@@ -161,7 +161,7 @@ def test_where_the_second_attempt_fails_too_the_caller_is_told_and_the_record_st
         async with writer(tmp_path, durability=Durability.DISK, disk=failing(2, 3)) as log:
             assert await log.append_request(request(0))
             assert not await log.append_request(request(1))
-            assert log.unsynced == 1 and log.last_error is not None
+            assert (log.fsync_failures, log.unsynced) == (2, 1) and log.last_error is not None
             assert await log.append_request(request(2))
             adds_up(log)
 
@@ -200,6 +200,7 @@ def test_without_disk_mode_a_failed_fsync_ends_the_segment_and_repeats_nothing(
                 assert log.loop.time() < deadline_s
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.01)
+            assert log.fsync_failures == 1
             assert await log.append_request(request(1))
             keeping.cancel()
 
