@@ -1,70 +1,75 @@
-"""The tutorial happens as it stands: its blocks are run in their order, and print what the page says."""
+"""The tutorial and the README happen as they stand: their blocks are typed in their order, and print what the page says."""
 
-import os
-import re
-import subprocess
-import sys
-import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from tests.documents import Step, missing, steps
-from tests.processes import ROOT, Process, answers, environment, free_port
+from tests.documents import Step, steps
+from tests.processes import ROOT
+from tests.reader import Reader
 
 pytestmark = pytest.mark.integration
 
-PAGE = (ROOT / "docs" / "tutorial.md").read_text()
-READY_S, SAID_S, BLOCK_S = 60.0, 60.0, 300.0
-TOKEN = "PLUMBLINE_ADMIN_TOKEN"
 INSTALLED = "pip install"  # the tests have those packages
 UP = "plumbline up"
+# What of the README's lines is not typed here, and why.
+LEFT_OUT = {
+    "make up": "the test started it, without the installation",
+    "make test": "this is it",
+    INSTALLED: "the tests have them",
+    "models pin": "needs registries: test_oci.py, test_mlflow.py",
+    "log tail -f": "goes on until Ctrl-C: test_log_commands.py",
+}
 
-
-def run(commands: str, place: Path, env: dict[str, str]) -> str:
-    """What a reader's shell prints."""
-    done = subprocess.run(
-        ["/bin/bash", "-ec", commands], cwd=place, env=env, capture_output=True, text=True, timeout=BLOCK_S, check=False
-    )
-    assert done.returncode == 0, f"{commands}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def follow(step: Step, place: Path, env: dict[str, str]) -> None:
-    """Runs a block; its last command again where the monitor, which reads the log behind the requests, has not come so far."""
-    output, end_s = run(step.commands, place, env), time.monotonic() + SAID_S
-    last = step.commands.replace("\\\n", " ").splitlines()[-1]
-    while (line := missing(step.printed, output)) is not None:
-        assert time.monotonic() < end_s, f"{step.commands}\nprinted\n{output}\nand not {line!r}"
-        output += run(last, place, env)
+# "The next version goes through the same command"
+NEXT_VERSION = Step(
+    ".venv/bin/plumbline models add out/rides.onnx --name rides --data out/train.csv --label cnt --time at", ()
+)
 
 
 def test_a_reader_of_the_tutorial_sees_what_it_says(tmp_path: Path) -> None:
-    port, monitor_port = free_port(), free_port()
-    page = PAGE.replace(":3000", f":{port}").replace(":3001", f":{monitor_port}")
-    for name in ("docs", "requirements-dev.lock"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    binaries = tmp_path / ".venv" / "bin"
-    binaries.mkdir(parents=True)
-    for name in ("python", "plumbline"):
-        (binaries / name).write_text(
-            f'#!/bin/sh\nexec "{sys.executable}" {"-m plumbline " if name == "plumbline" else ""}"$@"\n'
-        )
-        (binaries / name).chmod(0o755)
-    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    env = environment(
-        **{TOKEN: "a-secret-of-your-own"},
-        DELIVERIES_URL=f"http://127.0.0.1:{port}",
-        PLUMBLINE_MONITOR_SERVICE_URL=f"http://127.0.0.1:{port}",
-        PYTHONPATH=paths,
-    )
-    todo = [step for step in steps(page) if INSTALLED not in step.commands]
+    page = (ROOT / "docs" / "tutorial.md").read_text()
+    reader, todo = Reader(tmp_path), [step for step in steps(page) if INSTALLED not in step.commands]
     begins = next(place for place, step in enumerate(todo) if UP in step.commands)
     for step in todo[:begins]:
-        follow(step, tmp_path, env)
-    argv = [*re.split(r"\s+", todo[begins].commands.strip()), "--port", str(port), "--monitor-port", str(monitor_port)]
-    with Process(argv, env=env, cwd=tmp_path) as up:
-        up.wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz"), READY_S, "the service is ready")
-        up.wait_until(lambda: answers(f"http://127.0.0.1:{monitor_port}/healthz"), READY_S, "the monitor is there")
+        reader.follow(step)
+    with reader.up(todo[begins].commands):
         for step in todo[begins + 1 :]:
-            follow(step, tmp_path, env)
+            reader.follow(step)
+
+
+def test_every_command_of_the_readme_works_in_its_order(tmp_path: Path) -> None:
+    hours(tmp_path / "hour.csv")
+    reader = Reader(tmp_path)
+    with reader.up(".venv/bin/plumbline up"):
+        for step in steps((ROOT / "README.md").read_text()):
+            if "routes set rides" in step.commands:
+                reader.follow(NEXT_VERSION)
+            lines = [line for line in step.commands.splitlines() if not any(words in line for words in LEFT_OUT)]
+            if lines:
+                reader.follow(Step("\n".join(lines), step.printed))
+
+
+def hours(path: Path) -> None:
+    """Two years of rides of nobody, laid out as the UCI's are."""
+    rng, n = np.random.default_rng(0), 2 * 365 * 24
+    at = pd.date_range("2011-01-01", periods=n, freq="h")
+    hot = rng.uniform(0, 1, n)
+    columns = {
+        "instant": np.arange(1, n + 1),
+        "season": at.month % 12 // 3 + 1,
+        "yr": at.year - 2011,
+        "hr": at.hour,
+        "holiday": rng.integers(0, 2, n),
+        "weekday": at.weekday,
+        "workingday": (at.weekday < 5).astype(int),
+        "weathersit": rng.integers(1, 5, n),
+        "temp": hot,
+        "atemp": hot,
+        "hum": rng.uniform(0, 1, n),
+        "windspeed": rng.uniform(0, 1, n),
+        "cnt": (100 * hot + 5 * at.hour + rng.normal(0, 10, n)).astype(int),
+    }
+    pd.DataFrame(columns).to_csv(path, index=False)
