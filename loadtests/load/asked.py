@@ -14,7 +14,7 @@ from loadtests.traffic import Trouble
 from models.demo.incidents import INCIDENTS, Incident
 
 HOME, TOKEN = "PLUMBLINE_HOME", "PLUMBLINE_ADMIN_TOKEN"
-BEGINS = 1 / 3  # part of the scenario `incident` after which it begins
+BEGINS = 1 / 6  # part of the scenario `incident` after which it begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--errors-share", default="", help="objective: share of requests that may go wrong, 0 to 1")
     parser.add_argument("--incident", choices=["", *Incident], default="", help="what goes wrong with the payments")
     parser.add_argument(
-        "--incident-after", default="", help="seconds of normal traffic before it: a third of `incident`, else 0"
+        "--incident-after", default="", help="seconds of normal traffic before it: a sixth of `incident`, else 0"
     )
     parser.add_argument("--incident-size", default="", help=f"what it means and its default: {sizes}")
     parser.add_argument("--seed", type=int, default=1, help="of the simulated rows")

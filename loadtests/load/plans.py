@@ -84,7 +84,7 @@ PLANS: Mapping[Scenario, Plan] = {
         "half an hour of the same: does memory or latency creep?", 1800, _level, ALL_KINDS, Objective(250, 0.001)
     ),
     Scenario.INCIDENT: Plan(
-        "payments that go wrong a third into the run: what does the monitor say?",
+        "payments that go wrong a sixth into the run: what does the monitor say?",
         360,
         _level,
         ALL_KINDS,

@@ -44,10 +44,10 @@ def test_what_is_said_wins_also_as_text_of_a_form() -> None:
     assert (found.seconds, found.peak, found.objective) == (12, 7, Objective(80, 0.1))
 
 
-def test_an_incident_begins_a_third_into_its_scenario_and_at_once_elsewhere_unless_told() -> None:
+def test_an_incident_begins_a_sixth_into_its_scenario_and_at_once_elsewhere_unless_told() -> None:
     size = INCIDENTS[Incident.NULL_BURST].size
     burst = options(scenario="incident", incident="null_burst", run_time=30)
-    assert asked(burst).trouble == Trouble(Incident.NULL_BURST, 10, size)
+    assert asked(burst).trouble == Trouble(Incident.NULL_BURST, 5, size)
     assert asked(options(incident="null_burst", run_time=30)).trouble == Trouble(Incident.NULL_BURST, 0, size)
     assert asked(options(scenario="incident", incident_after="5", incident_size="0.5")).trouble == Trouble(
         Incident.UNIT_X1000, 5, 0.5
