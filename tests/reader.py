@@ -35,6 +35,7 @@ class Reader:
         self._env = environment(
             PLUMBLINE_ADMIN_TOKEN=TOKEN,
             PLUMBLINE_MONITOR_SERVICE_URL=service,
+            PLUMBLINE_MONITOR_PORT=self._ports[MONITOR_PORT],
             DELIVERIES_URL=service,
             PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         )
@@ -57,16 +58,22 @@ class Reader:
             assert time.monotonic() < end_s, f"{step.commands}\nprinted\n{output}\nand not {line!r}"
             output += self._typed(last)
 
-    def _typed(self, commands: str) -> str:
+    def tried(self, commands: str) -> tuple[int, str]:
+        """The exit code of what is typed, and all that it prints."""
         here = re.sub(rf":({PORT}|{MONITOR_PORT})\b", lambda found: f":{self._ports[found[1]]}", commands)
         done = subprocess.run(
             ["/bin/bash", "-ec", here],
             cwd=self.folder,
             env=self._env,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             timeout=BLOCK_S,
             check=False,
         )
-        assert done.returncode == 0, f"{commands}\n{done.stdout}{done.stderr}"
-        return done.stdout
+        return done.returncode, done.stdout
+
+    def _typed(self, commands: str) -> str:
+        code, output = self.tried(commands)
+        assert code == 0, f"{commands}\n{output}"
+        return output
