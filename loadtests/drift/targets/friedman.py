@@ -13,7 +13,7 @@ NEVER = 10**9
 
 def rows(seed: int, n: int, change: int) -> np.ndarray:
     """Shape (n, 11): ten features and the target."""
-    stream = synth.FriedmanDrift(drift_type="gra", position=(change, NEVER), seed=seed).take(n)
+    stream = synth.FriedmanDrift(drift_type="gra", position=(change, change + NEVER), seed=seed).take(n)
     return np.array([[*x.values(), y] for x, y in stream], dtype=np.float64)
 
 
