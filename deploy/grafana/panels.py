@@ -7,6 +7,7 @@ Laws
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.cog.builder import Builder
@@ -45,6 +46,7 @@ WIDE, HALF, THIRD, SMALL = 24, 12, 8, 4
 LINES_HEIGHT, NUMBER_HEIGHT = 8, 4
 
 Panels = Builder[Panel]
+_Panel = TypeVar("_Panel", stat.Panel, timeseries.Panel, statetimeline.Panel, table.Panel)
 
 
 @dataclass(frozen=True)
@@ -76,17 +78,16 @@ class Limit:
     colour: str
 
 
+def _said(made: _Panel, says: Says) -> _Panel:
+    return made.title(says.title).description(says.text).unit(says.unit).links(says.links()).datasource(SOURCE)
+
+
 def number(
     says: Says, line: Line, limits: Iterable[Limit] = (), *, words: Mapping[str, ValueMappingResult] | None = None
 ) -> Panels:
     """The newest value, large."""
     made = (
-        stat.Panel()
-        .title(says.title)
-        .description(says.text)
-        .unit(says.unit)
-        .links(says.links())
-        .datasource(SOURCE)
+        _said(stat.Panel(), says)
         .with_target(_query(line, "A"))
         .thresholds(_thresholds(limits))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -105,12 +106,7 @@ def lines(
     """Values over time, their limits as dashed lines; from 0 up where they are not `signed`."""
     shown, limits = tuple(shown), tuple(limits)
     made = (
-        timeseries.Panel()
-        .title(says.title)
-        .description(says.text)
-        .unit(says.unit)
-        .links(says.links())
-        .datasource(SOURCE)
+        _said(timeseries.Panel(), says)
         .targets([_query(line, ref) for ref, line in zip("ABCDEFGH", shown, strict=False)])
         .data_links(_console(shown))
         .fill_opacity(10)
@@ -129,12 +125,7 @@ def lines(
 def states(says: Says, shown: Iterable[Line], words: Mapping[str, ValueMappingResult], *, width: int = HALF) -> Panels:
     """A band a series, coloured by what its value means."""
     return (
-        statetimeline.Panel()
-        .title(says.title)
-        .description(says.text)
-        .unit(says.unit)
-        .links(says.links())
-        .datasource(SOURCE)
+        _said(statetimeline.Panel(), says)
         .targets([_query(line, ref) for ref, line in zip("ABCDEFGH", shown, strict=False)])
         .mappings(_mappings(words))
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
@@ -149,12 +140,7 @@ def rows(says: Says, line: Line, limits: Iterable[Limit] = (), *, width: int = H
     dropped = dict.fromkeys(("Time", "__name__", "job", "instance"), True)
     tidy = {"excludeByName": dropped, "renameByName": {"Value": line.name}}
     return (
-        table.Panel()
-        .title(says.title)
-        .description(says.text)
-        .unit(says.unit)
-        .links(says.links())
-        .datasource(SOURCE)
+        _said(table.Panel(), says)
         .with_target(_query(line, "A").instant().format(PromQueryFormat.TABLE))
         .with_transformation(DataTransformerConfig("organize", options=tidy))
         .thresholds(_thresholds(limits))
