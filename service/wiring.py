@@ -168,7 +168,7 @@ async def start_worker(settings: Settings, *, log_class: type[FeatureLog] = Feat
     await shared.catalogue.refresh()
     warm_up(shared.catalogue.current, native, shared.cells)
     drain.listen()
-    tasks = _tasks(shared, shadows, drain, guard, presence)
+    tasks = _tasks(shared, predictor, shadows, drain, guard, presence)
     gc.collect()
     gc.freeze()  # what is loaded now stays: collections then look at requests only (p99 6.3 → 2.7 ms at full load)
     gc.set_threshold(*GC_THRESHOLDS)
@@ -328,13 +328,14 @@ def _handlers(shared: _Shared, predictor: Predictor, drain: Drain) -> dict[Verb,
 
 
 def _tasks(
-    shared: _Shared, shadows: Shadows, drain: Drain, guard: Guard, presence: Presence
+    shared: _Shared, predictor: Predictor, shadows: Shadows, drain: Drain, guard: Guard, presence: Presence
 ) -> tuple[asyncio.Task[None], ...]:
     """What runs beside the requests until the worker stops; begun now."""
     catalogue, poll_s = shared.catalogue, shared.settings.routes_poll_s
     roll_call = answer_roll_call(presence, catalogue, started_us=shared.clock.now_us(), poll_s=poll_s)
     tasks = [
         asyncio.create_task(shared.log.keep(), name="log.keep"),
+        asyncio.create_task(predictor.keep_published(), name="predictor.keep_published"),
         asyncio.create_task(catalogue.follow(poll_s), name="catalogue.follow"),
         asyncio.create_task(shadows.work(), name="shadows.work"),
         asyncio.create_task(drain.accept(), name="drain.accept"),
