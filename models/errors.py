@@ -70,6 +70,18 @@ class ArtifactRefused(ModelError):
         return f"{self.where}: found {self.found}, expected {self.expected}; not loading it"
 
 
+class LoadFailed(ModelError):
+    """Loading it ended in an error that nobody foresaw: a defect of ours, of which only the type is told."""
+
+    def __init__(self, ref: str, error: Exception) -> None:
+        super().__init__(ref, error)
+        self.ref, self.error = ref, error
+
+    def __str__(self) -> str:
+        kind = type(self.error).__name__
+        return f"{self.ref}: loading it ended in {kind}, which nobody foresaw; not loading it, the process has logged where"
+
+
 class LockInvalid(ModelError):
     """The lock file cannot be read as pins. Who edited it must mend it."""
 

@@ -3,6 +3,7 @@
 Laws
 - One version is loaded at a time, in the order of the lock; while it is, `of` gives None and what serves goes on.
 - What was refused is tried again only when the files changed since; `turns` rises whenever something may be built anew.
+- An error that nobody foresaw refuses the version it came of, and nothing else: the others are loaded, what serves goes on.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from models.errors import (
     ArtifactMissing,
     ArtifactRefused,
     ContractInvalid,
+    LoadFailed,
     ModelError,
     Reason,
     RunFailed,
@@ -25,6 +27,7 @@ from models.pool import LoadedVersion, Pool
 from service.in_flight import LOADING, Cells, begin, end, mark_of, unshared
 from service.rehearsal import Rehearsed
 from service.telemetry import Telemetry
+from service.unexpected import tell
 
 _log = structlog.get_logger()
 
@@ -61,15 +64,12 @@ class Loading:
         return None
 
     def ask(self, pins: Sequence[Pin], files: Hashable) -> None:
-        """Begins to load what is missing; `files`: changes when the files do. Raises what ended the loading before."""
+        """Begins to load what is missing; `files`: changes when the files do."""
         self._refused = {pin: known for pin, known in self._refused.items() if pin in pins}
         digests = {pin.digest for pin in pins}
         self.rehearsed = {digest: told for digest, told in self.rehearsed.items() if digest in digests}
         self._wanted = {pin: files for pin in pins if self._is_missing(pin, files)}
-        if self._task is not None and self._task.done():
-            self._task.result()
-            self._task = None
-        if self._wanted and self._task is None:
+        if self._wanted and not self.busy:
             self._task = asyncio.create_task(self._load_all(), name="loading")
 
     @property
@@ -104,6 +104,9 @@ class Loading:
                 self._refused.pop(pin, None)
             except (ModelError, OSError) as error:
                 self._refuse(pin, files, error)
+            except Exception as error:
+                tell("version.broke", error, None, version=pin.ref, digest=pin.digest)
+                self._refuse(pin, files, LoadFailed(pin.ref, error))
             if self._wanted.get(pin) == files:
                 del self._wanted[pin]
             self.turns += 1
@@ -115,7 +118,7 @@ class Loading:
             loaded = self._pool.load(pin)
             if self._rehearse is not None:
                 self._tell(pin, self._rehearse(loaded))
-        except ArtifactRefused:
+        except Exception:
             self._pool.forget(pin.digest)
             raise
         finally:
@@ -150,4 +153,6 @@ def _reason(error: ModelError | OSError) -> str:
             return "signature"
         case RunFailed():
             return Reason.RUN.value
+        case LoadFailed():
+            return "unforeseen"
     return "unreadable"

@@ -92,9 +92,8 @@ def recent(log_root: Path, digest: str) -> list[tuple[Schema, Request]]:
 
 
 def _answered(segment: SegmentFile, digest: str) -> list[tuple[Schema, Request]]:
-    size = segment.path.stat().st_size
-    tail = segment.read(max(0, size - TAIL_BYTES), TAIL_BYTES)
-    head = segment.read(0, min(HEAD_BYTES, size - len(tail)))
+    begins = max(0, segment.path.stat().st_size - TAIL_BYTES)  # it grows while it is read
+    tail, head = segment.read(begins, TAIL_BYTES), segment.read(0, min(HEAD_BYTES, begins))
     schemas: dict[int, Schema] = {}
     requests: list[Request] = []
     for payload in (*_payloads(head), *_payloads(tail)):

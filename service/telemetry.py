@@ -146,7 +146,7 @@ class _Versions:
         self.refused = Counter(
             "plumbline_versions_refused",
             "Versions that a worker did not load, each time it tried: inspection, load, run, rows, nan, memory, time, crash, "
-            "interrupted (what its trial found), mismatch, missing, signature, unreadable (what the registry has).",
+            "interrupted (what its trial found), mismatch, missing, signature, unreadable (what the registry has), unforeseen.",
             ("reason",),
             registry=registry,
         )

@@ -7,18 +7,19 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
-from models.errors import ModelError
+from models.errors import LoadFailed, ModelError
 from models.lock import Pin
 from models.lock_file import LockFile
 from models.manifest import CONTRACT, MODEL
-from models.pool import Pool
+from models.pool import LoadedVersion, Pool
 from models.registry import Registry
-from models.trials import Trials
 from service.catalogue import Catalogue
 from service.ejected import EjectedFile
 from service.http.v1 import V1
 from service.loading import Loading
+from service.rehearsal import Rehearsed
 from service.routes_file import RoutesFile
 from service.telemetry import Telemetry
 from tests.hostile.table import TABLE, Hostile
@@ -113,23 +114,31 @@ def test_what_is_loaded_is_given_at_once(tmp_path: Path) -> None:
     asyncio.run(test())
 
 
-def test_an_error_that_nobody_foresaw_ends_who_asks_next(tmp_path: Path) -> None:
-    class Broken(Trials):
-        def refuse_known(self, digest: str, ref: str) -> None:
-            raise RuntimeError("broken")
+def test_an_error_that_nobody_foresaw_refuses_its_version_and_the_next_one_is_loaded(
+    tmp_path: Path,
+) -> None:
+    def rehearse(loaded: LoadedVersion) -> Rehearsed:
+        if loaded.pin.version == "1":
+            raise ValueError(str(4700 + 11))
+        return Rehearsed(0, 0)
 
-    pin = pinned(tmp_path, "1", HONEST)
+    broken, good = pinned(tmp_path, "1", HONEST), pinned(tmp_path, "2", {**HONEST, MODEL: mixed(bias=5)})
 
     async def test() -> None:
-        pool = Pool(Registry(tmp_path / "registry"), threads=1, trials=Broken(tmp_path / "trials", LIMITS))
-        found = Loading(pool, Counts())
-        found.ask([pin], 0)
-        with pytest.raises(RuntimeError):
-            await found.settle()
-        with pytest.raises(RuntimeError):
-            found.ask([pin], 1)
+        counts, pool = Counts(), Pool(Registry(tmp_path / "registry"), threads=1, trials=trials())
+        found = Loading(pool, counts, rehearse=rehearse)
+        found.ask([broken, good], 0)
+        await found.settle()
+        with pytest.raises(LoadFailed, match="mixed:1: loading it ended in ValueError, which nobody foresaw"):
+            found.of(broken)
+        assert (counts.words, found.turns, pool.digests()) == (["unforeseen"], 2, {good.digest})
+        assert found.of(good) is not None
 
-    asyncio.run(test())
+    with capture_logs() as lines:
+        asyncio.run(test())
+    (told,) = [line for line in lines if line["event"] == "version.broke"]
+    assert (told["version"], told["error"], "in rehearse" in told["at"]) == ("mixed:1", "ValueError", True)
+    assert not [line for line in lines if "4711" in str(line)]
 
 
 def test_a_rollback_does_not_wait_for_a_trial(tmp_path: Path) -> None:

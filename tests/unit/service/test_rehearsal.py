@@ -1,13 +1,16 @@
 """A new version is asked what the running one was asked, out of a real log; it changes nothing but what is said."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from onnx import helper
 
 from service.catalogue import Catalogue
-from service.rehearsal import REQUESTS_MAX, recent
+from service.featurelog.files import SegmentFile, list_segments
+from service.featurelog.framing import frame
+from service.rehearsal import REQUESTS_MAX, _answered, recent
 from tests.onnx_models import dividing, dividing_contract, install, keeping, mixed, mixed_contract, proto
 from tests.unit.service.serving import ROW, Service, furnish, route, run, until
 from tests.unit.service.test_predict import refusing
@@ -41,6 +44,26 @@ def test_a_new_version_runs_the_newest_requests_as_they_came_and_is_routable_aft
         assert recent(tmp_path / "log", "sha256:" + "0" * 64) == []
 
     run(tmp_path, test, routes_poll_s=0.01)
+
+
+def test_a_segment_that_grows_while_it_is_read_has_its_head_and_its_tail(tmp_path: Path) -> None:
+    class Growing(SegmentFile):
+        """A writer appends between any two looks at it."""
+
+        def read(self, offset: int, size: int) -> bytes:
+            with self.path.open("ab") as file:
+                file.write(frame(b"", 1) * 10)
+            return super().read(offset, size)
+
+    async def test(service: Service) -> None:
+        assert (await service.predict(ROW)).status == 200
+        digest = catalogue(service).current.version("mixed", "1").pin.digest
+        (segment,) = list_segments(tmp_path / "log" / "w0")
+        copy = Path(shutil.copy(segment.path, tmp_path))
+        found = _answered(Growing(copy, *segment.key), digest)
+        assert [request.features.n for _, request in found if request.features] == [1]
+
+    run(tmp_path, test)
 
 
 def test_where_nothing_can_be_asked_the_sample_was_all(tmp_path: Path) -> None:
