@@ -61,9 +61,9 @@ def fallen(reference: Reference, counts: Counts) -> list[Fallen]:
     first = seen * m < FIRST_BELOW * known * n
     found: dict[int, Fallen] = {}
     for i in np.lexsort((at, -contradicts, ~first)).tolist():
-        j = int(owner[at[i]])
-        what = category(reference.columns[j], int(at[i] - reference.starts[j]))
-        found.setdefault(j, Fallen(j, what, int(seen[i]), int(n[i]), int(known[i]), int(m[i])))
+        if (j := int(owner[at[i]])) not in found:
+            what = category(reference.columns[j], int(at[i] - reference.starts[j]))
+            found[j] = Fallen(j, what, int(seen[i]), int(n[i]), int(known[i]), int(m[i]))
     return [found[j] for j in sorted(found)]
 
 

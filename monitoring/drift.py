@@ -243,8 +243,10 @@ def _merge(pooled: Floats, share: Floats, of: Index, starts: Index) -> tuple[Ind
     thin = np.where(rare, pooled, 0.0)
     before = np.cumsum(thin) - thin  # whole numbers, so exact: no column's rounding reaches another
     step = ((before - before[starts[of]]) * share[of] // EXPECTED_MIN).astype(np.int64)
-    # A number that orders bins by column, the rare ones of a column by step, and keeps the others apart.
-    key = np.where(rare, of * (len(of) + 1) * 2 + step * 2, (of * (len(of) + 1) + np.arange(len(of))) * 2 + 1)
+    # A number that orders bins by column, the rare ones of a column by step, and keeps the others apart; the order of groups,
+    # in which they are added up, is a matter of their own column alone.
+    inside = np.where(rare, step * 2, (np.arange(len(of)) - starts[of]) * 2 + 1)
+    key = of * (len(of) + 1) * 2 + inside
     keys, place = np.unique(key[filled], return_inverse=True)
     group = np.full(len(pooled), -1, dtype=np.intp)
     group[filled] = place

@@ -237,6 +237,7 @@ def _judge(state: State, version: Version, number: int, rules: Rules, references
     before = state.alerts.get(version, Alert())
     watched = {"", *reference.segments.names}  # a segment that is declared no more cannot clear
     latched = frozenset(check for check in before.latched if check.segment in watched)
+    known = state.judged.get(version)
     judgement = judge(
         reference,
         windows_of(state, version, number, reference, rules, latched),
@@ -246,9 +247,10 @@ def _judge(state: State, version: Version, number: int, rules: Rules, references
         latched=latched,
         segments=segments_of(state, version, number, reference, rules, latched),
         beside=labels.findings(state.labels, version, rules),
+        before=None if known is None else known.judgement.looks,
     )
     state.counters.evaluations += 1
-    state.judged[version] = _judged(state.judged.get(version), number, judgement, reference)
+    state.judged[version] = _judged(known, number, judgement, reference)
     after, action = alerts.step(before, judgement.standing, number, rules.hold_s, rules.cooldown_s)
     state.alerts[version] = replace(after, latched=judgement.latched)
     if after.incident is None:

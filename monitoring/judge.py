@@ -6,10 +6,13 @@ Laws
 - Raise and clear differ: a check that breached stays latched until its effect is below `clear_ratio` of its tolerance
   or is no longer significant; between the two it stays what it was.
 - A latched check without data makes the judgement `NO_DATA`: what cannot be seen has not cleared.
+- A look is a function of its window alone, not of what else is looked at: where the counts are what they were, the look of
+  before is taken, bit for bit what a new one would be.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +43,7 @@ from monitoring.verdict import (
 SMALL_SAMPLE_MARGIN = 4.0
 
 Counts = npt.NDArray[np.int64]
+Place: TypeAlias = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,13 +73,26 @@ class Alphas:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """One exact look at one window; verdicts are made when somebody asks for them: a look has dozens."""
+    """One exact look at one window; verdicts are made when somebody asks for them: a look has dozens. `rules`, `versions`: the
+    levels come of them.
+    """
 
     reference: Reference
     window: Window
     drift: DriftLook
     skew: tuple[Finding, ...]
     enough: bool
+    rules: Rules
+    versions: int
+
+    def again(self, reference: Reference, window: Window, rules: Rules, versions: int) -> "Look | None":
+        """The look at this window, where it is another at the same: at the same counts, held against the same."""
+        now, then = window, self.window
+        if (self.reference, self.rules) != (reference, rules) or self.versions != versions:
+            return None
+        if (then.scale, then.segment, then.covered_s) != (now.scale, now.segment, now.covered_s):
+            return None
+        return replace(self, window=now) if np.array_equal(then.counts, now.counts) else None
 
     def drift_of(self, j: int) -> Finding:
         """The drift of a column."""
@@ -106,7 +123,7 @@ class Look:
 class Judgement:
     """`breaching`: worst first; `latched`: the checks that breached and have not cleared; `windows`: what was judged, and
     `segments`, the same of segments; `beside`: what was found out of windows; `evidence`: the look that
-    the worst one is of, None where that is beside.
+    the worst one is of, None where that is beside; `looks`: those that were made, by segment and length of their windows.
     """
 
     standing: Standing
@@ -116,6 +133,7 @@ class Judgement:
     segments: tuple[Window, ...] = ()
     evidence: Look | None = None
     beside: tuple[Finding, ...] = ()
+    looks: Mapping[Place, Look] = field(default_factory=dict)
 
 
 def alphas(rules: Rules, reference: Reference, versions: int, window: Window) -> Alphas:
@@ -146,14 +164,15 @@ def judge(
     latched: frozenset[Check],
     segments: Sequence[tuple[Reference, Sequence[Window]]] = (),
     beside: Sequence[Finding] = (),
+    before: Mapping[Place, Look] | None = None,
 ) -> Judgement:
     """The checks of a version in the windows that are due and in those of `latched`, which breached before and have not
     cleared, exactly only where a check could breach or clear; `segments`: its segments with the references of their own;
-    `beside`: what was found out of windows, each time it is judged.
+    `beside`: what was found out of windows, each time it is judged; `before`: the looks of the judgement before.
     """
     known = {finding.check: finding for finding in beside}
-    examined = [_examine(reference, windows, rules, model, versions, latched)]
-    examined += [_examine(own, some, rules, model, versions, latched) for own, some in segments]
+    examiner = _Examiner(rules, model, versions, latched, before or {})
+    examined = [examiner.of(reference, windows), *(examiner.of(own, some) for own, some in segments)]
     looks = {_place(one.window): one for _, some in examined for one in some}
     raised = {check for one in looks.values() if one.window.due for check in one.raised()}
     raised |= {finding.check for finding in beside if isinstance(finding.verdict, Drifted)}
@@ -179,25 +198,47 @@ def judge(
         segments=tuple(window for _, some in segments for window in some),
         evidence=places.get(breaching[0].check) if breaching else None,
         beside=tuple(beside),
+        looks=looks,
     )
 
 
-def _examine(
-    reference: Reference, windows: Sequence[Window], rules: Rules, model: str, versions: int, latched: frozenset[Check]
-) -> tuple[bool, list[Look]]:
-    """Could anything be said of these windows, and the looks at those in which a check could breach or clear?"""
-    screened = _screened(reference, windows, rules, versions)
-    wanted = {(check.segment, check.window_s) for check in latched}
-    worth = [
-        window
-        for window, suspect in zip(windows, screened.suspect.tolist(), strict=True)
-        if (suspect and window.due) or _place(window) in wanted
-    ]
-    looks = look(reference, worth, rules, model=model, versions=versions)
-    return bool(screened.measured.any()) or any(_measured(finding) for one in looks for finding in one.skew), looks
+@dataclass(frozen=True, slots=True)
+class _Examiner:
+    """What all windows of a judgement have in common."""
+
+    rules: Rules
+    model: str
+    versions: int
+    latched: frozenset[Check]
+    before: Mapping[Place, Look]
+
+    def of(self, reference: Reference, windows: Sequence[Window]) -> tuple[bool, list[Look]]:
+        """Could anything be said of these windows, and the looks at those in which a check could breach or clear?"""
+        screened = _screened(reference, windows, self.rules, self.versions)
+        wanted = {(check.segment, check.window_s) for check in self.latched}
+        looks = self._looks(
+            reference,
+            [
+                window
+                for window, suspect in zip(windows, screened.suspect.tolist(), strict=True)
+                if (suspect and window.due) or _place(window) in wanted
+            ],
+        )
+        return bool(screened.measured.any()) or any(_measured(finding) for one in looks for finding in one.skew), looks
+
+    def _looks(self, reference: Reference, windows: Sequence[Window]) -> list[Look]:
+        known = {_place(w): self._known(reference, w) for w in windows if not w.due}
+        others = [window for window in windows if known.get(_place(window)) is None]
+        made = iter(look(reference, others, self.rules, model=self.model, versions=self.versions))
+        return [known.get(_place(window)) or next(made) for window in windows]
+
+    def _known(self, reference: Reference, window: Window) -> Look | None:
+        """Hot: while an incident lasts its windows change once a slice, and are asked for each minute."""
+        one = self.before.get(_place(window))
+        return None if one is None else one.again(reference, window, self.rules, self.versions)
 
 
-def _place(window: Window) -> tuple[str, int]:
+def _place(window: Window) -> Place:
     return window.segment, window.scale.window_s
 
 
@@ -226,7 +267,7 @@ def look(reference: Reference, windows: Sequence[Window], rules: Rules, *, model
     )
     skew = _skew(reference, windows, [a.skew for a in levels], rules, rules.tolerances.get(model))
     return [
-        Look(reference, window, found, odd, int(rows_came(reference, window.counts)) >= rules.n_min)
+        Look(reference, window, found, odd, int(rows_came(reference, window.counts)) >= rules.n_min, rules, versions)
         for window, found, odd in zip(windows, drift, skew, strict=True)
     ]
 

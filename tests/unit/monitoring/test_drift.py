@@ -10,7 +10,7 @@ from scipy.stats import ncx2
 from models.baseline import SPECIALS, ColumnBaseline, Special
 from models.contract import Kind
 from models.noncentral import EXACT_G_MAX, noncentrality_lower
-from monitoring.drift import DriftRule, compare, look_for_drift
+from monitoring.drift import Comparison, DriftRule, compare, look_for_drift
 from monitoring.reference import Extra, Reference
 from monitoring.verdict import Drifted, NoBaseline, Stable, TooFewSamples, Verdict
 
@@ -120,10 +120,8 @@ def test_a_column_is_judged_alone_as_it_is_among_others(drawn: list) -> None:
     together = compare(base, np.stack([empty, window(*(b for _, b in pairs))]), 0.999)
     for j, (a, b) in enumerate(pairs):
         alone = compare(reference(a), window(b)[None, :], 0.999)
-        for name in ("n", "m", "groups", "df"):
+        for name in Comparison.__dataclass_fields__:
             assert getattr(together, name)[1, j] == getattr(alone, name)[0, 0]
-        for name in ("statistic", "p_value", "effect", "lower_bound"):
-            assert getattr(together, name)[1, j] == pytest.approx(getattr(alone, name)[0, 0], rel=1e-9, abs=1e-12)
 
 
 @given(COUNT_LISTS, st.randoms())
