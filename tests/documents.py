@@ -16,6 +16,8 @@ ANYTHING = "…"  # in what a document says is printed
 _VARIABLES = re.compile(r"^(?:[A-Z_]+=\S* )+")
 _COMMAND = re.compile(r"^(?:\.venv/bin/)?plumbline +(.*)$")
 
+_QUESTION = re.compile(r"^curl -?\S* *['\"]?http://127\.0\.0\.1:300[01]/")
+
 
 class Step(NamedTuple):
     """A block to be copied, and what is printed, as far as the page says so."""
@@ -49,11 +51,21 @@ def words_of(line: str) -> list[str]:
 
 
 def fenced(page: str) -> Iterator[list[str]]:
-    """The words of every `plumbline` command that stands in a block to be copied, marked `sh` or indented."""
+    """The words of every `plumbline` command that stands in a block to be copied."""
+    for line in _lines(page):
+        if (command := _COMMAND.match(_VARIABLES.sub("", line))) is not None:
+            yield words_of(command[1])
+
+
+def questions(page: str) -> Iterator[str]:
+    """The lines that stand there too, and ask something of a service or monitor on this machine by `curl`."""
+    return (line for line in _lines(page) if _QUESTION.match(line))
+
+
+def _lines(page: str) -> Iterator[str]:
+    """Of every block to be copied, marked `sh` or indented; a line that goes on is one."""
     for block in [step.commands for step in steps(page)] + re.findall(r"^    \S.*$", page, re.MULTILINE):
-        for line in block.replace("\\\n", " ").splitlines():
-            if (command := _COMMAND.match(_VARIABLES.sub("", line.strip()))) is not None:
-                yield words_of(command[1])
+        yield from map(str.strip, block.replace("\\\n", " ").splitlines())
 
 
 def inline(page: str) -> Iterator[list[str]]:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.documents import Step, missing
-from tests.processes import ROOT, Process, answers, environment, free_port
+from tests.processes import ROOT, Process, answers, environment, free_port, wait_until
 
-READY_S, SAID_S, BLOCK_S = 60.0, 60.0, 300.0
+READY_S, SAID_S, ASKED_S, BLOCK_S = 60.0, 60.0, 180.0, 300.0
 TOKEN = "a-secret-of-your-own"
 PORT, MONITOR_PORT = "3000", "3001"  # in the documents
 _PROGRAM = '#!/bin/sh\nexec "{}" {} "$@"\n'
@@ -72,6 +72,16 @@ class Reader:
             check=False,
         )
         return done.returncode, done.stdout
+
+    def answered(self, question: str) -> str:
+        """What a `curl` line gives; it is asked again where there is nothing yet, as before the monitor's first minute."""
+        here = question.replace("curl ", "curl --silent --show-error --fail ", 1)
+
+        def answer() -> str | None:
+            code, output = self.tried(here)
+            return output if code == 0 else None
+
+        return wait_until(answer, ASKED_S, question)
 
     def _typed(self, commands: str) -> str:
         code, output = self.tried(commands)

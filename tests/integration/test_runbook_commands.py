@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.documents import Step, fenced
+from tests.documents import Step, fenced, questions
 from tests.processes import ROOT
 from tests.reader import Reader
 
@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 COMMANDS = sorted({tuple(words) for page in RUNBOOKS for words in fenced(page.read_text())})
+QUESTIONS = sorted({line for page in RUNBOOKS for line in questions(page.read_text())})
 STARTS = ("monitor", "--home")  # what the reader's second terminal does already
 # A quiet home has no such event, minute, version or canary, and its routes are so already: these say so. All others are done.
 MAY_SAY_NO = (
@@ -49,3 +50,8 @@ def test_a_command_of_a_runbook_does_what_it_is_for(reader: Reader, words: tuple
     code, output = reader.tried(f".venv/bin/plumbline {shlex.join(words)}")
     assert code == 0 or shlex.join(words).startswith(MAY_SAY_NO), f"exit code {code}: {output}"
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_of_a_runbook_has_an_answer(reader: Reader, question: str) -> None:
+    assert reader.answered(question)

@@ -30,6 +30,14 @@ def test_a_document_names_no_command_and_no_page_that_is_not_there(page: Path) -
         assert (ROOT / named).exists(), named
 
 
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_is_to_be_typed_stands_in_a_block_that_the_tests_read(page: Path) -> None:
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    assert not [
+        text for mark, text in blocks if mark != "sh" and re.search(r"^(\.venv/bin/)?plumbline ", text, re.MULTILINE)
+    ]
+
+
 def test_what_follows_a_command_in_a_shell_is_none_of_its_words() -> None:
     assert words_of('log tail --where "amount > 1000" > x.csv  # a comment') == [
         "log",
