@@ -55,12 +55,13 @@ class Learnt:
     until: int | None = None
     blocks: dict[int, Counts] = field(default_factory=dict)
     natural: tuple[tuple[int, Floats], ...] = ()
+    _made: tuple[Reference, Reference] | None = field(default=None, repr=False, compare=False)
 
     def take(self, minute: int, counts: Counts) -> None:
         """Adds a minute's counts while it is being learnt; of another layout it begins anew (a baseline was added late)."""
         if self.counts.size != counts.size:
             self.since, self.counts, self.until = minute, np.zeros_like(counts), None
-            self.blocks, self.natural = {}, ()
+            self.blocks, self.natural, self._made = {}, (), None
         if self.until is not None:
             return
         self.counts = self.counts + counts
@@ -75,7 +76,7 @@ class Learnt:
             return
         self.until = minute
         self.natural = _natural(self.counts, self.blocks, reference)
-        self.blocks = {}
+        self.blocks, self._made = {}, None
 
     def judges(self, minute: int) -> bool:
         """Is it what windows of this minute are held against?"""
@@ -85,7 +86,12 @@ class Learnt:
         return self.counts.size == reference.segment_size
 
     def reference(self, whole: Reference) -> Reference:
-        """The segment's own reference, on the bins of the version."""
+        """The segment's own reference, on the bins of the version; the same one each time, once it is learnt."""
+        if self._made is None or self._made[0] is not whole:
+            self._made = whole, self._reference(whole)
+        return self._made[1]
+
+    def _reference(self, whole: Reference) -> Reference:
         lengths = sorted({length for length, _ in (*whole.natural_steps, *self.natural)})
         steps = tuple((length, np.maximum(whole.natural(length), self._own(length, whole))) for length in lengths)
         return replace(whole, baseline=self.counts[: int(whole.starts[-1])], natural_steps=steps, hours=None)

@@ -135,6 +135,16 @@ def test_unchanged_segments_are_learnt_and_quiet() -> None:
     assert not any(check.segment for check in state.judged[VERSION].judgement.latched)
 
 
+def test_what_a_segment_is_held_against_is_made_once_for_each_reference_of_its_version() -> None:
+    state, _ = folded(records(12, seed=4))
+    learnt, other = state.learnt[VERSION, "city=oslo"], replaced(REFERENCE, hours=None)
+    own = learnt.reference(REFERENCE)
+    assert learnt.reference(REFERENCE) is own
+    assert learnt.reference(other) is not own
+    assert learnt.reference(other).starts is other.starts
+    assert np.array_equal(learnt.reference(other).baseline, own.baseline)
+
+
 def test_a_segment_that_is_rare_is_learnt_longer() -> None:
     state, _ = folded(records(12, seed=4), rules=replaced(RULES, segment_rows_min=2000))
     (version,) = versions_of(state, RULES, REFERENCES)
