@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.contract import Column, Contract, Kind
-from models.errors import ContractInvalid
+from models.errors import UNDECODABLE, ContractInvalid
 from models.performance import Performance
 
 VALUE_BINS = 10  # deciles: a shift of 0.5 σ then shows within 160 rows; more bins cost power against a shift
@@ -131,7 +131,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Raises ContractInvalid when the bytes are not a baseline."""
         try:
             return msgspec.json.decode(data, type=cls)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise ContractInvalid(
                 "baseline.json", str(error), "a baseline as `plumbline models add` writes it"
             ) from error

@@ -14,7 +14,7 @@ from typing import Self
 
 import msgspec
 
-from models.errors import ContractInvalid
+from models.errors import UNDECODABLE, ContractInvalid
 
 # Wider outputs (embeddings, logits over a vocabulary) are logged by digest: 512 B a row is the limit.
 OUTPUT_COLUMNS_MAX = 64
@@ -124,7 +124,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Raises ContractInvalid when the bytes are not a contract."""
         try:
             return msgspec.json.decode(data, type=cls)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise ContractInvalid(
                 "contract.json", str(error), "a contract as `plumbline models add` writes it"
             ) from error

@@ -5,6 +5,11 @@
 
 from enum import StrEnum
 
+import msgspec
+
+# Of bytes that are no such document. Of text that is no UTF-8, and of what is nested too deep, msgspec lets Python's own out.
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 
 class ModelError(Exception):
     """A model version cannot be used."""
@@ -71,15 +76,14 @@ class ArtifactRefused(ModelError):
 
 
 class LoadFailed(ModelError):
-    """Loading it ended in an error that nobody foresaw: a defect of ours, of which only the type is told."""
+    """Loading it ended in an error that nobody foresaw: a defect of ours, of which only the type is told and kept."""
 
-    def __init__(self, ref: str, error: Exception) -> None:
-        super().__init__(ref, error)
-        self.ref, self.error = ref, error
+    def __init__(self, ref: str, kind: str) -> None:
+        super().__init__(ref, kind)
+        self.ref, self.kind = ref, kind
 
     def __str__(self) -> str:
-        kind = type(self.error).__name__
-        return f"{self.ref}: loading it ended in {kind}, which nobody foresaw; not loading it, the process has logged where"
+        return f"{self.ref}: loading it ended in {self.kind}, which nobody foresaw; not loading it, the log says where"
 
 
 class LockInvalid(ModelError):

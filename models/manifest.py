@@ -11,7 +11,7 @@ from typing import Self
 
 import msgspec
 
-from models.errors import ContractInvalid
+from models.errors import UNDECODABLE, ContractInvalid
 
 MODEL, CONTRACT, BASELINE, CARD = "model.onnx", "contract.json", "baseline.json", "card.json"
 REQUIRED = (MODEL, CONTRACT)
@@ -66,7 +66,7 @@ class Manifest(msgspec.Struct, frozen=True):
         """Raises ContractInvalid when the bytes are not a manifest."""
         try:
             return msgspec.json.decode(data, type=cls)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise ContractInvalid("manifest.json", str(error), "a manifest as the registry writes it") from error
 
     @property

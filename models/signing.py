@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from model_signing import hashing, signing, verifying
 
-from models.errors import SignatureRefused, SigningUnavailable
+from models.errors import UNDECODABLE, SignatureRefused, SigningUnavailable
 from models.manifest import SIGNATURE
 
 BUNDLE_BYTES_MAX = 1 << 20  # one of five files has 3 kB
@@ -95,7 +95,7 @@ def _names_its_key(signature: bytes, ref: str) -> None:
     try:
         if len(signature) <= BUNDLE_BYTES_MAX and msgspec.json.decode(signature, type=_Bundle):
             return
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNDECODABLE:
         pass
     raise SignatureRefused(ref, f"{len(signature)} bytes that are no bundle of a key's signature", EXPECTED)
 

@@ -26,7 +26,7 @@ import msgspec
 
 import models
 from models.durable import Stamp, exclusively, replace_durably, stamp
-from models.errors import Reason
+from models.errors import UNDECODABLE, Reason
 from models.inspect import RULES
 from models.packed import pack
 from models.precedence import step_back
@@ -68,7 +68,7 @@ class Trials:
         """The verdict that still holds."""
         try:
             verdict = msgspec.json.decode(self._place(digest).read_bytes(), type=Verdict)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *UNDECODABLE):
             return None  # not there, or half of a file of another make: tried again
         return verdict if verdict.holds(digest, self._surroundings, self._limits, time.time()) else None
 
@@ -169,7 +169,7 @@ def _verdict(code: int, answer: bytes, noise: str, limits: Limits) -> Refusal | 
     if code == 0:
         try:
             return msgspec.json.decode(answer, type=Refusal | None)
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             return Refusal.of(Reason.CRASH, ", trial", f"an answer that is none, {last}", "a verdict")
     if code < 0:
         return _ended_by(signal.Signals(-code), last, limits)
@@ -183,7 +183,12 @@ def _ended_by(number: signal.Signals, last: str, limits: Limits) -> Refusal:
     if (text := _SIGNALS_OF_TIME.get(number)) is not None:
         return Refusal.of(Reason.TIME, ", trial", text.format(**told), "answers within trial_cpu_s_max and trial_s_max")
     if number in _SIGNALS_OF_SOMEBODY:
-        return Refusal.of(Reason.INTERRUPTED, ", trial", f"{number.name} from outside", "its end; it is tried again")
+        return Refusal.of(
+            Reason.INTERRUPTED,
+            ", trial",
+            f"{number.name} from outside",
+            "its end; it is tried again at the next start or change",
+        )
     if "bad_alloc" in last:
         return Refusal.of(Reason.MEMORY, ", trial", last, "no more than trial_memory_bytes_max")
     if number == signal.SIGKILL:

@@ -45,8 +45,14 @@ def mixture(hours: Counts, table: Counts, rows: Counts) -> Counts:
     weights = hours / np.maximum(n, 1)[:, None]
     spread = (weights**2 / np.where(thin, max(m, 1), np.maximum(rows, 1))).sum(axis=1)
     size = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
-    mixed = np.rint(size[:, None] * (weights @ shares)).astype(np.int64)
-    return np.asarray(np.where(n[:, None] > 0, mixed, pooled))
+    mixed = np.rint(size[:, None] * np.array([_mixed(one, shares) for one in weights]).reshape(len(weights), -1))
+    return np.asarray(np.where(n[:, None] > 0, mixed.astype(np.int64), pooled))
+
+
+def _mixed(weights: Floats, shares: Floats) -> Floats:
+    """Hour by hour, not by a matrix product: a window's last bits depend on no other window and on no library."""
+    seen = np.flatnonzero(weights)
+    return np.asarray((weights[seen, None] * shares[seen]).sum(axis=0))
 
 
 def tolerance(index: Index, block: Index, hour: Index, bins: int) -> float:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from models.errors import UNDECODABLE
 from monitoring.status import Archived, ArchiveStatus
 from service.featurelog.chunk import Positions
 from service.featurelog.errors import FeatureLogError
@@ -131,7 +132,7 @@ async def _output(process: asyncio.subprocess.Process) -> bytes:
 def _read(said: bytes, code: int, took_s: float) -> _Report:
     try:
         report = msgspec.json.decode(said, type=_Report)
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         return _Report(failed="killed" if code < 0 else "crashed", error=f"exit code {code}, no report", took_s=took_s)
     if code not in (0, FAULT_FOUND) and not report.failed:
         return _Report(failed="crashed", error=f"exit code {code}", took_s=took_s)

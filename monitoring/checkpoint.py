@@ -10,6 +10,7 @@ from zlib import crc32
 import msgspec
 
 from models.durable import replace_durably, sync_directory
+from models.errors import UNDECODABLE
 from monitoring.errors import CheckpointInvalid
 from monitoring.rules import Rules
 from monitoring.state import State
@@ -65,6 +66,6 @@ def read_checkpoint(directory: Path, rules: Rules) -> tuple[Positions, State]:
         raise CheckpointInvalid(str(path), f"{len(data)} bytes that do not check", "a checkpoint of format 1")
     try:
         held = msgspec.msgpack.decode(payload, type=_File)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise CheckpointInvalid(str(path), str(error), "a checkpoint of format 1") from error
     return held.positions, restore(held.state, rules)

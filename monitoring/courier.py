@@ -19,6 +19,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from models.errors import UNDECODABLE
 from monitoring.delivery import Backoff, Delivered, GoneForGood, NoReply, Reply, TryAgain, settle
 from monitoring.dispatch.deliveries import Due, Held, Taken
 from monitoring.dispatch.desk import Desk
@@ -207,7 +208,7 @@ class Courier:
             return ""
         try:
             return str(msgspec.json.decode(reply.body, type=_Told).version)[:TEXT_CHARS_MAX]
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             return ""
 
     async def _repeat(self) -> None:

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from models.errors import UNDECODABLE
 from monitoring.pulse import Pulse
 from monitoring.rollout.gate import Answer, Gate, gate
 
@@ -91,7 +92,7 @@ async def _read(request: Request) -> _Hook:
         raise _Refused(408, f"body: not complete after {BODY_S:g} s") from error
     except ClientDisconnect as error:
         raise _Refused(400, "body: its client has gone") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise _Refused(400, f"body: found {error}, expected a payload of Flagger") from error
 
 

@@ -174,7 +174,12 @@ def _server(
 ) -> _Server:
     page = _page(settings, pulse, post, more, listening)
     config = uvicorn.Config(
-        page, log_config=None, access_log=False, lifespan="off", limit_concurrency=OPEN_CONNECTIONS_MAX
+        page,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        limit_concurrency=OPEN_CONNECTIONS_MAX,
+        proxy_headers=False,  # who asks is who the socket says: a header may say anybody
     )
     return _Server(config)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from models.durable import exclusively, replace_durably
+from models.errors import UNDECODABLE
 
 LOCK_WITHIN_S = 5.0
 
@@ -39,7 +40,7 @@ class EjectedFile:
             return msgspec.json.decode(self.path.read_bytes(), type=tuple[Ejected, ...]), ""
         except FileNotFoundError:
             return (), ""
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *UNDECODABLE) as error:
             return (), f"{self.path.name}: cannot be read: {error}; no version counts as ejected"
 
     def by_digest(self) -> dict[str, Ejected]:

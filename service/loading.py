@@ -106,7 +106,7 @@ class Loading:
                 self._refuse(pin, files, error)
             except Exception as error:
                 tell("version.broke", error, None, version=pin.ref, digest=pin.digest)
-                self._refuse(pin, files, LoadFailed(pin.ref, error))
+                self._refuse(pin, files, LoadFailed(pin.ref, type(error).__name__))
             if self._wanted.get(pin) == files:
                 del self._wanted[pin]
             self.turns += 1
@@ -134,7 +134,7 @@ class Loading:
 
     def _refuse(self, pin: Pin, files: Hashable, error: ModelError | OSError) -> None:
         reason = _reason(error)
-        self._refused[pin] = files, error
+        self._refused[pin] = files, error.with_traceback(None)  # its frames hold what was loaded
         self._telemetry.version_refused(reason)
         _log.error("version.refused", version=pin.ref, digest=pin.digest, reason=reason, error=str(error))
 

@@ -18,6 +18,8 @@ from typing import TypeVar
 
 import msgspec
 
+from models.errors import UNDECODABLE
+
 # A file that nobody holds for so long is not about to be locked by its writer: it is left from kill -9.
 SWEEP_AFTER_S = 60
 T = TypeVar("T", bound=msgspec.Struct)
@@ -110,7 +112,7 @@ def read_sign(path: Path, kind: type[T]) -> T | None:
             _sweep(path, descriptor)
             return None
         return msgspec.json.decode(os.pread(descriptor, os.fstat(descriptor).st_size, 0), type=kind)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return None
     finally:
         os.close(descriptor)

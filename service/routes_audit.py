@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from models.errors import UNDECODABLE
 from service.routes_document import ModelRoutes, Routes
 
 HISTORY_MAX = (
@@ -138,7 +139,7 @@ def read_line(line: bytes) -> Chained:
         raise ValueError("was changed: it is not what its hash says")
     try:
         return Chained(msgspec.json.decode(body, type=Entry), stated)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise ValueError(f"is no entry of this version: {error}") from error
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from models.errors import UNDECODABLE
 from service.routes_change import WAIT_S_MAX
 
 WANTED_S = WAIT_S_MAX
@@ -46,5 +47,5 @@ class WantedFile:
     def _said(self) -> Wanted:
         try:
             return msgspec.json.decode(self.path.read_bytes(), type=Wanted)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *UNDECODABLE):
             return Wanted()

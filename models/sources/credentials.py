@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from models.errors import CredentialsInvalid
+from models.errors import UNDECODABLE, CredentialsInvalid
 
 EXPECTED = (
     '{"auths": {"HOST[:PORT]": {"auth": "<base64 of user:password>"}}}; or username and password; or registrytoken'
@@ -61,7 +61,7 @@ class Credentials:
         """Raises CredentialsInvalid with the place and never with what stands there."""
         try:
             auths = msgspec.json.decode(text, type=_File).auths
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNDECODABLE:
             # not `from error`: its text may quote a secret
             raise CredentialsInvalid(place, "no JSON of credentials by host", EXPECTED) from None
         return cls({_host(name): _credential(entry, f"{place}, {_host(name)}") for name, entry in auths.items()})

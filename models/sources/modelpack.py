@@ -18,7 +18,7 @@ from hashlib import sha256
 
 import msgspec
 
-from models.errors import ArtifactRefused
+from models.errors import UNDECODABLE, ArtifactRefused
 from models.lock import DIGEST
 from models.manifest import BASELINE, CARD, CONTRACT, MODEL, SIGNATURE
 from models.sources.offer import chosen
@@ -103,7 +103,7 @@ def unpack(manifest: bytes, where: str, *, bytes_max: int) -> dict[str, Descript
     """Name in the version → blob. Raises ArtifactRefused for what is no manifest of a graph, or of too large a one."""
     try:
         decoded = msgspec.json.decode(manifest, type=ImageManifest)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise ArtifactRefused(where, f"no manifest ({error})", f"one {MANIFEST_TYPE}") from error
     if decoded.media_type != MANIFEST_TYPE or len(decoded.layers) > LAYERS_MAX:
         found = f"{decoded.media_type[:100]!r} with {len(decoded.layers)} layers"

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from models.errors import SourceInvalid, SourceUnavailable
+from models.errors import UNDECODABLE, SourceInvalid, SourceUnavailable
 from models.sources.credentials import Credentials
 
 CONNECT_S = 10.0  # a host that is there answers within a second; one that is not must not hold a start for long
@@ -131,7 +131,7 @@ class Web:
         """The JSON of an answer. Raises SourceUnavailable where it is another one."""
         try:
             return msgspec.json.decode(answer.body, type=type_)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             raise SourceUnavailable(self._source, f"{shown(answer.url)} answered something else: {error}") from error
 
 

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from models.errors import UNDECODABLE
 from monitoring.dispatch import words
 from monitoring.dispatch.authority import Authority, refusal
 from monitoring.dispatch.hands import Word
@@ -124,7 +125,7 @@ class AlertsApi:
             if asked.dry_run:
                 return Response(msgspec.json.encode(_told(said)), media_type=JSON)
             await asyncio.to_thread(self._hands_file.say, said, now_s)
-        except (msgspec.MsgspecError, WordInvalid) as error:
+        except (*UNDECODABLE, WordInvalid) as error:
             return refusal(400, "bad_word", str(error))
         except EventUnknown as error:
             return refusal(404, "unknown_event", str(error))

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from models.durable import replace_durably
+from models.errors import UNDECODABLE
 from monitoring.dispatch.deliveries import Deliveries, Delivery
 from monitoring.outbox import Outbox
 
@@ -63,7 +64,7 @@ def _read(path: Path, *, aside: bool = True) -> Deliveries | None:
         return _decoder.decode(path.read_bytes())
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         if aside:
             path.replace(path.with_suffix(".bad"))
             structlog.get_logger().error("deliveries_unreadable", file=str(path), reason=str(error))

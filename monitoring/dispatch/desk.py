@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import structlog
 
+from models.errors import UNDECODABLE
 from monitoring.dispatch.book import Book
 from monitoring.dispatch.decide import DAY_S, History, Policy, dispatch
 from monitoring.dispatch.deliveries import Deliveries, Delivery, Due, Held, Taken, Why, Withheld
@@ -58,7 +59,7 @@ class Desk:
             found = facts_of(self.outbox.body(event_id))
         except KeyError:  # the outbox let it go while somebody looked
             return None
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             found = None
             self.unreadable += 1
             structlog.get_logger().error("event_unreadable", event_id=event_id, reason=str(error))

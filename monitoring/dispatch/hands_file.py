@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from models.durable import Stamp, exclusively, read_regular, replace_durably, stamp, sync_directory
+from models.errors import UNDECODABLE
 from monitoring.dispatch.hands import Hands, Word, hands_of, still_said
 from monitoring.errors import HandsFull
 
@@ -51,7 +52,7 @@ class HandsFile:
         for line in _whole(read_regular(self.path, BYTES_MAX) or b"").splitlines():
             try:
                 found.append(_decoder.decode(line))
-            except msgspec.MsgspecError:
+            except UNDECODABLE:
                 self.skipped += 1
         return found
 

@@ -5,8 +5,7 @@ Law: nothing is created, moved or removed; an event that moves while it is looke
 
 from pathlib import Path
 
-import msgspec
-
+from models.errors import UNDECODABLE
 from monitoring.dispatch.book import read_book
 from monitoring.dispatch.deliveries import Deliveries
 from monitoring.dispatch.facts import Facts, facts_of
@@ -36,7 +35,7 @@ def _facts(outbox: Path, name: str) -> Facts | None:
             return facts_of((folder / name).read_bytes())
         except FileNotFoundError:
             continue
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             return None
     return None
 

@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from models.errors import UNDECODABLE
 from monitoring.labels.measures import Measure
 from monitoring.labels.said import LabelsSaid, VersionLabels, WindowSaid
 
@@ -46,7 +47,7 @@ def _asked(url: str, model: str | None) -> LabelsSaid:
         answer = httpx.get(f"{url}/api/labels", params=params, headers=headers, timeout=TIMEOUT_S, trust_env=False)
         answer.raise_for_status()
         return msgspec.json.decode(answer.content, type=LabelsSaid)
-    except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, *UNDECODABLE) as error:
         click.echo(f"{url}/api/labels: {error}; expected a monitor that answers (`plumbline monitor`)", err=True)
         raise SystemExit(COULD_NOT) from error
 

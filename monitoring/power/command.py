@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from models.errors import UNDECODABLE
 from monitoring.power.card import HORIZONS_S, PowerCard, Within
 from monitoring.power.shifts import Change
 from monitoring.settings import Settings
@@ -68,7 +69,7 @@ def _asked(url: str, model: str | None, rows_per_minute: float | None) -> list[P
         answer = httpx.get(f"{url}/api/power", params=params, headers=headers, timeout=TIMEOUT_S, trust_env=False)
         answer.raise_for_status()
         return msgspec.json.decode(answer.content, type=list[PowerCard])
-    except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, *UNDECODABLE) as error:
         click.echo(f"{url}/api/power: {error}; expected a monitor that answers (`plumbline monitor`)", err=True)
         raise SystemExit(COULD_NOT) from error
 

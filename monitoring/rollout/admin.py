@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import msgspec
 
+from models.errors import UNDECODABLE
 from monitoring.errors import AdminRefused, AdminUnreachable
 from monitoring.rollout.control import Change, Entry, Plan, Routes
 
@@ -87,5 +88,5 @@ class AdminApi:
                 told = msgspec.json.decode(answer.content, type=_Error)
                 raise AdminRefused(answer.status_code, told.code, told.error[:SENTENCE_CHARS_MAX])
             return msgspec.json.decode(answer.content, type=into)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise AdminUnreachable(self._url, f"status {answer.status_code}, {error}") from error

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from monitoring.errors import AdminRefused, AdminUnreachable, MonitorError, RolloutInvalid
-from monitoring.rollout.control import Action, People, Reason, Routes, SetShare, Stay, act, order, people_of
+from monitoring.rollout.control import Action, People, Reason, Routes, SetShare, Stay, Word, act, order, people_of
 from monitoring.rollout.decide import findings
 from monitoring.rollout.document import Rollout
 from monitoring.rollout.outcome import Finding
@@ -112,7 +112,7 @@ class Controller:
 
     def _control(self, model: str, course: _Course) -> Reason:
         """Does what is to be done now, and returns how it stands."""
-        course.people = people_of(words(self._home, model))
+        course.people = people_of(self._words(model))
         if self._admin is None or course.rollout is None or self._stopping:  # what was read may not be all
             return Reason.SAYS_ONLY
         outcome = None if course.newest is None else course.newest.outcome
@@ -122,6 +122,13 @@ class Controller:
             return action.reason
         self._change(model, course, routes, action)
         return Reason.CHANGED
+
+    def _words(self, model: str) -> list[Word]:
+        """Raises RolloutInvalid, also where the disk does not give them: nothing is wrong with what was read of the log."""
+        try:
+            return words(self._home, model)
+        except OSError as error:
+            raise RolloutInvalid(f"what people said of {model}", str(error), "a file that can be read") from error
 
     def _change(self, model: str, course: _Course, routes: Routes, action: Action) -> None:
         assert self._admin is not None

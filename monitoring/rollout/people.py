@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from models.durable import exclusively, replace_durably
+from models.errors import UNDECODABLE
 from monitoring.errors import RolloutInvalid
 from monitoring.rollout.control import Word
 from monitoring.rollout.reading import FOLDER
@@ -25,7 +26,7 @@ def words(home: Path, model: str) -> list[Word]:
         return [_decoder.decode(line) for line in path.read_bytes().splitlines()]
     except FileNotFoundError:
         return []
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise RolloutInvalid(str(path), str(error), "lines as `plumbline rollout pause` writes them") from error
 
 

@@ -12,6 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from models.errors import UNDECODABLE
 from monitoring.cli import COULD_NOT, USED_WRONGLY
 from monitoring.errors import SettingsInvalid
 from monitoring.settings import HOME, load
@@ -83,7 +84,7 @@ def _asked(url: str, model: str | None) -> ShadowsSaid:
         answer = httpx.get(f"{url}/api/shadows", params=params, headers=headers, timeout=TIMEOUT_S, trust_env=False)
         answer.raise_for_status()
         return msgspec.json.decode(answer.content, type=ShadowsSaid)
-    except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, *UNDECODABLE) as error:
         click.echo(f"{url}/api/shadows: {error}; expected a monitor that answers (`plumbline monitor`)", err=True)
         raise SystemExit(COULD_NOT) from error
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from models.errors import UNDECODABLE
 from service.commands.output import CANNOT, FOUND_FAULT, home_option, json_option, settings_of
 from service.featurelog.archive import Archiver, Report
 from service.featurelog.archive_files import ArchiveFiles
@@ -76,7 +77,7 @@ def _positions(given: str | None) -> Positions | None:
         return None
     try:
         return msgspec.json.decode(given or "{}", type=Positions)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise click.BadParameter(
             f'{error}, expected {{"w0": [epoch, number, offset]}}', param_hint="--keep-from"
         ) from error

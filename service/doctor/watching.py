@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from models.errors import UNDECODABLE
 from models.finding import Finding, bad
 
 COMMAND = (sys.executable, "-m", "plumbline", "monitor")
@@ -22,7 +23,7 @@ def watching(home: Path) -> Iterator[Finding]:
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=WITHIN_S)
     try:
         yield from msgspec.json.decode(done.stdout, type=list[Finding])
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         yield bad(
             "monitor settings",

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from models.errors import UNDECODABLE
 from service.featurelog.errors import ManifestInvalid
 from service.featurelog.record import Ledger
 
@@ -146,7 +147,7 @@ class Manifest(msgspec.Struct, frozen=True):
         """Raises ManifestInvalid; `place` is what the error names."""
         try:
             found = msgspec.json.decode(data, type=Manifest)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             raise ManifestInvalid(place, str(error), f"a manifest of format {FORMAT}") from error
         if found.format > FORMAT:
             raise ManifestInvalid(place, f"format {found.format}", f"format {FORMAT} or older")

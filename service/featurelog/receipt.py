@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from models.durable import replace_durably
+from models.errors import UNDECODABLE
 
 FORMAT = 1
 BEGUN, DONE, INCOMPLETE = "begun", "done", "incomplete"
@@ -84,7 +85,7 @@ class Receipts:
         for path in sorted(self.root.glob("*.json")):
             try:
                 found = msgspec.json.decode(path.read_bytes(), type=Receipt)
-            except msgspec.MsgspecError:
+            except UNDECODABLE:
                 continue  # not ours
             if found.clause == clause and found.state != DONE:
                 return found

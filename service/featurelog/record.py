@@ -10,6 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from models.contract import Kind, Privacy
+from models.errors import UNDECODABLE
 from service.featurelog.errors import RecordInvalid
 
 FORMAT = 1
@@ -216,5 +217,5 @@ def decode(data: bytes | memoryview) -> Payload:
     """Raises RecordInvalid when the bytes are no payload of this format."""
     try:
         return _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise RecordInvalid(str(error)) from error

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_struct
 
+from models.weekly import HOURS as WEEK_HOURS
 from monitoring.drift import Comparison
 from monitoring.judge import Judgement, Look, Window, judge, look
 from monitoring.reference import Reference
 from monitoring.rules import Rules
 from tests.unit.monitoring.test_screen import RULES, reference, windows
 
+HOUR_ROWS = 400  # divided by rows of windows that are multiples of 50, shares end at halves: ties of rounding
 SEEDS = st.integers(0, 2**32 - 1)
 STRENGTHS = st.sampled_from([0.0, 0.03, 0.1, 0.2, 0.5])
 
@@ -58,6 +61,42 @@ def test_a_judgement_that_knows_the_one_before_is_the_one_that_does_not(
         assert knows.looks.keys() == plain.looks.keys()
         assert all(equal(one, plain.looks[place]) for place, one in knows.looks.items())
         known = knows
+
+
+def hourly(base: Reference, rng: np.random.Generator) -> Reference:
+    """The same columns, each with its training rows by hour of the week."""
+    columns = [
+        replace_struct(
+            column,
+            by_hour=tuple(
+                map(
+                    tuple,
+                    rng.multinomial(
+                        HOUR_ROWS, base.bins(base.baseline, j) / base.bins(base.baseline, j).sum(), WEEK_HOURS
+                    ).tolist(),
+                )
+            ),
+        )
+        for j, column in enumerate(base.columns)
+    ]
+    return Reference.laid_out(columns[: base.features], columns[base.features :])
+
+
+@given(SEEDS, st.integers(2, 8))
+def test_so_is_one_that_is_held_against_its_hours_of_the_week(seed: int, several: int) -> None:
+    rng = np.random.default_rng(seed)
+    plain = reference(rng)
+    base, made = hourly(plain, rng), []
+    for window in [one for _ in range(several) for one in windows(plain, rng, 0.1)]:
+        rows = int(window.counts[int(plain.starts[-1])])
+        spread = 50 * rng.multinomial(rows // 50, np.full(WEEK_HOURS, 1 / WEEK_HOURS))
+        made.append(replace(window, counts=np.concatenate([window.counts, spread])))
+    counts = np.array([window.counts for window in made])
+    for window, together in zip(made, base.expected(counts), strict=True):
+        assert np.array_equal(base.expected(window.counts[None, :])[0], together)
+    for window, among in zip(made, look(base, made, RULES, model="m", versions=1), strict=True):
+        (alone,) = look(base, [window], RULES, model="m", versions=1)
+        assert equal(alone, among)
 
 
 def breached() -> tuple[Reference, Window, Judgement]:

@@ -84,9 +84,12 @@ def test_a_version_that_the_receiver_answers_is_kept_with_the_event(tmp_path: Pa
     assert made.desk.book.of("evt_0000").receivers["webhook"].version == "3"
 
 
+NO_VERSIONS = (b"<html>", b'{"version": [1]}', b'{"ver', b"\xff", b'{"version": "\xff"}', b'{"more": ' + b"[" * 100_000)
+
+
 def test_an_answer_that_is_no_version_is_an_answer_without_one(tmp_path: Path) -> None:
-    for body in (b"<html>", b'{"version": [1]}', b'{"ver', b"\xff"):
-        made = office(tmp_path / body.hex(), Reply(200, body=body))
+    for number, body in enumerate(NO_VERSIONS):
+        made = office(tmp_path / str(number), Reply(200, body=body))
         made.settle()
         assert made.desk.book.of("evt_0000").receivers["webhook"].version == ""
 

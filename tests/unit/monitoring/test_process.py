@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
+from monitoring.wrong_tokens import TRIES
 from service.featurelog.ledger import audit
 from tests.processes import wait_until
 from tests.unit.monitoring.made import START_MINUTE, installed, model, traffic, write_log
@@ -72,6 +74,17 @@ def test_a_second_monitor_of_the_same_home_does_not_start(tmp_path: Path) -> Non
         )
     assert second.returncode == 3
     assert "locked by a live monitor" in second.stderr
+
+
+def test_who_guesses_is_who_the_socket_says_whatever_a_header_says(tmp_path: Path) -> None:
+    with monitor(tmp_path, None, PLUMBLINE_ADMIN_TOKEN="right") as running:
+        url = f"http://127.0.0.1:{running.port}/api/silences"
+        given = [
+            {"authorization": f"Bearer wrong-{number}", "x-forwarded-for": f"192.0.2.{number}"}
+            for number in range(TRIES + 1)
+        ]
+        said = [httpx.post(url, json={}, headers=headers, trust_env=False).status_code for headers in given]
+    assert said == [401] * TRIES + [429]
 
 
 def test_a_webhook_without_a_secret_does_not_start(tmp_path: Path) -> None:

@@ -165,12 +165,17 @@ def test_a_changed_document_is_read_from_its_beginning(tmp_path: Path) -> None:
     assert look(one).step == 0
 
 
-def test_words_that_cannot_be_read_change_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "data", [b'{"at": "t", "do": "stop"}\n', b'{"at": "\xff"}\n', None], ids=["word", "text", "folder"]
+)
+def test_words_that_cannot_be_read_change_nothing(tmp_path: Path, data: bytes | None) -> None:
     home, service = home_of(tmp_path), RoutesInMemory(canary(20))
-    (home / "rollouts" / "payments.people.jsonl").write_text('{"at": "t", "do": "stop"}\n')
+    place = home / "rollouts" / "payments.people.jsonl"
+    place.mkdir() if data is None else place.write_bytes(data)
     told = look(controller(home, service))
     assert (told.stands, told.problems, service.generation) == (None, {"document": 1}, 1)
-    assert "payments.people.jsonl" in told.problem
+    assert "payments" in told.problem
+    assert told.step == 1  # what the log says is known all the same
 
 
 def test_a_log_that_is_not_all_there_changes_nothing_and_is_told(tmp_path: Path) -> None:
