@@ -60,7 +60,7 @@ class Loading:
         if self._pool.holds(pin.digest):
             return None if pin.digest == self._rehearsing else self._pool.load(pin)
         if (refused := self._refused.get(pin)) is not None:
-            raise refused[1]
+            raise refused[1].with_traceback(None)  # one error is raised at every look: its frames are those of the last
         return None
 
     def ask(self, pins: Sequence[Pin], files: Hashable) -> None:
@@ -134,9 +134,15 @@ class Loading:
 
     def _refuse(self, pin: Pin, files: Hashable, error: ModelError | OSError) -> None:
         reason = _reason(error)
-        self._refused[pin] = files, error.with_traceback(None)  # its frames hold what was loaded
+        self._refused[pin] = files, _bare(error)
         self._telemetry.version_refused(reason)
         _log.error("version.refused", version=pin.ref, digest=pin.digest, reason=reason, error=str(error))
+
+
+def _bare(error: ModelError | OSError) -> ModelError | OSError:
+    """Itself alone: its frames, and those of what it came of, hold what was loaded."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _reason(error: ModelError | OSError) -> str:

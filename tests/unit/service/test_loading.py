@@ -1,8 +1,10 @@
 """What is loaded beside the requests: one at a time, refused with a word, tried again when the files change."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 from pathlib import Path
+from weakref import ReferenceType, ref
 
 import msgspec
 import psutil
@@ -15,6 +17,7 @@ from models.lock_file import LockFile
 from models.manifest import CONTRACT, MODEL
 from models.pool import LoadedVersion, Pool
 from models.registry import Registry
+from models.session import Session
 from service.catalogue import Catalogue
 from service.ejected import EjectedFile
 from service.http.v1 import V1
@@ -117,7 +120,10 @@ def test_what_is_loaded_is_given_at_once(tmp_path: Path) -> None:
 def test_an_error_that_nobody_foresaw_refuses_its_version_and_the_next_one_is_loaded(
     tmp_path: Path,
 ) -> None:
+    sessions = list[ReferenceType[Session]]()
+
     def rehearse(loaded: LoadedVersion) -> Rehearsed:
+        sessions.append(ref(loaded.session))
         if loaded.pin.version == "1":
             raise ValueError(str(4700 + 11))
         return Rehearsed(0, 0)
@@ -133,6 +139,8 @@ def test_an_error_that_nobody_foresaw_refuses_its_version_and_the_next_one_is_lo
             found.of(broken)
         assert (counts.words, found.turns, pool.digests()) == (["unforeseen"], 2, {good.digest})
         assert found.of(good) is not None
+        gc.collect()
+        assert [session() is None for session in sessions] == [True, False]  # nothing holds what was refused
 
     with capture_logs() as lines:
         asyncio.run(test())
