@@ -7,6 +7,7 @@ from typing import Literal
 
 import httpx
 import pytest
+from playwright.sync_api import Route
 
 from tests.browser import CHROMIUM, Browser, Page, browser
 from tests.console_home import SETTINGS, busy
@@ -165,4 +166,70 @@ def test_a_range_of_traffic_stands_in_the_address_and_is_drawn_by_version(chromi
     assert [(one["version"], one["arm"]) for one in told["lines"]] == [("1", "stable"), ("2", "canary")]
     assert len(told["at_s"]) == len(told["lines"][0]["latency_ms_p99"]) == 180
     assert full.get("/api/series?range=year").status_code == 400
+    well(page, full)
+
+
+def asked_for(page: Page, what: str, why: str) -> None:
+    """Looks at what this would do to the first incident that offers it."""
+    page.find(".incidents .act", has_text=what).click()
+    page.find("#act-token").fill("admin-token")
+    page.find("#act-by").fill("ada")
+    page.find("#act-why").fill(why)
+    page.find("#act-look").click()
+
+
+def let_go(one: Route) -> None:
+    """Returns when the page has the whole answer."""
+    one.continue_()
+    answer = one.request.response()
+    assert answer is not None
+    answer.finished()
+
+
+def left(page: Page) -> None:
+    """By the key that closes a dialog."""
+    page.press("Escape")
+    page.wait_for("!document.querySelector('#act').open")
+
+
+def test_what_is_answered_to_a_dialog_that_was_left_is_not_shown_in_another(chromium: Browser, full: Monitor) -> None:
+    page = opened(chromium, full, "#payments")
+    silence, ack = page.hold("**/api/silences"), page.hold("**/api/incidents/*/ack")
+    asked_for(page, "Silence", "a backfill")
+    late = silence()
+    left(page)
+    page.find(".incidents .act", has_text="Acknowledge").click()
+    page.find("#act-why").fill("on it")
+    let_go(late)
+    assert page.text("#act-title") == "Acknowledge"
+    assert page.evaluate("document.activeElement.id") == "act-why"
+    page.find("#act-look").click()
+    let_go(ack())
+    assert page.text("#act-do") == "Acknowledge now"
+    left(page)
+    well(page, full)
+
+
+def test_an_order_that_is_under_way_keeps_its_dialog_and_one_that_is_lost_is_not_told_as_not_done(
+    chromium: Browser, full: Monitor
+) -> None:
+    page = opened(chromium, full, "#payments")
+    ack = page.hold("**/api/incidents/*/ack")
+    asked_for(page, "Acknowledge", "on it")
+    let_go(ack())
+    page.find("#act-do").click()
+    lost = ack()
+    for _ in range(3):  # a browser lets a page hold the first cancel only
+        page.press("Escape")
+    assert page.evaluate("document.querySelector('#act').open")
+    lost.abort()
+    assert "not known whether it was done" in page.text("#act-problem")
+    page.find("#act-look").click()
+    let_go(ack())
+    page.find("#act-do").click()
+    let_go(ack())
+    page.wait_for("document.querySelector('#act-done')")
+    left(page)
+    page.wait_for("document.querySelector('.incidents .life').innerText.includes('acknowledged by ada: on it')")
+    page.problems = [one for one in page.problems if "ERR_FAILED" not in one]  # the lost one, as Chromium logs it
     well(page, full)
