@@ -110,6 +110,12 @@ class Page:
 
         return lambda: wait_until(look, DEADLINE_S, f"a request of {pattern}; problems: {self.problems}")
 
+    def kept(self) -> dict[str, int]:
+        """How many `nodes` and `jsEventListeners` of the page something still holds."""
+        self._protocol.send("HeapProfiler.collectGarbage")
+        found: dict[str, int] = self._protocol.send("Memory.getDOMCounters")
+        return found
+
     def text(self, selector: str) -> str:
         return str(self.wait_for(f"document.querySelector({json.dumps(selector)})?.innerText"))
 

@@ -169,6 +169,41 @@ def test_a_range_of_traffic_stands_in_the_address_and_is_drawn_by_version(chromi
     well(page, full)
 
 
+def test_charts_that_are_drawn_again_and_again_leave_nothing_behind(chromium: Browser, full: Monitor) -> None:
+    page = opened(chromium, full, "#payments/1/f0")
+    page.wait_for("document.querySelector('.histogram canvas')")
+
+    def drawn_again(times: int) -> dict[str, int]:
+        for place in ("#payments/1/f0?last=24h", "#payments/1/f1?last=30m", "#payments/1/f0") * times:
+            page.evaluate(f"location.hash = {place!r}")
+            page.wait_for(f"document.querySelector('.histogram h3')?.innerText.startsWith({place[12:14]!r})")
+            page.wait_for("document.querySelectorAll('#traffic canvas').length === 3")
+            page.wait_for("document.querySelectorAll('.histogram canvas').length === 1")
+        return page.kept()
+
+    before, after = drawn_again(2), drawn_again(6)
+    assert after["jsEventListeners"] <= before["jsEventListeners"] + 10, (before, after)
+    assert after["nodes"] <= before["nodes"] + 200, (before, after)
+    well(page, full)
+
+
+def test_a_chart_that_comes_late_is_not_drawn_under_another_address(chromium: Browser, full: Monitor) -> None:
+    page = opened(chromium, full, "#payments")
+    page.wait_for("document.querySelectorAll('#traffic canvas').length === 3")
+    series = page.hold("**/api/series?*range=24h", "GET")
+    page.evaluate("location.hash = '#payments?last=24h'")
+    late = series()
+    page.evaluate("location.hash = '#payments'")
+    here = "document.querySelector('#traffic .ranges [aria-current]').innerText"
+    watch = f"new MutationObserver(() => drawn.add({here})).observe(document.querySelector('#traffic'), {{childList: true}})"
+    page.evaluate(f"globalThis.drawn = new Set(); {watch}")
+    let_go(late)
+    page.evaluate("location.hash = '#payments?last=30m'")
+    page.wait_for("drawn.has('30 min')")
+    assert page.evaluate("drawn.has('24 h')") is False
+    well(page, full)
+
+
 def asked_for(page: Page, what: str, why: str) -> None:
     """Looks at what this would do to the first incident that offers it."""
     page.find(".incidents .act", has_text=what).click()
