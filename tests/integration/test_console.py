@@ -113,6 +113,21 @@ def test_a_page_of_another_name_is_refused(watched: Monitor) -> None:
     assert watched.get("/api/status").headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.parametrize("keys", ["off", "required"])
+def test_behind_a_proxy_the_page_of_a_name_of_the_settings_changes_something(tmp_path: Path, keys: str) -> None:
+    one_incident(tmp_path)
+    named = {"PLUMBLINE_MONITOR_HOSTS": '["monitor.example"]', "PLUMBLINE_MONITOR_API_KEYS": keys}
+    with monitor(tmp_path, None, **QUICK, **named) as running:
+
+        def code(origin: str) -> str:
+            url = f"http://127.0.0.1:{running.port}/api/orders/payments"
+            answer = httpx.post(url, json={"do": "look"}, headers={"origin": origin}, trust_env=False)
+            return str(answer.json()["code"])
+
+        assert code("https://monitor.example") == "not_authorised"
+        assert code("https://evil.example") == "foreign_origin"
+
+
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitor]:
     """A monitor with two incidents, a canary in a rollout, labels and three hours of traffic."""
