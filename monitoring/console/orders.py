@@ -95,12 +95,12 @@ class OrdersApi:
         try:
             token = given.decode("ascii")
         except UnicodeDecodeError:
-            self._wrong.wrong(address, monotonic())
+            self._wrong.wrong(address, given, monotonic())
             return refusal(401, "not_authorised", "found a token that no service has, expected its admin token")
         home, url = self._settings.home, self._settings.service_url
         answer = await _carried_out(request, Errand(home, url, token, model, asked, monotonic() + ORDER_S))
         if answer.status_code == 401:
-            self._wrong.wrong(address, monotonic())
+            self._wrong.wrong(address, given, monotonic())
         return answer
 
 
