@@ -97,6 +97,7 @@ def test_a_monitor_with_keys_tells_nothing_without_one_and_ends_its_streams_when
     with monitor(tmp_path, None, **QUICK, PLUMBLINE_MONITOR_API_KEYS="required") as running:
         page = opened(chromium, running, "")
         assert "found none" in page.text("#key-why")
+        assert page.grave_findings() == []
         assert page.text("#live") == "needs a key"
         assert page.evaluate("document.querySelector('#models').textContent") == ""
         page.evaluate(f"document.getElementById('key').value = {made(tmp_path, 'read')!r}")
@@ -150,20 +151,20 @@ def test_it_fits_every_width_follows_the_scheme_and_shuts_nobody_out(
         ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         assert (ground == "rgb(15, 20, 23)") is (scheme == "dark")
         page.screenshot(tmp_path / f"{scheme}-{width}.png", whole=True)
-        if width == SIZES[0][0]:
-            page.find(".rows summary").click()
-            assert "stable-" in page.text(".rows tbody")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            assert page.grave_findings() == []
-            page.find(".incidents .act", has_text="Silence").click()
-            page.find("#act-token").fill("admin-token")
-            page.find("#act-by").fill("ada")
-            page.find("#act-why").fill("a backfill")
-            assert page.grave_findings() == []
-            page.find("#act-look").click()
-            assert "are held until" in page.text(".change")
-            assert page.grave_findings() == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.find(".rows summary").click()
+        assert "stable-" in page.text(".rows tbody")
+        page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.grave_findings() == []
+        page.find(".incidents .act", has_text="Silence").click()
+        page.find("#act-token").fill("admin-token")
+        page.find("#act-by").fill("ada")
+        page.find("#act-why").fill("a backfill")
+        assert page.grave_findings() == []
+        page.find("#act-look").click()
+        assert "are held until" in page.text(".change")
+        assert page.grave_findings() == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
         well(page, full)
 
 
