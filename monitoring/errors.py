@@ -95,6 +95,20 @@ class AdminUnreachable(MonitorError):
         return f"admin API at {self.url}: {self.found}, expected an answer; no route was changed, it is asked again"
 
 
+class OutcomeUnknown(MonitorError):
+    """The service was asked for a change and did not say what became of it. Who ordered it must look at the routes."""
+
+    def __init__(self, url: str, found: str) -> None:
+        super().__init__(url, found)
+        self.url, self.found = url, found
+
+    def __str__(self) -> str:
+        return (
+            f"admin API at {self.url}: {self.found}, expected an answer to the order; it is not known whether the routes "
+            "were changed, look at them before it is ordered again"
+        )
+
+
 class AdminRefused(MonitorError):
     """The service's admin API refuses. Its sentence says who must act."""
 

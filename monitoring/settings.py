@@ -84,8 +84,8 @@ class Settings(BaseSettings):
     port: int = Field(3001, ge=0, le=65_535, description="port of the same; 0 lets the kernel choose")
     hosts: tuple[str, ...] = Field(
         (),
-        description="names beside localhost and `host` that the console and /api/ answer to where no API key is asked for, "
-        "such as that of a proxy before them",
+        description="names of proxies before the console: it answers to them, beside localhost and `host`, where no API key is "
+        "asked for, and takes changes from pages under them",
     )
     api_keys: Mode = Field(
         "auto",

@@ -191,8 +191,8 @@ def _page(settings: Settings, pulse: Pulse, post: Mailroom, more: Sequence[Route
     alerts = AlertsApi(post, Authority(settings.token(), keyring, wrong), pulse.status)
     page = app(pulse, [*alerts.routes(), *OrdersApi(settings, wrong).routes(), *more])
     if not asked_for(settings.api_keys, listening.getsockname()[0]):
-        return Guarded(page, {settings.host, *settings.hosts})
-    return Guarded(Keyed(page, keyring, _elsewhere, OPEN | FILES.keys()), None)
+        return Guarded(page, {settings.host, *settings.hosts}, settings.hosts)
+    return Guarded(Keyed(page, keyring, _elsewhere, OPEN | FILES.keys()), None, settings.hosts)
 
 
 def _elsewhere(method: str, path: str) -> bool:

@@ -8,7 +8,7 @@ Laws
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Locator, sync_playwright
+from playwright.sync_api import Locator, Route, sync_playwright
 from playwright.sync_api import Page as Tab
 
 from tests.processes import LOOK_AGAIN_S, wait_until
@@ -98,6 +98,23 @@ class Page:
     def press(self, key: str) -> None:
         """A key such as Tab, Enter, ArrowRight."""
         self._tab.keyboard.press(key)
+
+    def hold(self, pattern: str, method: str = "POST") -> Callable[[], Route]:
+        """Holds such requests from now on. Each call waits for the next: `continue_` lets it go, `abort` loses it."""
+        held: list[Route] = []
+        self._tab.route(pattern, lambda one: held.append(one) if one.request.method == method else one.continue_())
+
+        def look() -> Route | None:
+            self._tab.wait_for_timeout(1000 * LOOK_AGAIN_S)
+            return held.pop(0) if held else None
+
+        return lambda: wait_until(look, DEADLINE_S, f"a request of {pattern}; problems: {self.problems}")
+
+    def kept(self) -> dict[str, int]:
+        """How many `nodes` and `jsEventListeners` of the page something still holds."""
+        self._protocol.send("HeapProfiler.collectGarbage")
+        found: dict[str, int] = self._protocol.send("Memory.getDOMCounters")
+        return found
 
     def text(self, selector: str) -> str:
         return str(self.wait_for(f"document.querySelector({json.dumps(selector)})?.innerText"))

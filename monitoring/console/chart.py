@@ -3,6 +3,7 @@
 Laws
 - All lines share one grid of steps up to the newest closed minute. A step without a request is 0 requests and no latency.
 - At most LINES_MAX lines, those with the most requests of the range; how many are left out is said.
+- What named no model that is routed (UNROUTED) is nobody's traffic and in no line.
 - Of several arms requests and errors add up, which quantiles do not: the slowest arm's is shown.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from monitoring.series import Line, Of, Shown
-from monitoring.state import ARM_SHADOW
+from monitoring.state import ARM_SHADOW, UNROUTED
 from monitoring.window import MINUTE_S
 
 LINES_MAX = 6
@@ -35,11 +36,14 @@ class Drawn(msgspec.Struct, frozen=True):
 
 
 class Chart(msgspec.Struct, frozen=True):
-    """`at_s`: the beginning of each step, seconds since the Unix epoch; `since_s`: of the oldest point of the range, if any."""
+    """`at_s`: the beginning of each step, seconds since the Unix epoch; `until_s`: the end of the newest closed minute, within
+    the last step or at its end; `since_s`: of the oldest point of the range, if any.
+    """
 
     range: str
     step_s: int
     at_s: tuple[int, ...]
+    until_s: int
     since_s: int | None
     lines: tuple[Drawn, ...]
     left_out: int
@@ -69,7 +73,7 @@ def chart_of(shown: Shown, model: str, name: str) -> Chart:
     grid = range(newest - n + 1, newest + 1)
     sums: dict[tuple[str, str, str], _Sums] = {}
     for line, held in shown.lines.items():
-        if line[3] == ARM_SHADOW or (model and line[0] != model):
+        if line[3] == ARM_SHADOW or line[0] == UNROUTED.model or (model and line[0] != model):
             continue
         into = sums.setdefault(_named(line, by_version=bool(model)), _Sums())
         for point in held[minutes].known().tolist():
@@ -82,6 +86,7 @@ def chart_of(shown: Shown, model: str, name: str) -> Chart:
         range=name,
         step_s=minutes * MINUTE_S,
         at_s=tuple(step * minutes * MINUTE_S for step in grid),
+        until_s=(shown.closed + 1) * MINUTE_S,
         since_s=None if oldest is None else oldest * minutes * MINUTE_S,
         lines=tuple(drawn[:LINES_MAX]),
         left_out=max(0, len(drawn) - LINES_MAX),

@@ -18,6 +18,7 @@ FILES = {
     "/static/console.css": ("console.css", CSS),
     "/static/icon.svg": ("icon.svg", SVG),
     "/static/api.js": ("api.js", SCRIPT),
+    "/static/charts.js": ("charts.js", SCRIPT),
     "/static/detail.js": ("detail.js", SCRIPT),
     "/static/dom.js": ("dom.js", SCRIPT),
     "/static/figures.js": ("figures.js", SCRIPT),

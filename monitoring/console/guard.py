@@ -5,8 +5,10 @@ Laws
 - Where no key is asked for, the page and `/api/` answer only to a Host that is an address, `localhost` or named by the
   settings: a name that somebody else's DNS points here (DNS rebinding) is refused; an address cannot be pointed elsewhere.
   Where keys are asked for, such a page has none.
-- What changes something is refused where a browser says that a page of another origin sent it. Its token comes in a header that
-  no browser adds by itself, so this is the second lock on that door.
+- What changes something is refused where a browser says that a page of another origin sent it, with keys or without. Ours are
+  the Host that was asked for, with its port (a missing one is the scheme's), and, since a proxy may hand on a Host of its own,
+  the names of the settings where they are not that Host's. The token comes in a header that no browser adds by itself, so this
+  is the second lock on that door.
 - What machines ask (`/metrics`, `/healthz`, `/gate/`) answers to every name: they know the monitor by names of their own.
 """
 
@@ -25,16 +27,20 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+PORTS = {"http": "80", "https": "443"}
 READING = ("GET", "HEAD", "OPTIONS")
 MACHINES = ("/metrics", "/healthz", "/gate/")
 
 
 class Guarded:
-    """An ASGI application with these headers; `hosts`: the names it answers to beside addresses, None: to every name."""
+    """An ASGI application with these headers; `hosts`: the names it answers to beside addresses, None: to every name;
+    `origins`: the names under which proxies before it show its page.
+    """
 
-    def __init__(self, page: ASGIApp, hosts: Collection[str] | None) -> None:
+    def __init__(self, page: ASGIApp, hosts: Collection[str] | None, origins: Collection[str] = ()) -> None:
         self._page = page
         self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts) | {"localhost"}
+        self._origins = frozenset(host.lower() for host in origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,13 +67,20 @@ class Guarded:
     def _foreign(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        if scope["method"] in READING or origin is None:
-            return None
-        place = origin.partition("://")[2].lower()
-        if place and (place == headers.get("host", "").lower() or _name(place) in (self._hosts or ())):
+        if scope["method"] in READING or origin is None or self._shows(origin, headers.get("host", "")):
             return None
         sentence = f"Origin {origin[:200]!r}: expected this monitor's own, or a name of the setting `hosts`"
         return JSONResponse({"error": sentence, "code": "foreign_origin"}, status_code=403)
+
+    def _shows(self, origin: str, host: str) -> bool:
+        """Is the page of this origin ours, where this Host was asked for?"""
+        scheme, _, place = origin.lower().partition("://")
+        name = _name(place)
+        if not name or scheme not in PORTS:
+            return False
+        if name == _name(host):
+            return _port(place, scheme) == _port(host, scheme)
+        return name in self._origins
 
     def _ours(self, name: str) -> bool:
         return self._hosts is None or name in self._hosts or _is_address(name)
@@ -79,6 +92,11 @@ def _name(host: str) -> str:
         inside, closed, _ = host[1:].partition("]")
         return inside.lower() if closed else ""
     return host.partition(":")[0].lower().removesuffix(".")
+
+
+def _port(host: str, scheme: str) -> str:
+    """As it is written behind the name; the scheme's where there is none."""
+    return host.rpartition("]")[2].partition(":")[2] or PORTS[scheme]
 
 
 def _is_address(name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from monitoring.rollout.control import Change, Moved, Routes, Word
+from monitoring.rollout.control import Change, Entry, Moved, Routes, Share, Word
 
 ROUTED = ("promote", "abort", "rollback")  # what the service does; the others are words in the home
 SHOWN_MAX = 8  # changes and words, the newest
@@ -72,6 +72,15 @@ def moves(shares: Sequence[Moved], *, made: bool) -> str:
     verb = "answers" if made else "will answer"
     parts = [f"version {name} {verb} {after[name]:g} % ({before[name]:g} % before)" for name in sorted(after)]
     return "; ".join(parts) or "nobody's share moves"
+
+
+def entry_after(before: Entry | None, shares: Sequence[Moved], model: str) -> Entry | None:
+    """A model's routes as a plan leaves them, for who cannot read them any more."""
+    after = [one for one in shares if one.model == model and one.after > 0]
+    stable = next((one.version for one in after if one.arm == "stable"), None)
+    if stable is None:
+        return before
+    return Entry(stable, next((Share(one.version, one.after) for one in after if one.arm == "canary"), None))
 
 
 def said(do: str, version: str, *, paused: bool) -> str:

@@ -3,7 +3,7 @@
 Laws
 - Also on loopback: a page in a browser reaches it, and a silence is a way to hide something.
 - The token is compared in constant time; keys are looked at with each request.
-- Who gives wrong ones is slowed down (wrong_tokens.py), from whatever address it comes.
+- Who guesses is slowed down by address (wrong_tokens.py); who gives the same wrong one again does not guess.
 - Where there is neither a token nor a key, nobody may; the commands work all the same, on the machine itself.
 """
 
@@ -36,7 +36,7 @@ class Authority:
             return too_many(wait_s)
         found = self._known(text)
         if text and isinstance(found, JSONResponse) and found.status_code == 401:
-            self._wrong.wrong(address, now_s)
+            self._wrong.wrong(address, text, now_s)
         return found
 
     def _known(self, text: bytes) -> str | JSONResponse:

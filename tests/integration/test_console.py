@@ -7,6 +7,7 @@ from typing import Literal
 
 import httpx
 import pytest
+from playwright.sync_api import Route
 
 from tests.browser import CHROMIUM, Browser, Page, browser
 from tests.console_home import SETTINGS, busy
@@ -96,6 +97,7 @@ def test_a_monitor_with_keys_tells_nothing_without_one_and_ends_its_streams_when
     with monitor(tmp_path, None, **QUICK, PLUMBLINE_MONITOR_API_KEYS="required") as running:
         page = opened(chromium, running, "")
         assert "found none" in page.text("#key-why")
+        assert page.grave_findings() == []
         assert page.text("#live") == "needs a key"
         assert page.evaluate("document.querySelector('#models').textContent") == ""
         page.evaluate(f"document.getElementById('key').value = {made(tmp_path, 'read')!r}")
@@ -110,6 +112,21 @@ def test_a_page_of_another_name_is_refused(watched: Monitor) -> None:
     url = f"http://127.0.0.1:{watched.port}/api/status"
     assert httpx.get(url, headers={"host": "evil.example"}, trust_env=False).status_code == 421
     assert watched.get("/api/status").headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("keys", ["off", "required"])
+def test_behind_a_proxy_the_page_of_a_name_of_the_settings_changes_something(tmp_path: Path, keys: str) -> None:
+    one_incident(tmp_path)
+    named = {"PLUMBLINE_MONITOR_HOSTS": '["monitor.example"]', "PLUMBLINE_MONITOR_API_KEYS": keys}
+    with monitor(tmp_path, None, **QUICK, **named) as running:
+
+        def code(origin: str) -> str:
+            url = f"http://127.0.0.1:{running.port}/api/orders/payments"
+            answer = httpx.post(url, json={"do": "look"}, headers={"origin": origin}, trust_env=False)
+            return str(answer.json()["code"])
+
+        assert code("https://monitor.example") == "not_authorised"
+        assert code("https://evil.example") == "foreign_origin"
 
 
 @pytest.fixture(scope="module")
@@ -134,20 +151,20 @@ def test_it_fits_every_width_follows_the_scheme_and_shuts_nobody_out(
         ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         assert (ground == "rgb(15, 20, 23)") is (scheme == "dark")
         page.screenshot(tmp_path / f"{scheme}-{width}.png", whole=True)
-        if width == SIZES[0][0]:
-            page.find(".rows summary").click()
-            assert "stable-" in page.text(".rows tbody")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            assert page.grave_findings() == []
-            page.find(".incidents .act", has_text="Silence").click()
-            page.find("#act-token").fill("admin-token")
-            page.find("#act-by").fill("ada")
-            page.find("#act-why").fill("a backfill")
-            assert page.grave_findings() == []
-            page.find("#act-look").click()
-            assert "are held until" in page.text(".change")
-            assert page.grave_findings() == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.find(".rows summary").click()
+        assert "stable-" in page.text(".rows tbody")
+        page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.grave_findings() == []
+        page.find(".incidents .act", has_text="Silence").click()
+        page.find("#act-token").fill("admin-token")
+        page.find("#act-by").fill("ada")
+        page.find("#act-why").fill("a backfill")
+        assert page.grave_findings() == []
+        page.find("#act-look").click()
+        assert "are held until" in page.text(".change")
+        assert page.grave_findings() == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
         well(page, full)
 
 
@@ -165,4 +182,105 @@ def test_a_range_of_traffic_stands_in_the_address_and_is_drawn_by_version(chromi
     assert [(one["version"], one["arm"]) for one in told["lines"]] == [("1", "stable"), ("2", "canary")]
     assert len(told["at_s"]) == len(told["lines"][0]["latency_ms_p99"]) == 180
     assert full.get("/api/series?range=year").status_code == 400
+    well(page, full)
+
+
+def test_charts_that_are_drawn_again_and_again_leave_nothing_behind(chromium: Browser, full: Monitor) -> None:
+    page = opened(chromium, full, "#payments/1/f0")
+    page.wait_for("document.querySelector('.histogram canvas')")
+
+    def drawn_again(times: int) -> dict[str, int]:
+        for place in ("#payments/1/f0?last=24h", "#payments/1/f1?last=30m", "#payments/1/f0") * times:
+            page.evaluate(f"location.hash = {place!r}")
+            page.wait_for(f"document.querySelector('.histogram h3')?.innerText.startsWith({place[12:14]!r})")
+            page.wait_for("document.querySelectorAll('#traffic canvas').length === 3")
+            page.wait_for("document.querySelectorAll('.histogram canvas').length === 1")
+        return page.kept()
+
+    before, after = drawn_again(2), drawn_again(6)
+    assert after["jsEventListeners"] <= before["jsEventListeners"] + 10, (before, after)
+    assert after["nodes"] <= before["nodes"] + 200, (before, after)
+    well(page, full)
+
+
+def test_a_chart_that_comes_late_is_not_drawn_under_another_address(chromium: Browser, full: Monitor) -> None:
+    page = opened(chromium, full, "#payments")
+    page.wait_for("document.querySelectorAll('#traffic canvas').length === 3")
+    series = page.hold("**/api/series?*range=24h", "GET")
+    page.evaluate("location.hash = '#payments?last=24h'")
+    late = series()
+    page.evaluate("location.hash = '#payments'")
+    here = "document.querySelector('#traffic .ranges [aria-current]').innerText"
+    watch = f"new MutationObserver(() => drawn.add({here})).observe(document.querySelector('#traffic'), {{childList: true}})"
+    page.evaluate(f"globalThis.drawn = new Set(); {watch}")
+    let_go(late)
+    page.evaluate("location.hash = '#payments?last=30m'")
+    page.wait_for("drawn.has('30 min')")
+    assert page.evaluate("drawn.has('24 h')") is False
+    well(page, full)
+
+
+def asked_for(page: Page, what: str, why: str) -> None:
+    """Looks at what this would do to the first incident that offers it."""
+    page.find(".incidents .act", has_text=what).click()
+    page.find("#act-token").fill("admin-token")
+    page.find("#act-by").fill("ada")
+    page.find("#act-why").fill(why)
+    page.find("#act-look").click()
+
+
+def let_go(one: Route) -> None:
+    """Returns when the page has the whole answer."""
+    one.continue_()
+    answer = one.request.response()
+    assert answer is not None
+    answer.finished()
+
+
+def left(page: Page) -> None:
+    """By the key that closes a dialog."""
+    page.press("Escape")
+    page.wait_for("!document.querySelector('#act').open")
+
+
+def test_what_is_answered_to_a_dialog_that_was_left_is_not_shown_in_another(chromium: Browser, full: Monitor) -> None:
+    page = opened(chromium, full, "#payments")
+    silence, ack = page.hold("**/api/silences"), page.hold("**/api/incidents/*/ack")
+    asked_for(page, "Silence", "a backfill")
+    late = silence()
+    left(page)
+    page.find(".incidents .act", has_text="Acknowledge").click()
+    page.find("#act-why").fill("on it")
+    let_go(late)
+    assert page.text("#act-title") == "Acknowledge"
+    assert page.evaluate("document.activeElement.id") == "act-why"
+    page.find("#act-look").click()
+    let_go(ack())
+    assert page.text("#act-do") == "Acknowledge now"
+    left(page)
+    well(page, full)
+
+
+def test_an_order_that_is_under_way_keeps_its_dialog_and_one_that_is_lost_is_not_told_as_not_done(
+    chromium: Browser, full: Monitor
+) -> None:
+    page = opened(chromium, full, "#payments")
+    ack = page.hold("**/api/incidents/*/ack")
+    asked_for(page, "Acknowledge", "on it")
+    let_go(ack())
+    page.find("#act-do").click()
+    lost = ack()
+    for _ in range(3):  # a browser lets a page hold the first cancel only
+        page.press("Escape")
+    assert page.evaluate("document.querySelector('#act').open")
+    lost.abort()
+    assert "not known whether it was done" in page.text("#act-problem")
+    page.find("#act-look").click()
+    let_go(ack())
+    page.find("#act-do").click()
+    let_go(ack())
+    page.wait_for("document.querySelector('#act-done')")
+    left(page)
+    page.wait_for("document.querySelector('.incidents .life').innerText.includes('acknowledged by ada: on it')")
+    page.problems = [one for one in page.problems if "ERR_FAILED" not in one]  # the lost one, as Chromium logs it
     well(page, full)

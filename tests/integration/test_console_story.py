@@ -112,12 +112,15 @@ def test_an_incident_is_drawn_delivered_rolled_back_on_the_page_and_over(chromiu
             page.find("#act-headline").click()
             give(page, "wrong", "the new version says three more")
             assert "opens nothing" in page.text("#act-problem")
+            assert page.grave_findings() == []
             give(page, TOKEN, "the new version says three more")
             assert "100 %" in page.text(".change")
+            assert page.grave_findings() == []
             assert stage.routes("scores").stable == "2"
             page.find("#act-do").click()
             assert "Version 1 answers 100 %" in page.text("#act-done")
             assert "the new version says three more" in page.text("#act .told")
+            assert page.grave_findings() == []
             page.find("#act-cancel", has_text="Close").click()
             assert stage.routes("scores") == ModelRoutes(stable="1")
             (*_, last) = stage.asked("/admin/routes/scores/history")["changes"]
@@ -140,7 +143,7 @@ def test_a_rollout_is_paused_and_resumed_on_the_page_and_what_moved_meanwhile_is
 ) -> None:
     stage.command("start", "held", "2", "--steps", "30,100")
     with replace(stage, environment={**stage.environment, **SETTINGS}).monitored() as (_, url):
-        page = chromium.page()
+        page = chromium.page(width=360, height=740, scheme="dark")
         page.open(f"{url}/#held/1")
         ask_for_a_minute(stage, "held")
         ask_for_a_minute(stage, "held")
@@ -153,16 +156,19 @@ def test_a_rollout_is_paused_and_resumed_on_the_page_and_what_moved_meanwhile_is
         page.find("#abort-held").click()
         give(page, TOKEN, "enough")
         page.wait_for("document.querySelector('#act-do')")
+        assert page.grave_findings() == []
         generation = stage.asked("/admin/routes")["generation"]
         body = {"do": "canary", "version": "2", "percent": 40, "generation": generation}
         admin = {"authorization": f"Bearer {TOKEN}"}
         httpx.post(f"{stage.url}/admin/routes/held", json=body, headers=admin, trust_env=False).raise_for_status()
         page.find("#act-do").click()
         assert "Look again" in page.text("#act-problem")
+        assert page.grave_findings() == []
         assert stage.routes("held").canary is not None
         page.find("#act-look").click()
         page.find("#act-do").click()
         page.wait_for("document.querySelector('#act-done')")
+        assert page.grave_findings() == []
         assert stage.routes("held") == ModelRoutes(stable="1")
         page.close()
 
@@ -178,7 +184,8 @@ def test_who_guesses_tokens_is_slowed_down_and_a_foreign_page_is_refused(stage: 
 
         assert order(TOKEN, origin="http://evil.example").status_code == 403
         assert order(TOKEN).status_code == 200
-        assert [order("wrong").status_code for _ in range(5)] == [401] * 5
+        assert [order("forgotten").status_code for _ in range(8)] == [401] * 8
+        assert [order(f"wrong {number}").status_code for number in range(4)] == [401] * 4
         refused = order(TOKEN)
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_tries")
         assert int(refused.headers["retry-after"]) > 0

@@ -6,11 +6,11 @@ const POLL_MS = 5_000; // where no stream is to be had
 const AGAIN_MS = 500; // after a stream that ended as it should
 const WAIT_MS_MAX = 30_000;
 
-/** An answer that is no 2xx. */
+/** An answer that is no 2xx; `code` is undefined where it is not the monitor's own. */
 export class Refused extends Error {
-  constructor(status, sentence) {
+  constructor(status, sentence, code) {
     super(sentence);
-    this.status = status;
+    Object.assign(this, { status, code });
   }
 }
 
@@ -30,7 +30,7 @@ async function get(path, signal) {
 async function checked(path, answer) {
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
-  throw new Refused(answer.status, told.error ?? `${path}: ${answer.status}`);
+  throw new Refused(answer.status, told.error ?? `${path}: ${answer.status}`, told.code);
 }
 
 /** The JSON at `api/<path>?<asked>`. Throws Refused. */

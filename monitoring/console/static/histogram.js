@@ -1,5 +1,6 @@
 // What did a column hold at training, and what does it hold now? Both shares of rows by bin, as a chart and as numbers.
 
+import { chart, end } from "./charts.js";
 import { h, pill } from "./dom.js";
 import { interval, length, moment, number, percent, whole } from "./figures.js";
 import uPlot from "./vendor/uplot/uPlot.esm.js";
@@ -11,13 +12,13 @@ const SPECIAL = { absent: "absent", null: "null", nan: "NaN", neg_inf: "−∞",
 /** The panel of one column of a picture (`GET /api/drift`). */
 export function histogram(picture, column) {
   const bins = binned(column);
-  const chart = h("div", { class: "chart", role: "img", "aria-label": `Reference against now of ${column.column}: the numbers stand below` });
-  requestAnimationFrame(() => draw(chart, bins));
+  end("histogram");
+  const drawn = h("div", { class: "chart", role: "img", "aria-label": `Reference against now of ${column.column}: the numbers stand below` });
   return [
     h("div", { class: "title" }, h("h3", {}, h("code", {}, column.column), " reference against now"), pill(...(WORDS[column.verdict] ?? ["unknown", column.verdict]))),
     h("p", { class: "note" }, `${whole(column.n)} rows of ${length(picture.window_s)}, ${moment(picture.from_s)} to ${moment(picture.to_s)}`),
     h("p", { class: "key" }, h("span", {}, h("i", { class: "ref" }), "reference (training)"), h("span", {}, h("i", { class: "now" }), "now")),
-    chart,
+    chart("histogram", drawn, (element) => [options(element, bins), [bins.map((_, i) => i), bins.map((one) => 100 * one.ref), bins.map((one) => 100 * one.now)]]),
     measures(column),
     h("details", { id: "bins" }, h("summary", {}, "Numbers of each bin"), numbers(bins)),
   ];
@@ -67,38 +68,17 @@ function numbers(bins) {
   return h("table", { class: "bins" }, h("thead", {}, h("tr", {}, ["Bin", "Reference", "Now", "Rows"].map((head) => h("th", { scope: "col", class: head === "Rows" ? "n" : null }, head)))), h("tbody", {}, lines));
 }
 
-/** Draws it at its width, and again where width or colours change. */
-function draw(chart, bins) {
-  if (!chart.isConnected) return;
-  let plot = null;
-  const paint = () => {
-    if (!chart.isConnected || !chart.clientWidth) return;
-    plot?.destroy();
-    plot = new uPlot(options(chart, bins), [bins.map((_, i) => i), bins.map((one) => 100 * one.ref), bins.map((one) => 100 * one.now)], chart);
-  };
-  let width = 0;
-  new ResizeObserver(() => {
-    if (chart.clientWidth !== width) {
-      width = chart.clientWidth;
-      paint();
-    }
-  }).observe(chart);
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const repaint = () => (chart.isConnected ? paint() : dark.removeEventListener("change", repaint));
-  dark.addEventListener("change", repaint);
-}
-
-function options(chart, bins) {
-  const style = getComputedStyle(chart);
+function options(element, bins) {
+  const style = getComputedStyle(element);
   const colour = (name) => style.getPropertyValue(name).trim();
   const size = Number.parseFloat(style.fontSize);
   const font = `${Math.round(size * 0.78)}px ${style.fontFamily}`;
   const bars = (align) => uPlot.paths.bars({ size: [0.4, size * 4], align });
   const axis = { stroke: colour("--text-2"), font, ticks: { show: false } };
   const longest = Math.max(...bins.map((one) => one.label.length));
-  const tight = bins.length * longest * size * 0.5 > chart.clientWidth - 60;
+  const tight = bins.length * longest * size * 0.5 > element.clientWidth - 60;
   return {
-    width: chart.clientWidth,
+    width: element.clientWidth,
     height: Math.round(size * (tight ? 19 : 15)),
     legend: { show: false },
     cursor: { show: false },

@@ -20,10 +20,14 @@ const person = { token: "", by: "" }; // for as long as the page is open
 const known = new Map(); // model → what the service last told of its routes
 let off = "";
 let changed = () => {};
+let opening = 0; // counts: what is answered to another opening of the dialog is not shown in this one
+let underWay = 0; // the opening whose order is not answered yet; it stays open until it is
 
 /** Learns whether this monitor may change routes; `then` is called after something was changed. */
 export async function prepare(then) {
   changed = then;
+  document.getElementById("act").oncancel = stay;
+  document.onkeydown = (event) => (event.key === "Escape" ? stay(event) : true); // a second cancel in a row cannot be held, its key can
   off = (await ask("orders")).off;
   for (const button of document.querySelectorAll("[data-routes]")) button.disabled = Boolean(off);
 }
@@ -43,9 +47,15 @@ export function whyOff() {
   return off;
 }
 
+/** While an order is under way nobody leaves its dialog. */
+function stay(event) {
+  if (underWay && underWay === opening && document.getElementById("act").open) event.preventDefault();
+}
+
 function open(what, subject) {
   const dialog = document.getElementById("act");
-  dialog.addEventListener("close", () => dialog.replaceChildren(), { once: true });
+  const mine = ++opening;
+  dialog.addEventListener("close", () => mine === opening && dialog.replaceChildren(), { once: true });
   form(dialog, what, subject, "");
   dialog.showModal();
   (dialog.querySelector("input:placeholder-shown:not([readonly])") ?? dialog.querySelector("button")).focus();
@@ -89,19 +99,18 @@ function cancel(dialog, text = "Cancel") {
 
 /** Asks for it, first dry; a refusal is said in words, and one looks again from the beginning. */
 async function send(dialog, what, subject, asked, dry, generation = undefined) {
+  const mine = opening;
+  const real = !dry && what !== "look";
   for (const button of dialog.querySelectorAll("button")) button.disabled = true;
-  try {
-    const answer = await (subject.incident ? said : ordered)(what, subject, asked, dry, generation);
-    if (!dialog.open) return;
-    if (what === "look" || !dry) done(dialog, what, subject, answer);
-    else preview(dialog, what, subject, asked, answer);
-    dialog.querySelector("button").focus();
-    if (!dry || what === "look") changed();
-  } catch (error) {
-    if (!dialog.open) return;
-    form(dialog, what, subject, words(error), asked);
-    dialog.querySelector(error.status === 401 ? "#act-token" : "#act-look").focus();
-  }
+  if (real) underWay = mine;
+  const [answer, error] = await (subject.incident ? said : ordered)(what, subject, asked, dry, generation).then((told) => [told, null], (failed) => [null, failed]);
+  if (underWay === mine) underWay = 0;
+  if (real || (what === "look" && answer)) changed();
+  if (!dialog.open || mine !== opening) return;
+  if (error) form(dialog, what, subject, words(error, real && subject), asked);
+  else if (what === "look" || real) done(dialog, what, subject, answer);
+  else preview(dialog, what, subject, asked, answer);
+  dialog.querySelector(error ? (error.status === 401 ? "#act-token" : "#act-look") : "button").focus();
 }
 
 async function ordered(what, { model }, { why }, dry, generation) {
@@ -122,7 +131,9 @@ function literal(name) {
   return name.replace(/[[*?]/g, (sign) => `[${sign}]`);
 }
 
-function words(error) {
+/** `subject`: of a real order, false where nothing was to be done. An error without a code is none of the monitor's: it went astray. */
+function words(error, subject) {
+  if (subject && (!error.code || error.code === "outcome_unknown")) return `It is not known whether it was done; look at the ${subject.incident ? "incident" : "routes"} (${error.message}).`;
   switch (error.status) {
     case 401:
       return `This token opens nothing: ${error.message}.`;

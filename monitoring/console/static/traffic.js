@@ -1,9 +1,10 @@
 // How did traffic go? Requests, errors and latency over a range that stands in the address, of a model's versions or of all models.
 
 import { ask } from "./api.js";
+import { chart as charted, end } from "./charts.js";
 import { h, show } from "./dom.js";
 import { moment, NONE, number, percent } from "./figures.js";
-import { link, RANGES } from "./places.js";
+import { here, link, RANGES } from "./places.js";
 import uPlot from "./vendor/uplot/uPlot.esm.js";
 
 const AGAIN_MS = 10_000; // minutes close once a minute
@@ -14,31 +15,36 @@ let asking = "";
 
 /** Shows the charts of `place`, asking again where range or model changed, or what is held is old. */
 export async function showTraffic(section, place) {
-  const about = `${place.model}|${place.range}`;
+  const about = subject(place);
   if (asking === about) return;
   if (held.about !== about || Date.now() - held.at_ms > AGAIN_MS) {
     asking = about;
     const chart = await ask("series", { model: place.model || undefined, range: place.range }).catch((error) => ({ problem: error.message }));
     if (asking !== about) return; // somewhere else by now
     asking = "";
+    if (subject(here()) !== about) return; // and back where the answer was held already
     held = { about, at_ms: Date.now(), chart: chart.problem ? null : chart, problem: chart.problem ?? "" };
   }
-  paint(section, place);
+  paint(section, here());
+}
+
+function subject({ model, range }) {
+  return `${model}|${range}`;
 }
 
 function paint(section, place) {
   const { chart, problem } = held;
   show(section, [held.about, chart, problem, place], () => {
+    end("traffic");
     const title = h("div", { class: "title" }, h("h2", { id: "traffic-title" }, "Traffic"), place.model ? h("span", {}, h("span", { class: "model" }, place.model)) : h("span", { class: "note" }, "all models"), ranges(place));
     if (!chart) return [title, h("p", { class: "problem" }, problem)];
     if (!chart.lines.length) return [title, h("p", { class: "empty" }, `No request in the last ${WORDS[place.range]}.`)];
     const left = chart.left_out ? ` The ${chart.left_out} with fewer requests are not drawn.` : "";
-    const until = chart.at_s.at(-1) + chart.step_s;
     return [
       title,
       h("div", { class: "charts" }, figure("Requests a second", rates(chart), chart), figure("Errors, % of requests", errors(chart), chart), figure("Latency, ms", latencies(chart), chart, h("span", { class: "note" }, "p99 ──  p95 ─ ─  p50 ···"))),
       legend(chart),
-      h("p", { class: "note" }, `Up to ${moment(until)}, a point each ${chart.step_s >= 3600 ? "hour" : `${chart.step_s / 60} min`}; held from ${moment(chart.since_s)} on.${left}`),
+      h("p", { class: "note" }, `Up to ${moment(chart.until_s)}, a point each ${chart.step_s >= 3600 ? "hour" : `${chart.step_s / 60} min`}; held from ${moment(chart.since_s)} on.${left}`),
     ];
   });
 }
@@ -69,8 +75,7 @@ function latencies(chart) {
 
 function figure(name, lines, chart, beside = null) {
   const drawn = h("div", { class: "chart small", role: "img", "aria-label": `${name}, over time: the newest values stand in the table below` });
-  requestAnimationFrame(() => draw(drawn, chart.at_s, lines));
-  return h("figure", {}, h("figcaption", {}, name, beside), drawn);
+  return h("figure", {}, h("figcaption", {}, name, beside), charted("traffic", drawn, (element) => [options(element, chart.at_s, lines), [chart.at_s, ...lines.map((line) => line.values)]]));
 }
 
 /** Which colour is which, with the newest values: what the charts say, in words. */
@@ -88,27 +93,8 @@ function legend(chart) {
   return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Newest values" }, h("table", { class: "lines plain" }, h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col", class: i ? "n" : null }, head)))), h("tbody", {}, lines)));
 }
 
-/** Draws it at its width, and again where width or colours change. */
-function draw(chart, at_s, lines) {
-  if (!chart.isConnected) return;
-  let plot = null, width = 0;
-  const paintAll = () => {
-    if (!chart.isConnected || !chart.clientWidth) return;
-    plot?.destroy();
-    plot = new uPlot(options(chart, at_s, lines), [at_s, ...lines.map((line) => line.values)], chart);
-  };
-  new ResizeObserver(() => {
-    if (chart.clientWidth === width) return;
-    width = chart.clientWidth;
-    paintAll();
-  }).observe(chart);
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const repaint = () => (chart.isConnected ? paintAll() : dark.removeEventListener("change", repaint));
-  dark.addEventListener("change", repaint);
-}
-
-function options(chart, at_s, lines) {
-  const style = getComputedStyle(chart);
+function options(element, at_s, lines) {
+  const style = getComputedStyle(element);
   const colour = (name) => style.getPropertyValue(name).trim();
   const size = Number.parseFloat(style.fontSize);
   const axis = { stroke: colour("--text-2"), font: `${Math.round(size * 0.78)}px ${style.fontFamily}`, ticks: { show: false } };
@@ -116,7 +102,7 @@ function options(chart, at_s, lines) {
   const said = (at) => new Date(at * 1000).toISOString().slice(...(days ? [5, 10] : [11, 16]));
   const single = (values) => values.map((one, at) => [one, at]).filter(([one, at]) => one !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null).map(([, at]) => at);
   return {
-    width: chart.clientWidth,
+    width: element.clientWidth,
     height: Math.round(size * 11),
     legend: { show: false },
     cursor: { show: false },

@@ -98,7 +98,21 @@ def test_a_chart_has_rates_of_each_version_on_one_grid(name: str) -> None:
     assert stable.error_ratio[-1] == pytest.approx(1 / 3, rel=1e-3)
     assert stable.latency_ms_p99[-1] == pytest.approx(20, rel=0.03)
     assert (canary.version, canary.arm, canary.error_ratio[0]) == ("2", "canary", None)
-    assert chart.at_s[-1] + chart.step_s == (START + 120) * 60
+    assert chart.at_s[-1] + chart.step_s == chart.until_s == (START + 120) * 60
+
+
+def test_a_step_that_is_not_over_is_said_up_to_its_newest_closed_minute() -> None:
+    chart = chart_of(filled(65).shown(START + 64), "payments", "7d")
+    assert (chart.at_s[-1], chart.until_s) == ((START + 60) * 60, (START + 65) * 60)
+
+
+def test_what_no_model_answered_is_in_no_line() -> None:
+    series = filled(3)
+    series.take(("", "", "", ""), START + 2, traffic([], failed=500))
+    for model in ("", "payments"):
+        (line,) = chart_of(series.shown(START + 2), model, "30m").lines
+        assert (line.model, line.requests) == ("payments", 9)
+    assert chart_of(filled(3, ("", "", "", "")).shown(START + 2), "", "30m").since_s is None
 
 
 def test_of_all_models_requests_add_up_and_only_so_many_are_drawn() -> None:

@@ -71,25 +71,45 @@ def test_every_answer_says_what_a_browser_must_refuse(host: str, path: str) -> N
     assert "unsafe" not in policy
 
 
-@pytest.mark.parametrize(
-    ("origin", "status"),
-    [
-        (None, 200),
-        ("http://127.0.0.1:3001", 200),
-        ("https://monitor.example", 200),
-        ("http://evil.example", 403),
-        ("null", 403),
-        ("http://127.0.0.1:8080", 403),
-    ],
-)
-def test_a_change_is_taken_from_our_own_page_alone(origin: str | None, status: int) -> None:
+OWN = "127.0.0.1:3001"
+ORIGINS: list[tuple[str, str | None, int]] = [
+    (OWN, None, 200),
+    (OWN, "http://127.0.0.1:3001", 200),
+    (OWN, "https://monitor.example", 200),
+    (OWN, "https://monitor.example:8443", 200),
+    ("monitor.example", "https://monitor.example", 200),
+    ("monitor.example:443", "https://monitor.example", 200),
+    ("monitor.example", "https://monitor.example:443", 200),
+    ("MONITOR.example:80", "http://monitor.example", 200),
+    ("other.example", "https://other.example", 200),
+    ("[::1]:3001", "http://[::1]:3001", 200),
+    ("[::1]", "http://[::1]:80", 200),
+    (OWN, "http://evil.example", 403),
+    (OWN, "null", 403),
+    (OWN, "", 403),
+    (OWN, "file://", 403),
+    (OWN, "127.0.0.1:3001", 403),
+    (OWN, "http://127.0.0.1:8080", 403),
+    (OWN, "http://localhost:9", 403),
+    ("localhost:3001", "http://localhost:9", 403),
+    ("monitor.example", "http://monitor.example:9", 403),
+    ("monitor.example:80", "https://monitor.example", 403),
+    ("[::1]:3001", "http://[::1]:3002", 403),
+]
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize(("host", "origin", "status"), ORIGINS)
+def test_a_change_is_taken_from_our_own_page_alone(host: str, origin: str | None, status: int, keyed: bool) -> None:
     async def changed(_: Request) -> Response:
         return PlainTextResponse("changed")
 
-    page = Guarded(Starlette(routes=[Route("/api/x", changed, methods=["POST"])]), {"monitor.example"})
+    named = {"monitor.example"}
+    app = Starlette(routes=[Route("/api/x", changed, methods=["POST"])])
+    page = Guarded(app, None if keyed else {*named, "127.0.0.1", "other.example"}, named)
 
     async def ask() -> int:
-        headers = {"host": "127.0.0.1:3001", **({} if origin is None else {"origin": origin})}
+        headers = {"host": host, **({} if origin is None else {"origin": origin})}
         async with httpx.AsyncClient(transport=httpx.ASGITransport(page), base_url="http://monitor") as client:
             return (await client.post("/api/x", headers=headers)).status_code
 
