@@ -14,15 +14,13 @@ from time import monotonic
 from typing import Literal
 
 from monitoring.console.order import ROUTED, Asked, Told, entry_after, moves, order_of, said, told
-from monitoring.errors import AdminRefused, AdminUnreachable, OutcomeUnknown, RolloutInvalid
+from monitoring.errors import AdminRefused, AdminUnreachable, OutcomeUnknown
 from monitoring.rollout.admin import AdminApi
 from monitoring.rollout.control import Plan, Routes, Word, people_of
 from monitoring.rollout.people import say, words
 from monitoring.rollout.reading import document
 
-ORDER_S = (
-    30.0  # a look of two calls, the wait for workers, what the service needs to follow and to write, a little after
-)
+ORDER_S = 30.0  # a look, the wait for workers, what the service needs to follow and to write, a little after
 LOOK_S = 5.0  # of one call that reads: milliseconds on a service that is well
 UNTOLD = "; the service did not tell afterwards who changed the routes"
 
@@ -48,7 +46,7 @@ class Errand:
 
     def look(self) -> Seen:
         """Raises AdminRefused, AdminUnreachable, RolloutInvalid, OSError."""
-        kept = self._words()
+        kept = tuple(words(self.home, self.model))
         with self._admin(LOOK_S) as admin:
             routes = admin.routes(self.model)
         if self.asked.generation is not None and self.asked.generation != routes.generation:
@@ -70,12 +68,6 @@ class Errand:
             say(self.home, self.model, word)
             kept, paused = (*kept, word), word.do == "pause"
         return told(self.asked, self.model, seen.routes, kept, sentence, paused=paused, made=made)
-
-    def _words(self) -> tuple[Word, ...]:
-        try:
-            return tuple(words(self.home, self.model))
-        except UnicodeDecodeError as error:
-            raise RolloutInvalid(f"what people said of {self.model}", str(error), "text in UTF-8") from error
 
     def _routed(self, seen: Seen) -> Told:
         plan = self._planned(seen.routes.generation)
@@ -101,11 +93,10 @@ class Errand:
         try:
             with self._admin() as admin:
                 return admin.order(self.model, order_of(self.asked, generation))
-        except (AdminUnreachable, UnicodeDecodeError) as error:
+        except AdminUnreachable as error:
             if self.asked.dry_run:
                 raise
-            found = error.found if isinstance(error, AdminUnreachable) else str(error)
-            raise OutcomeUnknown(self.url, found) from error
+            raise OutcomeUnknown(self.url, error.found) from error
         except AdminRefused as error:
             if self.asked.dry_run or error.status < 500 or error.word != "other":
                 raise  # the service decided, and says so
@@ -118,7 +109,7 @@ class Errand:
         try:
             with self._admin(LOOK_S) as admin:
                 return admin.routes(self.model)
-        except (AdminUnreachable, AdminRefused, UnicodeDecodeError):
+        except (AdminUnreachable, AdminRefused):
             return None
 
     def _admin(self, patience_s: float = ORDER_S) -> AdminApi:

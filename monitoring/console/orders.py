@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from models.errors import UNDECODABLE
 from models.keys import presented
 from models.lock import NAME
 from monitoring.console.errand import ORDER_S, Errand
@@ -27,9 +28,7 @@ from monitoring.errors import AdminRefused, AdminUnreachable, OutcomeUnknown, Ro
 from monitoring.settings import Settings
 from monitoring.wrong_tokens import WrongTokens
 
-TURN_S = (
-    1.0  # a look takes milliseconds; what takes longer is an order that waits for workers or for a service that is ill
-)
+TURN_S = 1.0  # a look takes milliseconds; what takes longer waits for workers or for a service that is ill
 GONE = 499  # nobody reads it
 OFF = "This monitor knows no service (`service_url` is empty), so routes are changed where the service is."
 JSON = "application/json"
@@ -69,7 +68,7 @@ class OrdersApi:
             return refusal(413, "body_too_large", f"found more than {BODY_BYTES_MAX} bytes, expected fewer")
         try:
             asked = msgspec.json.decode(body, type=Asked)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             return refusal(400, "bad_order", str(error))
         if (lack := missing(asked)) is not None:
             return refusal(400, "bad_order", lack)
@@ -114,7 +113,7 @@ async def _carried_out(request: Request, errand: Errand) -> Response:
         return refusal(error.status, error.code, error.sentence)
     except OutcomeUnknown as error:
         return refusal(502, "outcome_unknown", str(error))
-    except (AdminUnreachable, UnicodeDecodeError) as error:  # msgspec's of bytes that are no text
+    except AdminUnreachable as error:
         return refusal(502, "service_unreachable", str(error))
     except RolloutInvalid as error:
         return refusal(409, "rollout_invalid", str(error))
