@@ -104,7 +104,10 @@ def test_a_monitor_with_keys_tells_nothing_without_one_and_ends_its_streams_when
         page.evaluate("document.querySelector('#door button').click()")
         page.wait_for("document.querySelector('#live')?.dataset.state === 'live'")
         assert running.end(signal.SIGTERM) == 0
-        page.wait_for("document.querySelector('#live').dataset.state === 'lost'")
+        page.wait_for(
+            "document.querySelector('#live').dataset.state === 'lost' && document.body.classList.contains('stale')"
+        )
+        assert page.grave_findings() == []
         page.close()
 
 

@@ -165,8 +165,16 @@ def test_a_rollout_is_paused_and_resumed_on_the_page_and_what_moved_meanwhile_is
         assert "Look again" in page.text("#act-problem")
         assert page.grave_findings() == []
         assert stage.routes("held").canary is not None
+        orders = page.hold("**/api/orders/held")
         page.find("#act-look").click()
+        orders().continue_()
         page.find("#act-do").click()
+        orders().abort()
+        assert "not known whether it was done; look at the routes" in page.text("#act-problem")
+        page.find("#act-look").click()
+        orders().continue_()
+        page.find("#act-do").click()
+        orders().continue_()
         page.wait_for("document.querySelector('#act-done')")
         assert page.grave_findings() == []
         assert stage.routes("held") == ModelRoutes(stable="1")
