@@ -83,16 +83,16 @@ class HostUnresolved(MonitorError):
 
 
 class AdminUnreachable(MonitorError):
-    """The service's admin API gives no answer that can be used. It is asked again."""
+    """The service's admin API gives no answer that can be used. It is asked again. `asked`: has it heard the question?"""
 
     word = "unreachable"
 
-    def __init__(self, url: str, found: str) -> None:
+    def __init__(self, url: str, found: str, *, asked: bool = True) -> None:
         super().__init__(url, found)
-        self.url, self.found = url, found
+        self.url, self.found, self.asked = url, found, asked
 
     def __str__(self) -> str:
-        return f"admin API at {self.url}: {self.found}, expected an answer; no route was changed, it is asked again"
+        return f"admin API at {self.url}: {self.found}, expected an answer; it is asked again"
 
 
 class OutcomeUnknown(MonitorError):

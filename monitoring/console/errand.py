@@ -94,7 +94,7 @@ class Errand:
             with self._admin() as admin:
                 return admin.order(self.model, order_of(self.asked, generation))
         except AdminUnreachable as error:
-            if self.asked.dry_run:
+            if self.asked.dry_run or not error.asked:
                 raise
             raise OutcomeUnknown(self.url, error.found) from error
         except AdminRefused as error:

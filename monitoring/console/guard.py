@@ -6,9 +6,9 @@ Laws
   settings: a name that somebody else's DNS points here (DNS rebinding) is refused; an address cannot be pointed elsewhere.
   Where keys are asked for, such a page has none.
 - What changes something is refused where a browser says that a page of another origin sent it, with keys or without. Ours are
-  the Host that was asked for, with its port (a missing one is the scheme's), and, since a proxy may hand on a Host of its own,
-  the names of the settings where they are not that Host's. The token comes in a header that no browser adds by itself, so this
-  is the second lock on that door.
+  the Host that was asked for, with its port (a missing one is the scheme's), and the names of the settings with any port: a
+  proxy may hand on a Host of its own, or one without its port. The token comes in a header that no browser adds by itself, so
+  this is the second lock on that door.
 - What machines ask (`/metrics`, `/healthz`, `/gate/`) answers to every name: they know the monitor by names of their own.
 """
 
@@ -78,9 +78,7 @@ class Guarded:
         name = _name(place)
         if not name or scheme not in PORTS:
             return False
-        if name == _name(host):
-            return _port(place, scheme) == _port(host, scheme)
-        return name in self._origins
+        return name in self._origins or (name == _name(host) and _port(place, scheme) == _port(host, scheme))
 
     def _ours(self, name: str) -> bool:
         return self._hosts is None or name in self._hosts or _is_address(name)

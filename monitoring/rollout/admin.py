@@ -82,7 +82,8 @@ class AdminApi:
         try:
             answer = self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
-            raise AdminUnreachable(self._url, f"{type(error).__name__}: {error}") from error
+            asked = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            raise AdminUnreachable(self._url, f"{type(error).__name__}: {error}", asked=asked) from error
         try:
             if answer.status_code != 200:
                 told = msgspec.json.decode(answer.content, type=_Error)

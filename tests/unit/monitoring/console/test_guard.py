@@ -81,6 +81,7 @@ ORIGINS: list[tuple[str, str | None, int]] = [
     ("monitor.example:443", "https://monitor.example", 200),
     ("monitor.example", "https://monitor.example:443", 200),
     ("MONITOR.example:80", "http://monitor.example", 200),
+    ("monitor.example", "https://monitor.example:8443", 200),
     ("other.example", "https://other.example", 200),
     ("[::1]:3001", "http://[::1]:3001", 200),
     ("[::1]", "http://[::1]:80", 200),
@@ -92,8 +93,8 @@ ORIGINS: list[tuple[str, str | None, int]] = [
     (OWN, "http://127.0.0.1:8080", 403),
     (OWN, "http://localhost:9", 403),
     ("localhost:3001", "http://localhost:9", 403),
-    ("monitor.example", "http://monitor.example:9", 403),
-    ("monitor.example:80", "https://monitor.example", 403),
+    ("other.example", "http://other.example:9", 403),
+    ("other.example:80", "https://other.example", 403),
     ("[::1]:3001", "http://[::1]:3002", 403),
 ]
 

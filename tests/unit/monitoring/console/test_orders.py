@@ -185,7 +185,7 @@ def test_an_order_whose_answer_is_lost_is_not_told_as_not_done(tmp_path: Path, l
         answer = ordered(tmp_path, service.url, {"do": "rollback", **PERSON})
         dry = ordered(tmp_path, service.url, {"do": "rollback", **PERSON, "dry_run": True})
     assert (answer.status_code, answer.json()["code"]) == (502, "outcome_unknown")
-    assert "no route was changed" not in answer.json()["error"]
+    assert "it is asked again" not in answer.json()["error"]
     assert dry.json()["code"] != "outcome_unknown"
 
 
