@@ -118,6 +118,18 @@ def test_a_canary_gets_its_share_by_the_admin_api_and_loses_it_at_the_end(runnin
     assert said == ["canary 2: 5 %", "canary 2: 25 %", "canary 2: ended"]
 
 
+def test_a_share_that_is_refused_in_the_middle_leaves_no_canary_behind(running: Running) -> None:
+    said: list[str] = []
+    conductor = Conductor(running.url, TOKEN, said.append)
+    conductor.begin()
+    for percent in (5.0, 500.0, 25.0):
+        conductor.want(percent)
+    assert routes(running)["canary"] == {"version": "2", "percent": 5.0}
+    conductor.end()
+    assert routes(running).get("canary") is None
+    assert said[0] == "canary 2: 5 %" and said[1].startswith("admin API: 4") and said[2:] == ["canary 2: ended"]
+
+
 def test_somebody_elses_change_of_the_routes_is_left_alone(running: Running) -> None:
     said: list[str] = []
     conductor = Conductor(running.url, TOKEN, said.append)
