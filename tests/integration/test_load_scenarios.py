@@ -23,7 +23,8 @@ TOKEN = "the-token-of-a-test"
 LOCUST = ("-m", "locust", "-f", "loadtests/locustfile.py")
 ANY_SPEED = ("--p99-ms", "600000", "--errors-share", "1")  # a test says nothing of how fast this machine is
 DEADLINE_S = 120.0
-SHORT_S = 2
+SHORT_S = (2, 10, 60)  # a machine on which nothing went right in so many seconds is given more of them
+NOTHING = "Nothing went right"
 FIGURES = re.compile(r"log: received ([\d,]+) = answered ([\d,]+) \+ rejected 0 \+ shed 0 \+ failed 0")
 
 
@@ -63,6 +64,7 @@ def test_a_spike_is_told_from_all_three_sides(running: Running, tmp_path: Path) 
     assert "MiB" in text
 
 
+@pytest.mark.timeout(900)  # eight runs, and a report of each
 def test_every_scenario_can_be_chosen_on_locusts_page_and_ends_by_itself(running: Running, tmp_path: Path) -> None:
     report = tmp_path / "page.html"
     port = free_port()
@@ -77,12 +79,17 @@ def test_every_scenario_can_be_chosen_on_locusts_page_and_ends_by_itself(running
         assert all(f'"{scenario.value}"' in shown for scenario in Scenario)
         assert TOKEN not in shown
         for scenario in Scenario:
-            form = {"user_count": 6, "spawn_rate": 6, "host": running.url, "scenario": scenario.value}
-            answer = client.post("/swarm", data={**form, "run_time": f"{SHORT_S}s"})
-            assert answer.json()["success"], answer.text
-            locust.wait_until(partial(ended, client, scenario), DEADLINE_S, f"{scenario} has ended")
-            assert client.get("/exceptions").json() == {"exceptions": []}
-            assert "The objective was met" in client.get("/load-report").text
+            for seconds in SHORT_S:
+                before = client.get("/load-report").text
+                form = {"user_count": 6, "spawn_rate": 6, "host": running.url, "scenario": scenario.value}
+                answer = client.post("/swarm", data={**form, "run_time": f"{seconds}s"})
+                assert answer.json()["success"], answer.text
+                locust.wait_until(partial(ended, client, scenario, before), DEADLINE_S, f"{scenario} has ended")
+                assert client.get("/exceptions").json() == {"exceptions": []}
+                text = client.get("/load-report").text
+                if NOTHING not in text:
+                    break
+            assert "The objective was met" in text
     assert "Traceback" not in locust.output()
 
 
@@ -168,10 +175,10 @@ def routes(running: Running) -> dict[str, Any]:
         return found
 
 
-def ended(client: httpx.Client, scenario: Scenario) -> bool:
-    """Whether its report is there."""
+def ended(client: httpx.Client, scenario: Scenario, before: str) -> bool:
+    """Whether its report is there, and is not the one from before."""
     answer = client.get("/load-report")
-    return answer.status_code == 200 and f"Load test: {scenario}<" in answer.text
+    return answer.status_code == 200 and answer.text != before and f"Load test: {scenario}<" in answer.text
 
 
 def predictions(output: str) -> int:
