@@ -16,6 +16,7 @@ from locust.runners import MasterRunner
 
 from loadtests.load import joined, page, pictures, watch
 from loadtests.load.asked import Asked
+from loadtests.load.key import API_KEY
 from loadtests.load.objective import Missed, sentence
 from loadtests.load.outcome import Kind, Mark, Told
 from loadtests.load.plans import Scenario, canary_percent, users_at
@@ -28,6 +29,7 @@ COME_S = 30.0  # the first user comes later only where a worker is lost
 ASK_S = 1.0
 STOP = "plumbline_stop"  # to workers: stop your users
 LOOK_AGAIN_S = 0.1
+TRACE_CHARS = 300
 log = logging.getLogger("plumbline.load")
 
 
@@ -98,9 +100,10 @@ class Run:
         self._wait_for_workers()
         self._watch.stop(self.seen.outcomes()[Outcome.ANSWERED])
         told = self._told(seconds)
+        self._watch.close()
         self._write(told)
         self.told = True
-        self.environment.process_exit_code = 0 if told.good and not self.environment.runner.exceptions else 1
+        self.environment.process_exit_code = 0 if told.good else 1
 
     def _mark(self, says: str) -> None:
         self.marks.append(Mark(self.elapsed_s, says))
@@ -143,12 +146,13 @@ class Run:
             marks=sorted(self.marks, key=lambda mark: mark.at_s),
             kinds=self._kinds(),
             problems=self._problems(),
+            raised=sum(n for n, _ in self._raised()),
         )
 
     def _notes(self, counters: bool, books: bool) -> list[str]:
         said = []
         if counters:
-            said.append(f"{self._watch.url}/metrics could not be read; where keys are asked for, set {watch.API_KEY}.")
+            said.append(f"{self._watch.url}/metrics could not be read; where keys are asked for, set {API_KEY}.")
         if books and self._home is None:
             said.append(
                 f"{self.asked.home} is not the home of this service: name it with --home to hold the log against it."
@@ -160,6 +164,7 @@ class Run:
             said.append(f"Predictions by locust worker: {parts}.")
         if self._workers > len(self.by_worker):
             said.append(f"{self._workers - len(self.by_worker)} locust workers did not say what they saw last.")
+        said += [f"A user of locust raised an exception, {n:,} times: {what}" for n, what in self._raised()]
         if self.environment.runner.cpu_warning_emitted:
             said.append(
                 "Locust was short of processor, so latency is worse than other callers would have seen; "
@@ -183,6 +188,11 @@ class Run:
     def _problems(self) -> list[tuple[int, str]]:
         errors = self.environment.stats.errors.values()
         return sorted(((one.occurrences, f"{one.name}: {one.error}") for one in errors), reverse=True)
+
+    def _raised(self) -> list[tuple[int, str]]:
+        """How often, and where: the last lines of the trace."""
+        raised = self.environment.runner.exceptions.values()
+        return [(one["count"], f"{one['msg']} ({one['traceback'].strip()[-TRACE_CHARS:]})") for one in raised]
 
     def _write(self, told: Told) -> None:
         self.asked.report.parent.mkdir(parents=True, exist_ok=True)
