@@ -21,6 +21,7 @@ from loadtests.load.objective import Missed, sentence
 from loadtests.load.outcome import Kind, Mark, Told
 from loadtests.load.plans import Scenario, canary_percent, users_at
 from loadtests.load.rollout import Conductor
+from loadtests.load.scraped import Page
 from loadtests.load.seen import Outcome, Row, Seen
 
 CSS = Path(__file__).with_name("page.css")
@@ -52,6 +53,7 @@ class Run:
     _conductor: Conductor | None = None
     _home: Path | None = None
     _before: Mapping[str, Any] | None = None
+    _around: Page | None = None  # before the log was read
 
     @property
     def elapsed_s(self) -> float:
@@ -66,8 +68,10 @@ class Run:
         """Returns when the service has been looked at: users come afterwards."""
         url = self.environment.host.rstrip("/")
         self._home = watch.home_of(url, self.asked.home)
-        self._before = watch.ledger(self._home) if self._home is not None else None
         self._watch = watch.Watch(url, self._home, lambda: self.environment.runner.user_count)
+        if self._home is not None:
+            self._around, self._before = self._watch.page(), watch.ledger(self._home)
+            gevent.sleep(watch.PUBLISHED_S)  # so that no look counts later what was in the log already
         if isinstance(self.environment.runner, MasterRunner):
             self._workers = len(self.environment.runner.clients)
         self._machine = watch.machine()
@@ -120,6 +124,7 @@ class Run:
 
     def _told(self, seconds: float) -> Told:
         after = watch.ledger(self._home) if self._home is not None and self._before is not None else None
+        around = self._counted_around() if after is not None else None
         counted = self._watch.counted()
         callers = joined.of_callers(self.seen.outcomes())
         counters = joined.of_counters(counted) if counted is not None else None
@@ -141,13 +146,19 @@ class Run:
             callers=callers,
             counters=counters,
             log=books,
-            equations=joined.equations(callers, counters, books, faults),
+            equations=joined.equations(callers, counters, books, faults, around),
             notes=self._notes(counters is None, books is None),
             marks=sorted(self.marks, key=lambda mark: mark.at_s),
             kinds=self._kinds(),
             problems=self._problems(),
             raised=sum(n for n, _ in self._raised()),
         )
+
+    def _counted_around(self) -> joined.Counts | None:
+        """From before the log was read first until now, when it has been read last."""
+        gevent.sleep(watch.PUBLISHED_S)
+        page = self._watch.page()
+        return joined.of_counters(page.since(self._around)) if page is not None and self._around is not None else None
 
     def _notes(self, counters: bool, books: bool) -> list[str]:
         said = []

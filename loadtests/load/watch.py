@@ -27,6 +27,7 @@ from loadtests.load.scraped import Look, Page, page_of
 LOOKS_MAX = 4_000  # more than a picture has pixels; of a page a look, some 100 MB of samples at most
 PACE_S = 1.0
 TIMEOUT_S = 5.0
+PUBLISHED_S = 1.0  # what is counted is on /metrics by then: workers publish it within 25 ms, busy ones later
 SETTLED_S = 5.0  # workers publish their counters each second
 SETTLE_PACE_S = 0.25
 VERIFY_S = 600.0  # it reads the whole log

@@ -15,6 +15,7 @@ import pytest
 
 from loadtests.load.plans import Scenario
 from loadtests.load.rollout import Conductor
+from tests.load import Load
 from tests.processes import Process, answers, environment, free_port, home, served
 
 pytestmark = pytest.mark.integration
@@ -62,6 +63,19 @@ def test_a_spike_is_told_from_all_three_sides(running: Running, tmp_path: Path) 
     assert text.count("<svg") == 2
     assert "class=bad" not in text
     assert "MiB" in text
+
+
+def test_the_books_add_up_also_where_others_ask_before_during_and_after_the_run(
+    running: Running, tmp_path: Path
+) -> None:
+    report = tmp_path / "shared.html"
+    steady = ("--headless", "--users", 4, "--run-time", "4s", "--report", report, *ANY_SPEED)
+    others = Load(f"{running.url}/v1/models/payments:predict", clients=2, name="other")
+    with others.running(), running.locust(*steady) as locust:
+        assert locust.wait(DEADLINE_S) == 0, locust.tail()
+    text = report.read_text()
+    assert "others asked between the looks" in text and "that locust did not count" in text
+    assert "class=bad" not in text
 
 
 @pytest.mark.timeout(900)  # eight runs, and a report of each
