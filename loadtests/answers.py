@@ -1,10 +1,19 @@
 """What is wrong with an answer? None, or the sentence for the report."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 REQUEST_ID = "x-request-id"
 SERVED_BY = ("x-model-version", "x-model-arm")
+
+
+def document_of(content: bytes | None) -> Any:
+    """What an answer says: None where it is empty, its text where it is no JSON, as a proxy's page is."""
+    try:
+        return json.loads(content) if content else None
+    except ValueError:
+        return (content or b"").decode(errors="replace")
 
 
 def fault(
@@ -35,10 +44,24 @@ def _rows(document: Any, n: int) -> str | None:
         case {"predictions": [*predictions]}:
             return None if len(predictions) == n else f"predictions: found {len(predictions)}, expected {n}"
         case {"outputs": [_, *_] as outputs}:
-            wrong = [o for o in outputs if o["shape"][0] != n or len(o["data"]) != _cells(o["shape"])]
-            return f"output {wrong[0]['name']}: found shape {wrong[0]['shape']}, expected {n} rows" if wrong else None
+            wrong = [one for one in outputs if not _is_of(one, n)]
+            if not wrong:
+                return None
+            return f"output {_of(wrong[0], 'name')}: found shape {_of(wrong[0], 'shape')}, expected {n} rows"
         case _:
             return f"body: found {str(document)[:200]}, expected predictions or outputs"
+
+
+def _is_of(output: Any, n: int) -> bool:
+    match output:
+        case {"shape": [int() as rows, *rest], "data": [*data]} if all(isinstance(length, int) for length in rest):
+            return rows == n and len(data) == _cells([rows, *rest])
+        case _:
+            return False
+
+
+def _of(output: Any, name: str) -> Any:
+    return output.get(name) if isinstance(output, dict) else str(output)[:200]
 
 
 def _cells(shape: list[int]) -> int:
@@ -49,4 +72,4 @@ def _cells(shape: list[int]) -> int:
 
 
 def _sentence(document: Any) -> str:
-    return str(document.get("error", "")) if isinstance(document, dict) else ""
+    return str(document.get("error", "")) if isinstance(document, dict) else str(document or "")[:200]

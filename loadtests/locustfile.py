@@ -30,9 +30,10 @@ from locust.runners import MasterRunner, WorkerRunner
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from loadtests import traffic
-from loadtests.answers import REQUEST_ID, fault
+from loadtests.answers import REQUEST_ID, document_of, fault
 from loadtests.load.any_model import question
 from loadtests.load.asked import Asked, add_options, asked
+from loadtests.load.key import key_headers
 from loadtests.load.plans import USERS
 from loadtests.load.run import STOP, Run
 from loadtests.load.seen import Seen
@@ -151,6 +152,7 @@ class Client(HttpUser):
 
     def on_start(self) -> None:
         self.scene: Scene = self.environment.scene
+        self.client.headers.update(key_headers())
         self.rng = next(self.scene.generators)
         self.payments = traffic.PaymentsSource(self.rng, self.scene.asked.trouble)
 
@@ -175,7 +177,7 @@ class Client(HttpUser):
         with self.client.post(
             path, json=body, headers=headers, name=f"{path} {kind}", timeout=TIMEOUT_S, catch_response=True
         ) as answer:
-            document = answer.json() if answer.content else None
+            document = document_of(answer.content)
             problem = fault(answer.status_code, answer.headers, document, request_id=request_id, n=n, refused=refused)
             answer.failure(problem) if problem else answer.success()
             self.scene.seen.note(
@@ -320,7 +322,7 @@ class SlowHeads(Client):
         began_s = time.monotonic()
         problem: OSError | None = None
         try:
-            attempt = dawdle(self.environment.host, PAYMENTS_V1, body, self.way, self._over)
+            attempt = dawdle(self.environment.host, PAYMENTS_V1, body, self.way, self._over, headers=key_headers())
             if attempt.ended_by is End.KEPT:
                 problem = TimeoutError(f"kept for {attempt.seconds:.0f} s, expected to be cut off")
         except OSError as error:

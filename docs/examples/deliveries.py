@@ -1,15 +1,16 @@
 """The model of the tutorial (docs/tutorial.md): how many minutes does a delivery take?
 
-    python docs/examples/deliveries.py train out/                writes out/v1.onnx, v2.onnx, v3.onnx and out/train.csv
-    python docs/examples/deliveries.py send 08:00 09:00          two orders a second of an hour of tomorrow, as fast as it goes
-    python docs/examples/deliveries.py send 12:00 12:10 metres   the same from an app that sends the distance in metres
+    python docs/examples/deliveries.py train out/                     writes out/v1.onnx, v2.onnx, v3.onnx and out/train.csv
+    python docs/examples/deliveries.py send out/ 08:00 09:00          two orders a second of an hour, as fast as it goes
+    python docs/examples/deliveries.py send out/ 12:00 12:10 metres   the same from an app that sends the distance in metres
 
 Version 2 is better than version 1; version 3 was trained on hours instead of minutes, by mistake.
+All orders that are sent are of one day, the one after the training's (UTC), however late they are sent.
 """
 
 import os
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,7 @@ from sklearn.linear_model import LinearRegression
 
 FEATURES = ["distance_km", "items", "rain", "express"]
 LABEL = "minutes"
+TABLE = "train.csv"
 ORDERS_A_MINUTE = 120
 URL = os.environ.get("DELIVERIES_URL", "http://127.0.0.1:3000")
 
@@ -55,16 +57,21 @@ def train(out: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, model in models.items():
         (folder / f"{name}.onnx").write_bytes(to_onnx(model, values[:1]).SerializeToString())
-    table.to_csv(folder / "train.csv", index=False)
+    table.to_csv(folder / TABLE, index=False)
     first, second = (models[name].score(values, minutes) for name in ("v1", "v2"))
     print(f"{len(table)} orders, R² of version 1: {first:.2f}, of version 2: {second:.2f}")
 
 
-def send(begin: str, end: str, unit: str = "km") -> None:
+def day_of(out: str) -> str:
+    """When the orders are: the training ended with a midnight, and a day later this one begins."""
+    last = pd.read_csv(Path(out) / TABLE, usecols=["at"], parse_dates=["at"])["at"].max()
+    return str((last.ceil("D") + pd.Timedelta(days=1)).date())
+
+
+def send(out: str, begin: str, end: str, unit: str = "km") -> None:
     """Every order as a request at its own time."""
-    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
-    every = timedelta(minutes=1) / ORDERS_A_MINUTE
-    at = pd.date_range(f"{tomorrow} {begin}", f"{tomorrow} {end}", freq=every, tz="UTC", inclusive="left")
+    day, every = day_of(out), timedelta(minutes=1) / ORDERS_A_MINUTE
+    at = pd.date_range(f"{day} {begin}", f"{day} {end}", freq=every, tz="UTC", inclusive="left")
     table = orders(np.random.default_rng(int(at[0].timestamp())), at)
     table["distance_km"] *= 1000 if unit == "metres" else 1
     with httpx.Client(base_url=URL, trust_env=False) as client:

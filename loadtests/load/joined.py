@@ -1,7 +1,10 @@
 """Do callers, counters and log tell the same story? The numbers of a run side by side, and the equations that must hold.
 
 Laws
-- `received = answered + rejected + shed + failed` and `answered = logged + dropped`, exactly, in the counters and in the log.
+- `received = answered + rejected + shed + failed` and `answered = logged + dropped`, exactly, in the log, and in the counters
+  where nobody else was under way at a look; else they may differ by as many requests as others asked.
+- The log is read around the looks, and the counters are read once more around the log: it holds at least what they counted
+  within, at most what they counted around it. Where both are the same, nobody else asked in between, and it holds just that.
 - What a caller was told has happened: the server counts at least as many of each outcome. It may count more: others may ask,
   and a request whose caller gave up has an outcome too.
 - What nobody could read is no equation, and never a good one.
@@ -64,31 +67,64 @@ def of_log(before: Mapping[str, Any], after: Mapping[str, Any]) -> Counts:
     return Counts(int(after["received"]) - int(before["received"]), outcomes, logged, dropped)
 
 
-def equations(callers: Counts, counters: Counts | None, log: Counts | None, faults: tuple[str, ...]) -> list[Equation]:
-    """`faults`: gaps, damage and differences that `log verify` found after the run."""
+def equations(
+    callers: Counts,
+    counters: Counts | None,
+    log: Counts | None,
+    faults: tuple[str, ...],
+    around: Counts | None = None,
+) -> list[Equation]:
+    """`around`: what was counted from before the log was read first until after it was read last, None where that could not be
+    read; `faults`: gaps, damage and differences that `log verify` found after the run.
+    """
     found = []
-    for name, side in (("counters", counters), ("log", log)):
-        if side is not None:
-            found += _of_one(name, side)
-            found.append(_told(name, callers, side))
+    if counters is not None:
+        alone = around is not None and _parts(counters) == _parts(around)
+        others = 0 if alone else max(counters.received - callers.known, 0)
+        found += [*_of_one("counters", counters, others), _told("counters", callers, counters)]
+    if log is not None:
+        found += [*_of_one("log", log, 0), _told("log", callers, log)]
     if counters is not None and log is not None:
-        same = counters.received == log.received and all(counters.of(one) == log.of(one) for one in OUTCOMES)
-        found.append(Equation(f"counters {counters.received:,} = log {log.received:,}, outcome by outcome", same))
+        found.append(_within(counters, log, around or counters))
     if log is not None:
         whole = "; ".join(faults) or "no gap, no damage, no difference"
         found.append(Equation(f"log verify: {whole}", not faults))
     return found
 
 
-def _of_one(name: str, side: Counts) -> list[Equation]:
+def _parts(side: Counts) -> tuple[int | None, ...]:
+    return side.received, *map(side.of, OUTCOMES), side.logged, side.dropped
+
+
+def _within(counters: Counts, log: Counts, around: Counts) -> Equation:
+    """Equal where both counts are: an interval without width."""
+    sides = [(part.received, *map(part.of, OUTCOMES)) for part in (counters, log, around)]
+    holds = all(least <= had <= most for least, had, most in zip(*sides, strict=True))
+    if sides[0] == sides[2]:
+        return Equation(f"counters {counters.received:,} = log {log.received:,}, outcome by outcome", holds)
+    says = f"counters {counters.received:,} ≤ log {log.received:,} ≤ counters around it {around.received:,}, outcome by outcome"
+    return Equation(f"{says}: others asked between the looks", holds)
+
+
+def _of_one(name: str, side: Counts, others: int) -> list[Equation]:
+    """`others`: so many requests may have been under way at a look."""
     parts = " + ".join(f"{one} {side.of(one):,}" for one in OUTCOMES)
     logged, dropped, answered = side.logged or 0, side.dropped or 0, side.of(Outcome.ANSWERED)
     return [
-        Equation(f"{name}: received {side.received:,} = {parts}", side.received == side.known),
-        Equation(
-            f"{name}: answered {answered:,} = logged {logged:,} + dropped {dropped:,}", answered == logged + dropped
+        _near(f"{name}: received {side.received:,}", parts, side.received - side.known, others),
+        _near(
+            f"{name}: answered {answered:,}",
+            f"logged {logged:,} + dropped {dropped:,}",
+            answered - logged - dropped,
+            others,
         ),
     ]
+
+
+def _near(whole: str, parts: str, more: int, others: int) -> Equation:
+    if more and others:
+        return Equation(f"{whole} = {parts}, but for {abs(more):,} of others at a look", abs(more) <= others)
+    return Equation(f"{whole} = {parts}", not more)
 
 
 def _told(name: str, callers: Counts, side: Counts) -> Equation:

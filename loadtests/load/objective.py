@@ -20,12 +20,15 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Had:
-    """Predictions asked for, those that went wrong, those of them that had a good status, and p99 where there is one."""
+    """Predictions asked for, those that went wrong, those of them that had a good status, p99 where there is one, and how often
+    a user of locust raised an exception, whose request may be in none of these.
+    """
 
     n: int
     errors: int
     wrong: int
     p99_ms: float | None
+    raised: int = 0
 
     @property
     def errors_share(self) -> float:
@@ -68,6 +71,8 @@ def judge(objective: Objective, had: Had) -> Verdict:
         )
     if had.wrong:
         reasons.append(f"{had.wrong:,} answers with status 200 were wrong, expected none")
+    if had.raised:
+        reasons.append(f"{had.raised:,} exceptions of locust's users, expected none")
     return Missed(tuple(reasons)) if reasons else Met()
 
 

@@ -55,6 +55,7 @@ class Told:
     marks: Sequence[Mark]
     kinds: Sequence[Kind]
     problems: Sequence[tuple[int, str]]
+    raised: int = 0  # exceptions of locust's users
 
     @property
     def began_at(self) -> str:
@@ -62,7 +63,7 @@ class Told:
 
     @property
     def had(self) -> Had:
-        return Had(self.seen.n, self.seen.errors, self.seen.wrong_answers, self.seen.quantile_ms(0.99))
+        return Had(self.seen.n, self.seen.errors, self.seen.wrong_answers, self.seen.quantile_ms(0.99), self.raised)
 
     @property
     def verdict(self) -> Verdict:

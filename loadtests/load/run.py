@@ -16,10 +16,12 @@ from locust.runners import MasterRunner
 
 from loadtests.load import joined, page, pictures, watch
 from loadtests.load.asked import Asked
+from loadtests.load.key import API_KEY
 from loadtests.load.objective import Missed, sentence
 from loadtests.load.outcome import Kind, Mark, Told
 from loadtests.load.plans import Scenario, canary_percent, users_at
 from loadtests.load.rollout import Conductor
+from loadtests.load.scraped import Page
 from loadtests.load.seen import Outcome, Row, Seen
 
 CSS = Path(__file__).with_name("page.css")
@@ -28,6 +30,7 @@ COME_S = 30.0  # the first user comes later only where a worker is lost
 ASK_S = 1.0
 STOP = "plumbline_stop"  # to workers: stop your users
 LOOK_AGAIN_S = 0.1
+TRACE_CHARS = 300
 log = logging.getLogger("plumbline.load")
 
 
@@ -50,6 +53,7 @@ class Run:
     _conductor: Conductor | None = None
     _home: Path | None = None
     _before: Mapping[str, Any] | None = None
+    _around: Page | None = None  # before the log was read
 
     @property
     def elapsed_s(self) -> float:
@@ -64,8 +68,10 @@ class Run:
         """Returns when the service has been looked at: users come afterwards."""
         url = self.environment.host.rstrip("/")
         self._home = watch.home_of(url, self.asked.home)
-        self._before = watch.ledger(self._home) if self._home is not None else None
         self._watch = watch.Watch(url, self._home, lambda: self.environment.runner.user_count)
+        if self._home is not None:
+            self._around, self._before = self._watch.page(), watch.ledger(self._home)
+            gevent.sleep(watch.PUBLISHED_S)  # so that no look counts later what was in the log already
         if isinstance(self.environment.runner, MasterRunner):
             self._workers = len(self.environment.runner.clients)
         self._machine = watch.machine()
@@ -98,9 +104,10 @@ class Run:
         self._wait_for_workers()
         self._watch.stop(self.seen.outcomes()[Outcome.ANSWERED])
         told = self._told(seconds)
+        self._watch.close()
         self._write(told)
         self.told = True
-        self.environment.process_exit_code = 0 if told.good and not self.environment.runner.exceptions else 1
+        self.environment.process_exit_code = 0 if told.good else 1
 
     def _mark(self, says: str) -> None:
         self.marks.append(Mark(self.elapsed_s, says))
@@ -117,6 +124,7 @@ class Run:
 
     def _told(self, seconds: float) -> Told:
         after = watch.ledger(self._home) if self._home is not None and self._before is not None else None
+        around = self._counted_around() if after is not None else None
         counted = self._watch.counted()
         callers = joined.of_callers(self.seen.outcomes())
         counters = joined.of_counters(counted) if counted is not None else None
@@ -138,17 +146,24 @@ class Run:
             callers=callers,
             counters=counters,
             log=books,
-            equations=joined.equations(callers, counters, books, faults),
+            equations=joined.equations(callers, counters, books, faults, around),
             notes=self._notes(counters is None, books is None),
             marks=sorted(self.marks, key=lambda mark: mark.at_s),
             kinds=self._kinds(),
             problems=self._problems(),
+            raised=sum(n for n, _ in self._raised()),
         )
+
+    def _counted_around(self) -> joined.Counts | None:
+        """From before the log was read first until now, when it has been read last."""
+        gevent.sleep(watch.PUBLISHED_S)
+        page = self._watch.page()
+        return joined.of_counters(page.since(self._around)) if page is not None and self._around is not None else None
 
     def _notes(self, counters: bool, books: bool) -> list[str]:
         said = []
         if counters:
-            said.append(f"{self._watch.url}/metrics could not be read; where keys are asked for, set {watch.API_KEY}.")
+            said.append(f"{self._watch.url}/metrics could not be read; where keys are asked for, set {API_KEY}.")
         if books and self._home is None:
             said.append(
                 f"{self.asked.home} is not the home of this service: name it with --home to hold the log against it."
@@ -160,6 +175,7 @@ class Run:
             said.append(f"Predictions by locust worker: {parts}.")
         if self._workers > len(self.by_worker):
             said.append(f"{self._workers - len(self.by_worker)} locust workers did not say what they saw last.")
+        said += [f"A user of locust raised an exception, {n:,} times: {what}" for n, what in self._raised()]
         if self.environment.runner.cpu_warning_emitted:
             said.append(
                 "Locust was short of processor, so latency is worse than other callers would have seen; "
@@ -183,6 +199,11 @@ class Run:
     def _problems(self) -> list[tuple[int, str]]:
         errors = self.environment.stats.errors.values()
         return sorted(((one.occurrences, f"{one.name}: {one.error}") for one in errors), reverse=True)
+
+    def _raised(self) -> list[tuple[int, str]]:
+        """How often, and where: the last lines of the trace."""
+        raised = self.environment.runner.exceptions.values()
+        return [(one["count"], f"{one['msg']} ({one['traceback'].strip()[-TRACE_CHARS:]})") for one in raised]
 
     def _write(self, told: Told) -> None:
         self.asked.report.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ Laws
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -41,12 +41,15 @@ class Attempt:
     ended_by: End
 
 
-def dawdle(url: str, path: str, body: bytes, way: Way, over: Callable[[], bool]) -> Attempt:
+def dawdle(
+    url: str, path: str, body: bytes, way: Way, over: Callable[[], bool], *, headers: Mapping[str, str]
+) -> Attempt:
     """Raises OSError where no connection can be made."""
     parts = urlsplit(url)
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = (
         f"POST {path} HTTP/1.1\r\nhost: {parts.netloc}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
+        f"content-length: {len(body)}\r\n{more}\r\n"
     ).encode()
     at_once, slowly = (b"", head) if way is Way.HEAD else (head, body)
     began_s = time.monotonic()

@@ -15,6 +15,7 @@ import pytest
 
 from loadtests.load.plans import Scenario
 from loadtests.load.rollout import Conductor
+from tests.load import Load
 from tests.processes import Process, answers, environment, free_port, home, served
 
 pytestmark = pytest.mark.integration
@@ -23,7 +24,8 @@ TOKEN = "the-token-of-a-test"
 LOCUST = ("-m", "locust", "-f", "loadtests/locustfile.py")
 ANY_SPEED = ("--p99-ms", "600000", "--errors-share", "1")  # a test says nothing of how fast this machine is
 DEADLINE_S = 120.0
-SHORT_S = 2
+SHORT_S = (2, 10, 60)  # a machine on which nothing went right in so many seconds is given more of them
+NOTHING = "Nothing went right"
 FIGURES = re.compile(r"log: received ([\d,]+) = answered ([\d,]+) \+ rejected 0 \+ shed 0 \+ failed 0")
 
 
@@ -63,6 +65,20 @@ def test_a_spike_is_told_from_all_three_sides(running: Running, tmp_path: Path) 
     assert "MiB" in text
 
 
+def test_the_books_add_up_also_where_others_ask_before_during_and_after_the_run(
+    running: Running, tmp_path: Path
+) -> None:
+    report = tmp_path / "shared.html"
+    steady = ("--headless", "--users", 4, "--run-time", "4s", "--report", report, *ANY_SPEED)
+    others = Load(f"{running.url}/v1/models/payments:predict", clients=2, name="other")
+    with others.running(), running.locust(*steady) as locust:
+        assert locust.wait(DEADLINE_S) == 0, locust.tail()
+    text = report.read_text()
+    assert "others asked between the looks" in text and "that locust did not count" in text
+    assert "class=bad" not in text
+
+
+@pytest.mark.timeout(900)  # eight runs, and a report of each
 def test_every_scenario_can_be_chosen_on_locusts_page_and_ends_by_itself(running: Running, tmp_path: Path) -> None:
     report = tmp_path / "page.html"
     port = free_port()
@@ -77,12 +93,17 @@ def test_every_scenario_can_be_chosen_on_locusts_page_and_ends_by_itself(running
         assert all(f'"{scenario.value}"' in shown for scenario in Scenario)
         assert TOKEN not in shown
         for scenario in Scenario:
-            form = {"user_count": 6, "spawn_rate": 6, "host": running.url, "scenario": scenario.value}
-            answer = client.post("/swarm", data={**form, "run_time": f"{SHORT_S}s"})
-            assert answer.json()["success"], answer.text
-            locust.wait_until(partial(ended, client, scenario), DEADLINE_S, f"{scenario} has ended")
-            assert client.get("/exceptions").json() == {"exceptions": []}
-            assert "The objective was met" in client.get("/load-report").text
+            for seconds in SHORT_S:
+                before = client.get("/load-report").text
+                form = {"user_count": 6, "spawn_rate": 6, "host": running.url, "scenario": scenario.value}
+                answer = client.post("/swarm", data={**form, "run_time": f"{seconds}s"})
+                assert answer.json()["success"], answer.text
+                locust.wait_until(partial(ended, client, scenario, before), DEADLINE_S, f"{scenario} has ended")
+                assert client.get("/exceptions").json() == {"exceptions": []}
+                text = client.get("/load-report").text
+                if NOTHING not in text:
+                    break
+            assert "The objective was met" in text
     assert "Traceback" not in locust.output()
 
 
@@ -116,6 +137,18 @@ def test_a_canary_gets_its_share_by_the_admin_api_and_loses_it_at_the_end(runnin
     conductor.end()
     assert routes(running).get("canary") is None
     assert said == ["canary 2: 5 %", "canary 2: 25 %", "canary 2: ended"]
+
+
+def test_a_share_that_is_refused_in_the_middle_leaves_no_canary_behind(running: Running) -> None:
+    said: list[str] = []
+    conductor = Conductor(running.url, TOKEN, said.append)
+    conductor.begin()
+    for percent in (5.0, 500.0, 25.0):
+        conductor.want(percent)
+    assert routes(running)["canary"] == {"version": "2", "percent": 5.0}
+    conductor.end()
+    assert routes(running).get("canary") is None
+    assert said[0] == "canary 2: 5 %" and said[1].startswith("admin API: 4") and said[2:] == ["canary 2: ended"]
 
 
 def test_somebody_elses_change_of_the_routes_is_left_alone(running: Running) -> None:
@@ -156,10 +189,10 @@ def routes(running: Running) -> dict[str, Any]:
         return found
 
 
-def ended(client: httpx.Client, scenario: Scenario) -> bool:
-    """Whether its report is there."""
+def ended(client: httpx.Client, scenario: Scenario, before: str) -> bool:
+    """Whether its report is there, and is not the one from before."""
     answer = client.get("/load-report")
-    return answer.status_code == 200 and f"Load test: {scenario}<" in answer.text
+    return answer.status_code == 200 and answer.text != before and f"Load test: {scenario}<" in answer.text
 
 
 def predictions(output: str) -> int:

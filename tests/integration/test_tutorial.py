@@ -1,5 +1,6 @@
 """The tutorial and the README happen as they stand: their blocks are typed in their order, and print what the page says."""
 
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from tests.documents import Step, steps
 from tests.processes import ROOT
 from tests.reader import Reader
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # dozens of commands, 20 000 requests
 
 INSTALLED = "pip install"  # the tests have those packages
 UP = "plumbline up"
@@ -38,6 +39,14 @@ def test_a_reader_of_the_tutorial_sees_what_it_says(tmp_path: Path) -> None:
     with reader.up(todo[begins].commands):
         for step in todo[begins + 1 :]:
             reader.follow(step)
+
+
+def test_all_orders_are_of_one_day_that_no_clock_has_reached(tmp_path: Path) -> None:
+    """The questions that the page asks at the time of the clock are of the training's day, or of the next at midnight."""
+    at = pd.date_range("2026-11-03", "2026-12-01", freq="2min", tz="UTC", inclusive="left")
+    pd.DataFrame({"at": at}).to_csv(tmp_path / "train.csv", index=False)
+    day_of = runpy.run_path(str(ROOT / "docs" / "examples" / "deliveries.py"))["day_of"]
+    assert day_of(str(tmp_path)) == "2026-12-02", "trained on the first of December"
 
 
 def test_every_command_of_the_readme_works_in_its_order(tmp_path: Path) -> None:

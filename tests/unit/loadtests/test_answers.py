@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from loadtests.answers import fault
+from loadtests.answers import document_of, fault
 
 HEADERS = {"x-request-id": "r1", "x-model-version": "1", "x-model-arm": "stable"}
 V1 = {"predictions": [{"label": 0}, {"label": 1}]}
@@ -34,6 +34,12 @@ def test_a_right_answer_has_no_fault(document: Any) -> None:
         ({"document": {"outputs": [{**V2["outputs"][0], "data": [0.1]}]}}, "output p: found shape [2, 2]"),
         ({"document": {"outputs": []}}, "body: found"),
         ({"document": None}, "body: found None"),
+        ({"document": "<html>"}, "body: found <html>"),
+        ({"document": {"outputs": [{"name": "p"}]}}, "output p: found shape None"),
+        ({"document": {"outputs": [{**V2["outputs"][0], "shape": ["2", 2]}]}}, "output p: found shape ['2', 2]"),
+        ({"document": {"outputs": ["p"]}}, "output p: found shape p"),
+        ({"status": 502, "document": "<html>"}, "status: found 502 <html>, expected 200"),
+        ({"status": 502, "document": "<html>", "refused": True}, "status: found 502, expected 400"),
         ({"refused": True}, "status: found 200, expected 400"),
         ({"refused": True, "status": 400, "document": {"error": "no"}}, "error: found"),
     ],
@@ -44,3 +50,17 @@ def test_each_fault_is_told(wrong: dict[str, Any], told: str) -> None:
 
 def test_the_refusal_of_a_row_that_lacks_a_feature_is_right() -> None:
     assert judge(status=400, document=REFUSAL, refused=True) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, None),
+        (b"", None),
+        (b'{"a": 1}', {"a": 1}),
+        (b"<html>502</html>", "<html>502</html>"),
+        (b"\xff{", "\ufffd{"),
+    ],
+)
+def test_an_answer_that_is_no_json_is_its_text(content: bytes | None, said: Any) -> None:
+    assert document_of(content) == said

@@ -51,6 +51,37 @@ def test_others_may_ask_too_and_who_gave_up_may_have_been_answered() -> None:
     )
 
 
+def plus(side: Counts, answered: int) -> Counts:
+    outcomes = {**side.outcomes, "answered": side.of("answered") + answered}
+    return replace(side, received=side.received + answered, outcomes=outcomes, logged=(side.logged or 0) + answered)
+
+
+@pytest.mark.parametrize(("asked", "good"), [(-1, False), (0, True), (3, True), (7, True), (8, False)])
+def test_what_others_asked_between_the_looks_may_be_in_the_log_and_no_more(asked: int, good: bool) -> None:
+    log, around = plus(SERVER, asked), plus(SERVER, 7)
+    told = [one for one in equations(CALLERS, SERVER, log, (), around) if "others asked between" in one.says]
+    assert [one.holds for one in told] == [good]
+    assert (not [one for one in equations(CALLERS, SERVER, log, (), around) if not one.holds]) is good
+
+
+def test_where_nobody_asked_between_the_looks_the_log_has_exactly_what_was_counted() -> None:
+    (said,) = (one.says for one in equations(CALLERS, SERVER, plus(SERVER, 1), (), SERVER) if not one.holds)
+    assert said == "counters 100 = log 101, outcome by outcome"
+
+
+def test_what_others_had_under_way_at_a_look_is_missing_from_no_sum() -> None:
+    looked = replace(plus(SERVER, 5), received=107)  # seven asked, two have no answer yet
+    around = plus(SERVER, 9)
+    assert not [one for one in equations(CALLERS, looked, plus(SERVER, 7), (), around) if not one.holds]
+    assert [one for one in equations(CALLERS, looked, None, (), looked) if not one.holds], "nobody asked at a look"
+    lost = replace(SERVER, received=101)
+    assert [
+        one
+        for one in equations(replace(CALLERS, outcomes={**GOOD, "answered": 91}), lost, None, (), around)
+        if not one.holds
+    ]
+
+
 def test_a_fault_of_the_log_is_said() -> None:
     assert broken(CALLERS, SERVER, SERVER, "w0 epoch 1: gap") == ["log verify: w0 epoch 1: gap"]
 

@@ -16,6 +16,7 @@ def test_what_lies_on_the_bounds_is_met() -> None:
     [
         (Had(1000, 0, 0, 100.1), "p99 was 100.1 ms, expected at most 100 ms"),
         (Had(1000, 11, 0, 50.0), "11 requests went wrong (1.1 % of 1,000), expected at most 1 %"),
+        (Had(1000, 0, 0, 50.0, raised=2), "2 exceptions of locust's users, expected none"),
         (Had(1000, 1, 1, 50.0), "1 answers with status 200 were wrong, expected none"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 
 from loadtests.load.slow import End, Way, dawdle
 
+KEY = {"x-api-key": "secret"}
 BODY = b'{"instances": []}'
 
 
@@ -33,11 +34,11 @@ def listening(patience: int) -> Iterator[tuple[str, list[bytes]]]:
 @pytest.mark.parametrize("way", Way)
 def test_a_server_that_loses_patience_ends_the_attempt(way: Way) -> None:
     with listening(patience=1) as (url, got):
-        assert dawdle(url, "/predict", BODY, way, over=lambda: False).ended_by is End.SERVER
+        assert dawdle(url, "/predict", BODY, way, over=lambda: False, headers={}).ended_by is End.SERVER
     assert len(b"".join(got)) >= 1
 
 
 def test_a_run_that_is_over_ends_the_attempt_at_once() -> None:
     with listening(patience=10_000) as (url, got):
-        assert dawdle(url, "/predict", BODY, Way.BODY, over=lambda: True).ended_by is End.RUN
-    assert b"".join(got).endswith(b"\r\n\r\n")
+        assert dawdle(url, "/predict", BODY, Way.BODY, over=lambda: True, headers=KEY).ended_by is End.RUN
+    assert b"".join(got).endswith(b"\r\nx-api-key: secret\r\n\r\n")
