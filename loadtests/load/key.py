@@ -6,6 +6,6 @@ API_KEY = "PLUMBLINE_API_KEY"
 
 
 def key_headers() -> dict[str, str]:
-    """None where there is no key."""
+    """Nothing where there is no key."""
     key = os.environ.get(API_KEY, "")
     return {"x-api-key": key} if key else {}
