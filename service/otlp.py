@@ -2,7 +2,7 @@
 
 Laws
 - Where spans go is the setting `otlp_endpoint`; of the environment's OTEL_… those count that name credentials and certificates
-  (OTEL_EXPORTER_OTLP_HEADERS, …_CERTIFICATE, …_CLIENT_KEY, …_CLIENT_CERTIFICATE).
+  (OTEL_EXPORTER_OTLP_HEADERS, …_CERTIFICATE, …_CLIENT_KEY, …_CLIENT_CERTIFICATE). No proxy of HTTP(S)_PROXY, no netrc.
 - Nothing is registered with OpenTelemetry: no provider, no propagator, so what others trace in this process is left alone.
 """
 
@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from random import getrandbits
 
+import requests  # the exporter's own client, which it brings
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -38,8 +39,10 @@ class OtlpExporter:
         )
         self._scope = InstrumentationScope(SERVICE, release)
         self._heard = _Heard()
+        session = requests.Session()
+        session.trust_env = False
         self._exporter = OTLPSpanExporter(
-            endpoint.rstrip("/") + PATH, timeout=EXPORT_TIMEOUT_S, compression=Compression.Gzip
+            endpoint.rstrip("/") + PATH, timeout=EXPORT_TIMEOUT_S, compression=Compression.Gzip, session=session
         )
 
     def export(self, requests: Sequence[tuple[Trace, Span]]) -> None:

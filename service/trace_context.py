@@ -2,6 +2,7 @@
 
 Laws
 - A `traceparent` that is not valid, or comes twice, is as good as none: a request never fails for it.
+- A `tracestate` that is not valid, too, is as good as none: nothing that goes on from here is a client's text of another form.
 - Where the caller has decided, its decision holds; where nobody has, `trace_sample` of the requests are followed.
 - The same request is decided on in the same way, and has the same ids, however often it is asked.
 """
@@ -13,12 +14,17 @@ from typing import NamedTuple
 
 TRACEPARENT, TRACESTATE = b"traceparent", b"tracestate"
 TRACESTATE_BYTES_MAX = 512  # what the specification asks us to keep; a longer one is not kept at all
+TRACESTATE_MEMBERS_MAX = 32
 SAMPLED = 0x01
 KEY_BYTES = 16
 _LOTS = 1 << 64  # OpenTelemetry's ratio too is held against the last 64 bits of the trace's id
 _FIELDS = re.compile(
     rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL
 )
+
+_KEY = rb"[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13}"
+_VALUE = rb"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+_MEMBER = re.compile(rb"(%b)=%b" % (_KEY, _VALUE))
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -83,6 +89,12 @@ class Following:
 
 
 def _state(headers: Headers) -> str:
-    """Of several the parts are one list."""
-    state = b",".join(value for name, value in headers if name == TRACESTATE)
-    return state.decode("latin-1") if len(state) <= TRACESTATE_BYTES_MAX else ""
+    """Of several the parts are one list, of which empty members are no part; "" where it is not valid."""
+    whole = b",".join(value for name, value in headers if name == TRACESTATE)
+    if len(whole) > TRACESTATE_BYTES_MAX:
+        return ""
+    members = [member for part in whole.split(b",") if (member := part.strip(b" \t"))]
+    keys = {found[1] for member in members if (found := _MEMBER.fullmatch(member))}
+    if len(keys) != len(members) or len(members) > TRACESTATE_MEMBERS_MAX:
+        return ""
+    return b",".join(members).decode("ascii")

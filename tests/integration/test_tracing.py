@@ -33,6 +33,8 @@ def test_a_service_s_spans_come_to_a_receiver_as_the_records_have_them(tmp_path:
             **OTHERS,
             "OTEL_EXPORTER_OTLP_ENDPOINT": other.url,
             "OTEL_EXPORTER_OTLP_HEADERS": "x-team=scoring",
+            **dict.fromkeys(("http_proxy", "HTTP_PROXY"), other.url),
+            **dict.fromkeys(("no_proxy", "NO_PROXY"), ""),
         }
         with (
             served(place, **settings, **surroundings) as (_, url),

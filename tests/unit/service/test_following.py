@@ -207,7 +207,7 @@ def test_a_collector_that_is_away_or_slow_costs_no_answer_and_is_counted(tmp_pat
         service.worker.predictor.publish()
         collected = service.worker.predictor._telemetry._traces.collect()
         assert {s.labels["result"]: s.value for one in collected for s in one.samples if s.name.endswith("_total")} == {
-            "export_failed": 1, "queue_full": 3,
+            "exported": 0, "export_failed": 1, "queue_full": 3, "closed": 0,
         }  # fmt: skip
         collector.held.set()
         await until(lambda: counts["exported"] == 5, "what waited was sent")

@@ -1,15 +1,24 @@
 """W3C Trace Context: what a header says, and who is followed."""
 
+import logging
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import TraceState, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from service.trace_context import TRACESTATE_BYTES_MAX, Following, Parent, parent_of, parsed, said
+from service.trace_context import (
+    TRACESTATE_BYTES_MAX,
+    TRACESTATE_MEMBERS_MAX,
+    Following,
+    Parent,
+    parent_of,
+    parsed,
+    said,
+)
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 KEY = b"k" * 16
@@ -107,6 +116,68 @@ def test_the_share_is_kept_and_no_two_requests_have_one_id() -> None:
     assert (
         abs(len(followed) - 5_000) < 5 * 61.3
     )  # five times the standard deviation; the key is fixed, so is the result
+
+
+def state_of(*values: bytes) -> str:
+    """What is kept of the `tracestate` of a followed request."""
+    parent = (b"traceparent", f"00-{TRACE}-{CALLER}-01".encode())
+    trace = Following(0.0, KEY).trace_of([parent, *((b"tracestate", value) for value in values)], "r", 1)
+    assert trace is not None
+    return trace.state
+
+
+members = st.builds(
+    lambda key, value, space: f"{space}{key}={value}{space}".encode("latin-1"),
+    st.text("ab0_-*/@A", max_size=6)
+    | st.sampled_from(["a", "0a@b", "0a", "a@b@c", "a" * 256, "a" * 257, "b@" + "c" * 15]),
+    st.text(st.characters(max_codepoint=255), max_size=6) | st.sampled_from(["1", " x", "y" * 256, "y" * 257]),
+    st.sampled_from(["", " ", "\t "]),
+)
+
+
+@given(st.lists(st.lists(members | st.sampled_from([b"", b" "]), max_size=40).map(b",".join), max_size=3))
+def test_a_tracestate_that_is_kept_is_one_that_opentelemetry_takes_without_a_word(values: list[bytes]) -> None:
+    heard: list[logging.LogRecord] = []
+    logger, handler = logging.getLogger("opentelemetry.trace.span"), logging.Handler()
+    handler.emit = heard.append  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        state = state_of(*values)
+        theirs = TraceState.from_header([value.decode("latin-1") for value in values])
+        warned, heard[:] = bool(heard), []
+        if state:
+            assert TraceState.from_header([state]).to_header() == theirs.to_header() == state and not heard
+        else:
+            assert (
+                warned
+                or not theirs
+                or sum(map(len, values)) + len(values) - 1 > TRACESTATE_BYTES_MAX
+                or len(theirs) > 32
+            )
+    finally:
+        logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"no member",
+        b"a=1,a=2",
+        b"A=1",
+        b"a=",
+        b"a=1=2",
+        b"a=\xe9",
+        b"a=1,=2",
+        b",".join(b"k%d=v" % n for n in range(33)),
+    ],
+)
+def test_a_tracestate_that_is_not_valid_is_as_good_as_none(value: bytes) -> None:
+    assert state_of(value) == ""
+
+
+def test_a_tracestate_of_as_many_members_as_may_be_is_kept_and_empty_ones_are_none() -> None:
+    whole = b",".join(b"k%d=v" % n for n in range(TRACESTATE_MEMBERS_MAX))
+    assert state_of(whole) == whole.decode() and state_of(b" a=1 ,, ", b"0t@v=x y") == "a=1,0t@v=x y"
 
 
 def test_a_long_tracestate_is_not_kept() -> None:
