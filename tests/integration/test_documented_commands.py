@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper
 
-from tests.documents import Step, fenced, questions
+from tests.documents import DOCUMENTS, Step, fenced, questions
 from tests.onnx_models import Tensors, proto
 from tests.processes import ROOT
 from tests.reader import Reader
@@ -21,7 +21,7 @@ ARTEFACTS = ROOT / "models" / "demo" / "artefacts"
 ELSEWHERE = {
     "tutorial.md"
 }  # test_tutorial.py; the runbooks are test_runbook_commands.py's, the README is test_tutorial.py's
-PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in ELSEWHERE]
+PAGES = [page for page in DOCUMENTS if page.name not in ELSEWHERE and page.parent.name != "runbooks"]
 COMMANDS = [(page.name, *words) for page in PAGES for words in fenced(page.read_text())]
 QUESTIONS = sorted({line for page in PAGES for line in questions(page.read_text())})
 # What is not typed here, and who does it.
