@@ -18,9 +18,7 @@ from tests.reader import Reader
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 ARTEFACTS = ROOT / "models" / "demo" / "artefacts"
-ELSEWHERE = {
-    "tutorial.md"
-}  # test_tutorial.py; the runbooks are test_runbook_commands.py's, the README is test_tutorial.py's
+ELSEWHERE = {"README.md", "tutorial.md"}  # test_tutorial.py; the runbooks: test_runbook_commands.py
 PAGES = [page for page in DOCUMENTS if page.name not in ELSEWHERE and page.parent.name != "runbooks"]
 COMMANDS = [(page.name, *words) for page in PAGES for words in fenced(page.read_text())]
 QUESTIONS = sorted({line for page in PAGES for line in questions(page.read_text())})
