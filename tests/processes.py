@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from random import SystemRandom
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
@@ -32,15 +33,24 @@ READY_DEADLINE_S = 90.0  # about 4 s on a quiet machine
 # A BentoML supervisor with two workers takes about 2 s; a loaded machine several times that.
 TERMINATE_DEADLINE_S = 15.0
 
+FIRST_PORT = 12_000
+_chance = SystemRandom()  # no seed of a test or of a plugin gives two processes the same port
 T = TypeVar("T")
 
 
 def free_port() -> int:
-    """A loopback port that the kernel says is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port on which nobody listens, below those that the kernel gives to whoever connects: it stays free until its
+    server has it.
+    """
+    while True:
+        port = _chance.randrange(FIRST_PORT, _connecting_from())
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _connecting_from() -> int:
+    return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
 
 
 def wait_until(condition: Callable[[], T | Literal[False] | None], deadline_s: float, what: str) -> T:

@@ -76,8 +76,8 @@ def test_a_cell_of_the_heat_map_opens_training_against_now(chromium: Browser, wa
     for key in ("ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Enter"):
         page.press(key)
     page.wait_for("location.hash.startsWith('#payments/1/f0/')")
-    page.wait_for("document.querySelector('.chart canvas')")
-    assert page.evaluate("document.querySelector('.histogram .pill').innerText").endswith("Drifted")
+    page.wait_for("document.querySelector('.histogram canvas')")
+    assert page.text(".histogram .pill").endswith("Drifted")
     page.evaluate("document.getElementById('bins').open = true")
     assert "above training" in page.text(".bins")
     well(page, watched)
@@ -86,7 +86,7 @@ def test_a_cell_of_the_heat_map_opens_training_against_now(chromium: Browser, wa
 def test_a_deep_link_opens_the_histogram_of_its_column(chromium: Browser, watched: Monitor) -> None:
     page = opened(chromium, watched, "#payments/1/city")
     page.wait_for("document.querySelector('.histogram h3')?.innerText.startsWith('city')")
-    page.wait_for("document.querySelector('.chart canvas')")
+    page.wait_for("document.querySelector('.histogram canvas')")
     well(page, watched)
 
 
