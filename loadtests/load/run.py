@@ -22,7 +22,7 @@ from loadtests.load.outcome import Kind, Mark, Told
 from loadtests.load.plans import Scenario, canary_percent, users_at
 from loadtests.load.rollout import Conductor
 from loadtests.load.scraped import Page
-from loadtests.load.seen import Outcome, Row, Seen
+from loadtests.load.seen import Row, Seen
 
 CSS = Path(__file__).with_name("page.css")
 WORKERS_S = 15.0  # how long the last word of each worker is waited for
@@ -102,7 +102,8 @@ class Run:
         if self._conductor is not None:
             self._conductor.end()
         self._wait_for_workers()
-        self._watch.stop(self.seen.outcomes()[Outcome.ANSWERED])
+        told_them = self.seen.outcomes()
+        self._watch.stop({outcome: told_them[outcome] for outcome in joined.OUTCOMES})
         told = self._told(seconds)
         self._watch.close()
         self._write(told)

@@ -63,13 +63,15 @@ class Watch:
         self.began_s = time.monotonic()
         self.looks[:] = [replace(look, at_s=0.0) for look in self.looks[:1]]
 
-    def stop(self, answered: int) -> None:
-        """One last look, when the counters have caught up with what callers were told, or do not within SETTLED_S."""
+    def stop(self, told: Mapping[str, int]) -> None:
+        """One last look, when the counters have caught up with what callers were told, outcome by outcome, or do not within
+        SETTLED_S.
+        """
         if self._looking is not None:
             self._looking.kill()
         end = time.monotonic() + SETTLED_S
         last = self.look()
-        while last.page is not None and time.monotonic() < end and self._counted(last.page) < answered:
+        while last.page is not None and time.monotonic() < end and self._behind(last.page, told):
             gevent.sleep(SETTLE_PACE_S)
             last = self.look()
         self.looks.append(last)
@@ -100,9 +102,9 @@ class Watch:
             return None
         return page_of(answer.text) if answer.status_code == httpx.codes.OK else None
 
-    def _counted(self, page: Page) -> float:
+    def _behind(self, page: Page, told: Mapping[str, int]) -> bool:
         counted = page.since(self.before) if self.before is not None else page
-        return counted.total("plumbline_requests_total", outcome="answered")
+        return any(counted.total("plumbline_requests_total", outcome=one) < n for one, n in told.items())
 
     def _keep_looking(self) -> None:
         while True:

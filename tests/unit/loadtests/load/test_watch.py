@@ -32,3 +32,19 @@ def test_a_look_that_fails_is_one_without_numbers() -> None:
         assert watch.look().page is None
     assert watch.look().page is None, "nobody is there"
     watch.close()
+
+
+def test_the_last_look_waits_for_every_outcome_that_callers_were_told() -> None:
+    pages = [0, 1, 2, 3]  # rejected ones that the workers have published by then
+
+    def say(asked: Asked) -> None:
+        n = pages.pop(0) if len(pages) > 1 else pages[0]
+        asked.reply(200, b'plumbline_requests_total{outcome="rejected"} %d.0\n' % n)
+
+    with scripted(say) as server:
+        watch = Watch(f"http://{server.host}", None, lambda: 0)
+        watch.looks.append(watch.look())
+        watch.stop({"answered": 0, "rejected": 3})
+        watch.close()
+    counted = watch.counted()
+    assert counted is not None and counted.total("plumbline_requests_total", outcome="rejected") == 3
