@@ -83,10 +83,10 @@ class SpanSender:
             try:
                 self._exporter.export([(one.trace, span_of(one)) for one in taken])
             except ExportFailed as error:
-                if self._has_failed():
+                if self._first_failure():
                     structlog.get_logger().warning("spans.not_exported", reason=str(error))
             except Exception as error:  # the border of the thread: whatever it meets, it is counted, told, and goes on
-                if self._has_failed():
+                if self._first_failure():
                     tell("spans.failed", error, None)
             else:
                 self._settle(EXPORTED)
@@ -105,8 +105,8 @@ class SpanSender:
             self.counts[result] += self._in_flight
             self._in_flight = 0
 
-    def _has_failed(self) -> bool:
-        """Whether it is the first time: a collector that is away is told of once, not every second."""
+    def _first_failure(self) -> bool:
+        """Counts a failed export; is it the first in a row? A collector that is away is told of once, not every second."""
         self._settle(EXPORT_FAILED)
         self._failed += 1
         return self._failed == 1
