@@ -8,13 +8,15 @@ Laws
 - What was ejected (service/ejection.py) is let in again by a person's change that gives it a share or sets it, and by no other.
 """
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection, Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import structlog
 
+from models.durable import stamp
 from models.lock_file import LockFile
 from service.ejected import EjectedFile
 from service.presence import WorkerSign, worker_signs
@@ -27,6 +29,7 @@ from service.routes_moves import Flow, Share, flows, rising, shares
 from service.wanted import WantedFile
 
 T = TypeVar("T", bound=Order | ReplaceRoutes)
+LOOK_ANYWAY_S = 1.0
 PLANS_MAX = 20  # times that somebody else may be first before a change is given up
 _PEOPLE = frozenset({Via.API, Via.COMMAND})
 _log = structlog.get_logger()
@@ -94,6 +97,11 @@ class RouteChanges:
         """Every worker that is alive and ready."""
         return worker_signs(self._workers_root)
 
+    def stamp(self) -> Hashable:
+        """Changes when the files or what the workers say do, and each LOOK_ANYWAY_S."""
+        files = stamp(self._routes.path), stamp(self._lock_file.path)
+        return *files, msgspec.json.encode(self.workers()), time.monotonic() // LOOK_ANYWAY_S
+
     def _plan(
         self, present: Routes, model: str | None, order: Order | ReplaceRoutes, author: Author
     ) -> tuple[RoutesPlan, Routes]:
@@ -143,6 +151,24 @@ class RouteChanges:
         if back:
             _log.warning("version.readmitted", versions=[one.ref for one in back], via=author.via, by=author.by)
         return bool(back)
+
+
+class Waiting:
+    """A change that waits for workers: planned again where there may be something else to plan, and each LOOK_ANYWAY_S.
+
+    Looked at twenty times a second, and to see that nothing changed takes a fifth of a plan.
+    """
+
+    def __init__(self, changes: RouteChanges, plan: RoutesPlan, attempt: Callable[[], RoutesPlan]) -> None:
+        self._changes, self._plan, self._attempt = changes, plan, attempt
+        self._seen: Hashable = None
+
+    def look(self) -> RoutesPlan:
+        """The plan as it is now. Raises what the attempt raises."""
+        seen = self._changes.stamp()
+        if seen != self._seen:
+            self._plan, self._seen = self._attempt(), seen
+        return self._plan
 
 
 def held(order: T, plan: RoutesPlan) -> T:

@@ -17,7 +17,7 @@ from models.lock_file import LockFile
 from models.looking import look_until
 from service.commands.output import home_option, json_option, say, settings_of, speaks_plainly
 from service.ejected import EjectedFile
-from service.route_changes import RouteChanges, RoutesPlan, held
+from service.route_changes import RouteChanges, RoutesPlan, Waiting, held
 from service.routes_audit import Author, Via
 from service.routes_change import BY_CHARS_MAX, WAIT_S_MAX, WHY_CHARS_MAX, Order, asked_by
 from service.routes_errors import VersionsNotLoaded
@@ -86,11 +86,12 @@ def _made(model: str, order: Order, home: Path | None) -> RoutesPlan:
 
     if order.dry_run:
         return plan
-    waiting = held(order, plan)
+    named = held(order, plan)
+    waiting = Waiting(route_changes, plan, lambda: route_changes.attempt(model, named, author))
 
     def tried_again() -> RoutesPlan | None:
         nonlocal plan
-        plan = route_changes.attempt(model, waiting, author)
+        plan = waiting.look()
         return plan if plan.made else None
 
     if not plan.made and look_until(tried_again, order.wait_s) is None:

@@ -20,7 +20,7 @@ from service.http.edge import Handler
 from service.http.gate import Gate
 from service.http.paths import Target, Verb
 from service.presence import WorkerSign
-from service.route_changes import RouteChanges, RoutesPlan, described, held
+from service.route_changes import RouteChanges, RoutesPlan, Waiting, described, held
 from service.routes_audit import HISTORY_MAX, Author, Chained, Via
 from service.routes_change import Order, ReplaceRoutes, asked_by
 from service.routes_errors import (
@@ -133,10 +133,9 @@ class Admin:
         author = Author(Via.API, order.by, order.why, asked_by(order), key)
         plan = await self._until(lambda: self._attempt(model, order, author), lambda plan: True, 0)
         if not plan.made and not order.dry_run:
-            waiting = held(order, plan)
-            plan = await self._until(
-                lambda: self._attempt(model, waiting, author), lambda plan: plan.made, order.wait_s
-            )
+            named = held(order, plan)
+            waiting = Waiting(self._changes, plan, lambda: self._attempt(model, named, author))
+            plan = await self._until(waiting.look, lambda plan: plan.made, order.wait_s)
         if order.dry_run:
             return Answer(200, msgspec.json.encode(described(plan)))
         if not plan.made:

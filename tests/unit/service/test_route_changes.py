@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +13,13 @@ import pytest
 from models.lock_file import LockFile
 from service.ejected import Ejected, EjectedFile
 from service.presence import Presence, WorkerSign
-from service.route_changes import RouteChanges
+from service.route_changes import LOOK_ANYWAY_S, RouteChanges, RoutesPlan, Waiting
 from service.routes_audit import Author, Via, breaks
 from service.routes_change import Abort, ReplaceRoutes, Rollback, SetCanary, SetRoutes
 from service.routes_document import CanaryEntry, ModelRoutes
 from service.routes_errors import RoutesOutdated, RoutesUnchanged
 from service.routes_file import RoutesFile
+from tests.processes import wait_until
 from tests.unit.service.serving import furnish, route
 
 ADA = Author(Via.COMMAND, "ada")
@@ -75,6 +77,29 @@ def test_a_share_rises_only_when_every_live_worker_has_loaded_the_version(home: 
         assert not changes.attempt("mixed", order, ADA).made  # other bytes under that name
         late.say(WorkerSign(12, 12, 2, {}, everything))
         assert changes.attempt("mixed", order, ADA).made
+
+
+def test_a_change_that_waits_is_planned_again_when_workers_or_files_say_something_new_and_now_and_then(
+    home: Path,
+) -> None:
+    order, changes, attempts = SetCanary(version="2", percent=5), changes_of(home), []
+
+    def attempt() -> RoutesPlan:
+        attempts.append(time.monotonic())
+        return changes.attempt("mixed", order, ADA)
+
+    without = {ref: digest for ref, digest in digests(home).items() if ref != "mixed:2"}
+    with worker(home, 11, without) as late:
+        waiting = Waiting(changes, attempt(), attempt)
+        for _ in range(100):
+            assert not waiting.look().made
+        assert len(attempts) <= 3 + (attempts[-1] - attempts[0]) // LOOK_ANYWAY_S
+        route(home, "image", stable="1", key="header:x-id")
+        n = len(attempts)
+        assert not waiting.look().made and len(attempts) == n + 1
+        wait_until(lambda: waiting.look() and len(attempts) > n + 1, 5, "a look anyway")
+        late.say(WorkerSign(11, 11, 2, {}, digests(home)))
+        assert waiting.look().made
 
 
 def test_a_worker_that_died_holds_nothing_up(home: Path) -> None:
