@@ -12,7 +12,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -31,11 +30,12 @@ from service.errors import (
     VersionLoading,
     VersionUnknown,
 )
+from service.featurelog.writer import FeatureLog
 from service.http.wire import Wire
 from service.in_flight import Cells
 from service.loading import Loading
 from service.memory import give_back_holes
-from service.rehearsal import Rehearsed, rehearse
+from service.rehearsal import Own, Rehearsed, recent, rehearse
 from service.residence import Residence
 from service.routes_document import Routes
 from service.routes_file import RoutesFile
@@ -107,14 +107,14 @@ class Catalogue:
         privacy_key: bytes = b"",
         cells: Cells | None = None,
         residence: Residence | None = None,
-        log_root: Path | None = None,
+        log: FeatureLog | None = None,
     ) -> None:
-        """`cells`: where it is told what runs (service/in_flight.py); `log_root`: whose requests a new version rehearses."""
+        """`cells`: where it is told what runs (service/in_flight.py); `log`: whose requests a new version rehearses."""
         self._routes, self._lock_file, self._pool, self._ejected = routes, lock_file, pool, ejected
         self._residence = Residence(pool, cap_bytes=0, wanted=None) if residence is None else residence
         self._loading = Loading(pool, telemetry, cells, self._rehearsed, self._residence.crowded)
         self._pins: tuple[Pin, ...] = ()
-        self._log_root = log_root
+        self._log = log
         self._wires, self._telemetry, self._privacy_key = tuple(wires), telemetry, privacy_key
         self._served: dict[str, ServedVersion] = {}
         self._stamps: tuple[Hashable, ...] | None = None
@@ -244,11 +244,14 @@ class Catalogue:
         present, model = self.current, loaded.pin.name
         policy = present.policies.get(model)
         stable = present.versions.get((model, policy.stable)) if policy is not None else None
-        if stable is None or self._log_root is None:
+        if stable is None or self._log is None:
             return Rehearsed(0, 0)
+        declared = self._log.declared(stable.schema)
+        own = None if declared is None else Own(self._log.writer, self._log.epoch, declared)
         try:
             served = ServedVersion(loaded, self._privacy_key)
-            return rehearse(served, stable.pin.digest, self._log_root, partial(self._pool.rehearse, loaded.pin))
+            answered = recent(self._log.root, stable.pin.digest, own)
+            return rehearse(served, answered, partial(self._pool.rehearse, loaded.pin))
         except ArtifactRefused:
             raise
         except ModelError as error:

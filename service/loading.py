@@ -1,13 +1,15 @@
 """What is pinned and not loaded yet? Loads it beside the requests, so that a rollback never waits for a trial.
 
 Laws
-- One version is loaded at a time, in the order of the lock; while it is, `of` gives None and what serves goes on.
+- One version is loaded at a time, in the order of the lock, in a thread behind the requests; until it is, `of` gives None.
 - What was refused is tried again only when the files changed since; `turns` rises whenever something may be built anew.
 - An error that nobody foresaw refuses the version it came of, and nothing else: the others are loaded, what serves goes on.
 """
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 
@@ -24,6 +26,7 @@ from models.errors import (
 )
 from models.lock import Pin
 from models.pool import LoadedVersion, Pool
+from models.precedence import STEPS_BACK, step_back_here
 from service.in_flight import LOADING, Cells, begin, end, mark_of, unshared
 from service.rehearsal import Rehearsed
 from service.telemetry import Telemetry
@@ -52,6 +55,7 @@ class Loading:
         self._crowded = crowded
         self._refused: dict[Pin, tuple[Hashable, ModelError | OSError]] = {}
         self._wanted: dict[Pin, Hashable] = {}
+        self._thread = ThreadPoolExecutor(1, "loading", partial(step_back_here, STEPS_BACK))
         self._task: asyncio.Task[None] | None = None
         self.turns = 0
 
@@ -86,6 +90,7 @@ class Loading:
         """A load that runs in its thread ends there."""
         if self._task is not None:
             self._task.cancel()
+        self._thread.shutdown(wait=False)
 
     def _is_missing(self, pin: Pin, files: Hashable) -> bool:
         refused = self._refused.get(pin)
@@ -100,7 +105,7 @@ class Loading:
                 self.turns += 1
                 continue
             try:
-                await asyncio.to_thread(self._load, pin)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._load, pin)
                 self._refused.pop(pin, None)
             except (ModelError, OSError) as error:
                 self._refuse(pin, files, error)

@@ -19,8 +19,8 @@ import numpy as np
 
 from models.contract import Column, Kind
 from models.errors import ModelError, Reason
+from models.rehearsing import REHEARSAL_S
 from models.tensors import Array
-from models.trying import REHEARSAL_S
 from models.verdict import Refusal
 from service.featurelog.cells import Joined, join
 from service.featurelog.errors import RecordInvalid
@@ -31,9 +31,17 @@ from service.rows import INT_HIGH, INT_LOW, Inputs, Matrix, Row, Table, int_boun
 from service.served import ServedVersion
 
 REQUESTS_MAX = 64
-HEAD_BYTES, TAIL_BYTES = 1 << 16, 1 << 17  # of a segment: schemas stand at its beginning; more holds the interpreter
-PAUSE_S = 0.002  # between two, so that the event loop never waits for the interpreter longer than one takes
+HEAD_BYTES = 1 << 16  # of a segment: most schemas stand at its beginning
+TAILS_BYTES = (
+    1 << 14,
+    1 << 17,
+)  # of a segment: more only where the first has too few; to decode it holds the interpreter
+# It works for so long at a time. Who pauses after every request instead is woken so often that this costs more than the work:
+# the event loop and it take the interpreter from each other each time.
+WORK_S, PAUSE_S = 0.000_5, 0.005
 FAILED_SHARE = 0.5  # above it is said aloud
+
+_SCHEMA = b"\xa6schema"  # the tag of its record, as msgpack writes it
 
 Apart: TypeAlias = Callable[[Sequence[Mapping[str, Array]]], Refusal | None]
 """Runs input tensors in a process of its own, and says what came of it."""
@@ -57,10 +65,14 @@ class Rehearsed(NamedTuple):
         return told if self.bad else f"warmed by {self.ran - self.failed} of {self.ran} recorded requests"
 
 
-def rehearse(served: ServedVersion, digest: str, log_root: Path, apart: Apart) -> Rehearsed:
-    """On what the version with this digest answered last; blocking. Raises ArtifactRefused."""
-    asked = [_asked(served, schema, request) for schema, request in recent(log_root, digest)]
-    runs = [served.tensors(inputs) for inputs in asked if inputs is not None]
+def rehearse(served: ServedVersion, answered: Sequence[tuple[Schema, Request]], apart: Apart) -> Rehearsed:
+    """On what another version answered; blocking. Raises ArtifactRefused."""
+    runs: list[Mapping[str, Array]] = []
+    pace = _Pace()
+    for schema, request in answered:
+        if (inputs := _asked(served, schema, request)) is not None:
+            runs.append(served.tensors(inputs))
+        pace()
     refusal = apart(runs) if runs else None
     if refusal is not None:
         error = refusal.error(served.pin.ref)
@@ -75,35 +87,67 @@ def rehearse(served: ServedVersion, digest: str, log_root: Path, apart: Apart) -
             failed, why = failed + 1, str(error)
         if monotonic() > end_s:
             return Rehearsed(ran, failed, why)
-        sleep(PAUSE_S)
+        pace()
     return Rehearsed(len(runs), failed, why)
 
 
-def recent(log_root: Path, digest: str) -> list[tuple[Schema, Request]]:
-    """The newest requests that this version answered, at most REQUESTS_MAX, newest first; what is damaged is passed over."""
+class _Pace:
+    """Calls of one piece of work, which pauses where it has worked for WORK_S."""
+
+    def __init__(self) -> None:
+        self._until_s = monotonic() + WORK_S
+
+    def __call__(self) -> None:
+        if monotonic() >= self._until_s:
+            sleep(PAUSE_S)
+            self._until_s = monotonic() + WORK_S
+
+
+class Own(NamedTuple):
+    """The log that this process writes, and what it declares the running version as; that may stand anywhere in it."""
+
+    writer: str
+    epoch: int
+    schema: Schema
+
+
+def recent(log_root: Path, digest: str, own: Own | None = None) -> list[tuple[Schema, Request]]:
+    """The newest requests that this version answered, at most REQUESTS_MAX, newest first; what is damaged is passed over.
+
+    Of other writers only where their newest segment declares it in what is read.
+    """
     found: list[tuple[Schema, Request]] = []
-    try:
-        for _, directory in list_writers(log_root):
-            for segment in list_segments(directory)[-1:]:
-                found += _answered(segment, digest)
-    except OSError:  # let go while it was looked at
-        pass
+    pace = _Pace()
+    for tail_bytes in TAILS_BYTES:
+        found.clear()
+        try:
+            for writer, directory in list_writers(log_root):
+                for segment in list_segments(directory)[-1:]:
+                    mine = own is not None and (own.writer, own.epoch) == (writer, segment.epoch)
+                    found += _answered(segment, digest, tail_bytes, own.schema if mine and own is not None else None)
+                    pace()
+        except OSError:  # let go while it was looked at
+            pass
+        if len(found) >= REQUESTS_MAX:
+            break
     return sorted(found, key=lambda one: -one[1].at_us)[:REQUESTS_MAX]
 
 
-def _answered(segment: SegmentFile, digest: str) -> list[tuple[Schema, Request]]:
-    begins = max(0, segment.path.stat().st_size - TAIL_BYTES)  # it grows while it is read
-    tail, head = segment.read(begins, TAIL_BYTES), segment.read(0, min(HEAD_BYTES, begins))
-    schemas: dict[int, Schema] = {}
-    requests: list[Request] = []
-    for payload in (*_payloads(head), *_payloads(tail)):
-        if isinstance(payload, Schema):
-            schemas[payload.id] = payload
-        elif isinstance(payload, Request) and not isinstance(payload, PartRequest):
-            requests.append(payload)
+def _answered(
+    segment: SegmentFile, digest: str, tail_bytes: int, declared: Schema | None
+) -> list[tuple[Schema, Request]]:
+    begins = max(0, segment.path.stat().st_size - tail_bytes)  # it grows while it is read
+    tail = list(_payloads(segment.read(begins, tail_bytes)))
+    schemas = {one.id: one for one in tail if isinstance(one, Schema)}
+    if declared is not None:
+        schemas[declared.id] = declared
+    elif begins:
+        head = _payloads(segment.read(0, min(HEAD_BYTES, begins)), _SCHEMA)
+        schemas |= {one.id: one for one in head if isinstance(one, Schema)}
+    requests = [one for one in tail if isinstance(one, Request) and not isinstance(one, PartRequest)]
     return [
         (schemas[one.schema], one)
-        for one in requests[-REQUESTS_MAX * 4 :]  # of other models among them
+        for one in requests
         if one.outcome is Outcome.ANSWERED
         and one.features is not None
         and one.schema in schemas
@@ -158,9 +202,10 @@ def _values(joined: Joined, place: int, recorded: SchemaColumn, wanted: Column) 
     return values
 
 
-def _payloads(data: bytes) -> Iterator[Schema | Request | object]:
+def _payloads(data: bytes, begins: bytes = b"") -> Iterator[Schema | Request | object]:
+    """Those that begin so, behind the byte that says how many fields they have."""
     for frame in scan(data):
-        if isinstance(frame, Frame):
+        if isinstance(frame, Frame) and frame.payload[1 : 1 + len(begins)] == begins:
             try:
                 yield decode(frame.payload)
             except RecordInvalid:

@@ -221,7 +221,7 @@ def _shared(settings: Settings, languages: Languages, log_class: type[FeatureLog
         ejected=ejected,
         cells=cells,
         residence=Residence(pool, cap_bytes=cap_bytes, wanted=wanted),
-        log_root=settings.log_root,
+        log=log,
     )
     gate = _gate(settings, telemetry)
     return _Shared(settings, telemetry, clock, log, routes, catalogue, Pressure(), cells, ejected, gate)

@@ -15,15 +15,23 @@ class Declarations:
 
     def id_of(self, schema: Schema) -> int:
         """The id of the version; a new one the first time."""
-        key = (schema.model, schema.version, schema.digest)
-        known = self._ids.get(key)
+        known = self._ids.get(_key(schema))
         if known is None:
-            known = self._ids[key] = len(self._schemas)
+            known = self._ids[_key(schema)] = len(self._schemas)
             self._schemas.append(msgspec.structs.replace(schema, id=known))
         return known
+
+    def of(self, schema: Schema) -> Schema | None:
+        """As `id_of` made it known; from any thread."""
+        known = self._ids.get(_key(schema))
+        return None if known is None else msgspec.structs.replace(schema, id=known)
 
     def frames(self, declared: int, seq: int) -> list[bytes]:
         """Those that a segment which has so many still lacks, before the record `seq`."""
         if declared == len(self._schemas):
             return []
         return [frame(encode(schema), seq) for schema in self._schemas[declared:]]
+
+
+def _key(schema: Schema) -> tuple[str, str, str]:
+    return schema.model, schema.version, schema.digest

@@ -66,6 +66,7 @@ class FeatureLog:
 
         `refuse_unlogged`: the service answers nothing that is not in the log, so an answer that was lost counts as failed.
         """
+        self.root = root
         try:
             self.writer, self.directory, self._lock = lock_first_free(root, WRITERS_MAX)
         except OSError as error:
@@ -116,6 +117,10 @@ class FeatureLog:
     def schema_id(self, schema: Schema) -> int:
         """The id under which this epoch knows the version; the segment declares it before the first record that uses it."""
         return self._declarations.id_of(schema)
+
+    def declared(self, schema: Schema) -> Schema | None:
+        """The same with its id; None where no record of this epoch used it. From any thread."""
+        return self._declarations.of(schema)
 
     def append_request(self, record: Request) -> Waiter:
         """Hands over one request's record; the future tells, when the mode's promise holds, whether it is in the log."""

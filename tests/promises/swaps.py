@@ -39,6 +39,7 @@ from models.durable import exclusively, replace_durably
 from models.lock import Lock, Pin
 from models.lock_file import LockFile
 from models.manifest import MODEL
+from models.precedence import step_back
 from models.registry import Registry
 from tests.busy import rate_for
 from tests.processes import ROOT, Process, environment, home, served, wait_until
@@ -46,7 +47,7 @@ from tests.requests import payments_body
 from tests.workers import workers_of
 
 WORKERS, CONNECTIONS, SHARE = 2, 16, 0.7
-ROUND_S, QUIET_S = 3.0, 1.2  # of a round; its swap begins after the quiet part
+ROUND_S, QUIET_S = 7.0, 2.0  # of a round; its swap begins after the quiet part
 SERVER_CORE, DRIVER_CORE = 0, 1
 WARM_ROUNDS = 2
 ROUNDS_MAX = 2.0
@@ -146,20 +147,31 @@ def install(place: Path, number: int) -> Pin:
     return Pin(name="payments", version=f"s{number}", digest=digest, source=f"file:{place / 'registry'}")
 
 
-def swap(place: Path, url: str, number: int) -> None:
+def admin(url: str) -> httpx.Client:
+    """Of the service at this URL; made before anything is measured: it loads certificates for tens of milliseconds.
+
+    A connection for each order: one that is kept may end at the moment at which it is used again.
+    """
+    return httpx.Client(
+        base_url=url,
+        headers={"authorization": f"Bearer {TOKEN}"},
+        timeout=2 * SWAP_WITHIN_S,
+        limits=httpx.Limits(max_keepalive_connections=0),
+        trust_env=False,
+    )
+
+
+def swap(place: Path, client: httpx.Client, number: int) -> None:
     """From bytes to answers, and what nobody needs any more out of the lock. Fails where it is refused."""
-    route_to(place, url, number, install(place, number))
+    route_to(place, client, number, install(place, number))
 
 
-def route_to(place: Path, url: str, number: int, pin: Pin) -> None:
+def route_to(place: Path, client: httpx.Client, number: int, pin: Pin) -> None:
     """A version whose bytes are in the registry."""
     lock_file = LockFile(place / "models.lock.toml")
     lock_file.pin(pin)
     order = {"do": "set", "stable": f"s{number}", "wait_s": SWAP_WITHIN_S}
-    headers = {"authorization": f"Bearer {TOKEN}"}
-    made = httpx.post(
-        f"{url}/admin/routes/payments", json=order, headers=headers, timeout=2 * SWAP_WITHIN_S, trust_env=False
-    )
+    made = client.post("/admin/routes/payments", json=order)
     assert made.status_code == 200 and not made.json()["pending"], made.text
     unpin(lock_file, {"1", "2", *(f"s{old}" for old in range(number - KEPT_PINS + 1))})
 
@@ -174,18 +186,19 @@ def unpin(lock_file: LockFile, versions: set[str]) -> None:
 def follow_orders(place: Path, url: str, orders: IO[str], told: IO[str]) -> None:
     """A number a line, after a version that is ready; when its swap began and ended, on the clock that all processes share."""
     pin = install(place, 0)
-    for number, line in enumerate(orders):
-        assert int(line) == number
-        begun_s = time.perf_counter()
-        route_to(place, url, number, pin)
-        told.write(json.dumps([begun_s, time.perf_counter()]) + "\n")
-        told.flush()
-        pin = install(place, number + 1)
+    with admin(url) as client:
+        for number, line in enumerate(orders):
+            assert int(line) == number
+            begun_s = time.perf_counter()
+            route_to(place, client, number, pin)
+            told.write(json.dumps([begun_s, time.perf_counter()]) + "\n")
+            told.flush()
+            pin = install(place, number + 1)
 
 
 @contextmanager
 def swapper(place: Path, url: str) -> Iterator["subprocess.Popen[str]"]:
-    """Swaps in a process and a session of its own: in the driver's they would make its requests late."""
+    """Swaps in a process behind the driver, on its core: the driver's requests must not be late of it."""
     argv = [sys.executable, "-m", "tests.promises.swaps", "--follow", str(place), url]
     with subprocess.Popen(
         argv,
@@ -196,6 +209,7 @@ def swapper(place: Path, url: str) -> Iterator["subprocess.Popen[str]"]:
         text=True,
         start_new_session=True,
     ) as child:
+        step_back(child.pid)
         try:
             yield child
         finally:

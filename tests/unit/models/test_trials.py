@@ -11,10 +11,11 @@ import msgspec
 import psutil
 import pytest
 
+from models.confined import ANSWER_BYTES_MAX
 from models.errors import ArtifactRefused, Reason
 from models.manifest import CONTRACT, MODEL, Manifest
+from models.precedence import NICE_MAX, STEPS_BACK, group_nice
 from models.trials import run
-from models.trying import ANSWER_BYTES_MAX
 from models.verdict import RETRY_AFTER_S, Limits, Refusal, Verdict
 from tests.hostile import graphs as g
 from tests.onnx_models import image, image_contract, mixed, mixed_contract
@@ -113,6 +114,26 @@ def test_a_trial_stands_behind_those_that_serve_while_it_imports() -> None:
     assert seen == [(False, True)]
 
 
+def test_a_trial_that_waited_long_enough_for_what_nobody_wants_gets_a_part_of_what_others_want() -> None:
+    if not Path("/proc/self/autogroup").exists():
+        pytest.skip("this kernel groups no sessions")
+    places: list[int] = []
+
+    def look() -> None:
+        child = wait_until(lambda: trial_of(os.getpid()), 20, "a trial")
+        for place in (NICE_MAX, min(NICE_MAX, group_nice(os.getpid()) + STEPS_BACK)):
+            wait_until(lambda place=place: group_nice(child.pid) == place, 20, f"a session at {place}")
+            places.append(place)
+        child.kill()
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    refusal = run("m:1", ENDLESS, limits(cpu_s=60))
+    looker.join()
+    assert refusal is not None and "SIGKILL" in refusal.found
+    assert len(places) == 2
+
+
 def test_a_trial_knows_nothing_of_this_processs_secrets_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLUMBLINE_ADMIN_TOKEN", "secret")
     seen: list[bytes] = []
@@ -168,7 +189,7 @@ def test_where_a_verdict_cannot_be_kept_it_stands_all_the_same(tmp_path: Path) -
 
 def test_a_trial_cannot_write_more_than_an_answer() -> None:
     script = (
-        "import os, sys; from models.trying import ANSWER_BYTES_MAX, restrict; from models.verdict import Limits;"
+        "import os, sys; from models.confined import ANSWER_BYTES_MAX, restrict; from models.verdict import Limits;"
         "restrict(Limits(memory_bytes=1 << 28, cpu_s=5, wall_s=20, rows=1), 0);"
         "exec('try:\\n while True: os.write(1, bytes(1 << 20))\\nexcept OSError: pass')"
     )
