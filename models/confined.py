@@ -62,9 +62,7 @@ def follow(source: BinaryIO, act: Callable[[Given], Refusal | None]) -> Refusal 
 
 def restrict(limits: Limits, size: int) -> None:
     """For this process from now on."""
-    signal.setitimer(
-        signal.ITIMER_REAL, limits.wall_s
-    )  # its signal is not handled: it ends also what never returns to Python
+    signal.setitimer(signal.ITIMER_REAL, limits.wall_s)  # not handled: it ends also what never returns to Python
     used = int(_proc("/proc/self/statm").split()[0] or 0) * resource.getpagesize()
     for what, most in (
         (resource.RLIMIT_CORE, 0),

@@ -32,10 +32,7 @@ from service.served import ServedVersion
 
 REQUESTS_MAX = 64
 HEAD_BYTES = 1 << 16  # of a segment: most schemas stand at its beginning
-TAILS_BYTES = (
-    1 << 14,
-    1 << 17,
-)  # of a segment: more only where the first has too few; to decode it holds the interpreter
+TAILS_BYTES = 1 << 14, 1 << 17  # the second only where the first has too few: to decode it takes milliseconds
 # It works for so long at a time. Who pauses after every request instead is woken so often that this costs more than the work:
 # the event loop and it take the interpreter from each other each time.
 WORK_S, PAUSE_S = 0.000_5, 0.005
@@ -123,8 +120,8 @@ def recent(log_root: Path, digest: str, own: Own | None = None) -> list[tuple[Sc
         try:
             for writer, directory in list_writers(log_root):
                 for segment in list_segments(directory)[-1:]:
-                    mine = own is not None and (own.writer, own.epoch) == (writer, segment.epoch)
-                    found += _answered(segment, digest, tail_bytes, own.schema if mine and own is not None else None)
+                    mine = own if own is not None and (own.writer, own.epoch) == (writer, segment.epoch) else None
+                    found += _answered(segment, digest, tail_bytes, mine.schema if mine is not None else None)
                     pace()
         except OSError:  # let go while it was looked at
             pass
