@@ -10,7 +10,7 @@ from service.featurelog.reader import LogReader
 from service.featurelog.record import Outcome, Request
 from tests.load import Load
 from tests.processes import home, served, wait_until
-from tests.promises.swaps import KEPT_PINS, MIB, PATH, TOKEN, swap
+from tests.promises.swaps import KEPT_PINS, MIB, PATH, TOKEN, admin, swap
 from tests.workers import workers_of
 
 SWAPS = 5
@@ -25,11 +25,11 @@ def test_five_new_versions_under_load_lose_no_request_and_every_record_names_who
     with served(place, workers=2, PLUMBLINE_ADMIN_TOKEN=TOKEN) as (service, url):
         wait_until(lambda: len(workers_of(service)) == 2, 60, "both workers")
         load = Load(f"{url}{PATH}", clients=3)
-        with load.running():
-            swap(place, url, 0)  # what the first one imports and allocates stays
+        with admin(url) as client, load.running():
+            swap(place, client, 0)  # what the first one imports and allocates stays
             before = memory_mib(workers_of(service))
             for number in range(1, SWAPS + 1):
-                swap(place, url, number)
+                swap(place, client, number)
                 wait_until(lambda n=number: load.versions[f"s{n}"] > 10, 20, f"answers from s{number}")
             wait_until(
                 lambda: memory_mib(workers_of(service)) - before < GROWN_MIB_MAX, 15, "the memory of what went is free"
