@@ -23,7 +23,7 @@ from pathlib import Path
 STEPS_BACK = 7
 NICE_MAX = 19
 
-# Linux lets who runs end its slice before somebody who wakes has his turn: 3 ms where nobody says otherwise (Linux 6.12).
+# Linux lets who runs end its slice before somebody who wakes has his turn: 3 ms, or what the process says since Linux 6.12.
 SLICE_NS = 100_000
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}  # the number of the call, which the C library has no name for
 # sched_attr, version 0: size, policy, flags, nice, priority, runtime, deadline, period
