@@ -48,7 +48,7 @@ Waiter = asyncio.Future[bool]
 
 
 class FeatureLog:
-    """The one writer of its directory. All methods run on the event loop that built it."""
+    """The one writer of its directory. All methods run on the event loop that built it, but where they say otherwise."""
 
     def __init__(
         self,
@@ -66,7 +66,6 @@ class FeatureLog:
 
         `refuse_unlogged`: the service answers nothing that is not in the log, so an answer that was lost counts as failed.
         """
-        self.root = root
         try:
             self.writer, self.directory, self._lock = lock_first_free(root, WRITERS_MAX)
         except OSError as error:
@@ -111,6 +110,11 @@ class FeatureLog:
             self._disk.close(self._lock)
             raise LogUnwritable(str(self.directory), error.strerror or str(error)) from error
         self.reserve = Reserve(self.directory / RESERVE, reserve_bytes, self._disk)
+
+    @property
+    def root(self) -> Path:
+        """Where this writer's directory and those of the others are."""
+        return self.directory.parent
 
     # --- appending ------------------------------------------------------------------------------------------------
 
