@@ -1,6 +1,6 @@
 """P9, the long way: months of unchanged `payments` traffic, with its seasons, judged by the monitor.
 
-    python -m tests.promises.false_alarms --months 200
+    python -m tests.promises.false_alarms --months 200 --processes 2
 
 Rows are simulated, answered by the demo model and counted in bins, eight weeks at a time (a pool); a
 month draws its arrivals with their seasons, and for each a row of the same hour of the week from the pool, so that columns
@@ -10,8 +10,12 @@ and its events are the false alarms. `test_false_alarms.py` holds that records t
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import partial
+from itertools import chain
+from multiprocessing import get_context
 from time import process_time
+from typing import NamedTuple
 
 import click
 import numpy as np
@@ -142,9 +146,32 @@ def interval(alarms: int, months: int) -> tuple[float, float]:
     return float(low) / months, float(chi2.ppf(0.975, 2 * alarms + 2)) / 2 / months
 
 
-def seeds(months: int) -> Iterator[tuple[int, bool]]:
-    """Seeds 1, 2, …, and whether a new pool begins."""
-    return ((number + 1, number % POOL_MONTHS == 0) for number in range(months))
+class Lived(NamedTuple):
+    """A month that was judged: what it would have told, and what it cost."""
+
+    seed: int
+    rows_per_minute: float
+    reasons: list[str]
+    took_s: float
+
+
+def lived(seeds: Sequence[int], rates: Sequence[float]) -> list[Lived]:
+    """The months of these seeds, which one pool serves."""
+    world, rules, found, began_s = World(), Rules(), list[Lived](), process_time()
+    pool = Pool(world, seeds[0] - 1)
+    for seed in seeds:
+        rate = rates[seed % len(rates)]
+        reasons = month(world, pool, seed, rate, rules)
+        found.append(Lived(seed, rate, reasons, process_time() - began_s))
+        began_s = process_time()
+        if not seed % 10:
+            click.echo(f"month {seed}", err=True)
+    return found
+
+
+def pools_of(months: int) -> list[range]:
+    """Seeds 1, 2, …, by the pool that serves them."""
+    return [range(first, min(first + POOL_MONTHS, months + 1)) for first in range(1, months + 1, POOL_MONTHS)]
 
 
 def rates_of(text: str) -> list[float]:
@@ -156,24 +183,21 @@ def rates_of(text: str) -> list[float]:
     "--months", default=200, show_default=True, help="Model-months in all, shared among the rates; seeds 1, 2, …"
 )
 @click.option("--rows-per-minute", default="1,10,100", show_default=True, help="Mean rates; the seasons move them.")
-def main(months: int, rows_per_minute: str) -> None:
+@click.option("--processes", default=1, show_default=True, help="A core each; what is found does not hang on them.")
+def main(months: int, rows_per_minute: str, processes: int) -> None:
     """Counts false alarms."""
-    world, rules, rates = World(), Rules(), rates_of(rows_per_minute)
-    alarms, counted, began_s = dict.fromkeys(rates, 0), dict.fromkeys(rates, 0), process_time()
-    pool = Pool(world, 0)
-    for seed, anew in seeds(months):
-        rate = rates[seed % len(rates)]
-        pool = Pool(world, seed) if anew and seed > 1 else pool
-        reasons = month(world, pool, seed, rate, rules)
-        alarms[rate], counted[rate] = alarms[rate] + len(reasons), counted[rate] + 1
+    rates = rates_of(rows_per_minute)
+    with get_context("spawn").Pool(processes) as cores:
+        found = chain.from_iterable(cores.map(partial(lived, rates=rates), pools_of(months), chunksize=1))
+    alarms, counted, took_s = dict.fromkeys(rates, 0), dict.fromkeys(rates, 0), 0.0
+    for seed, rate, reasons, month_s in found:
+        alarms[rate], counted[rate], took_s = alarms[rate] + len(reasons), counted[rate] + 1, took_s + month_s
         for reason in reasons:
             click.echo(f"month {seed}, {rate:g} rows/min: {reason}")
-        if not seed % 10:
-            click.echo(f"{seed} of {months} months, {process_time() - began_s:.0f} s of one core", err=True)
     for rate in rates:
         _say(f"{rate:g} rows/min", alarms[rate], counted[rate])
     _say("all", sum(alarms.values()), months)
-    click.echo(f"{process_time() - began_s:.0f} s of one core")
+    click.echo(f"{took_s:.0f} s of one core")
 
 
 def _say(what: str, alarms: int, months: int) -> None:
