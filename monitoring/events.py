@@ -7,7 +7,8 @@ Laws
   parts, and what was cut is added up as "other", never left out silently.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from monitoring.window import MINUTE_S, MINUTE_US
 
 TYPE = "plumbline.retrain.requested.v1"
 ENDED_TYPE = "plumbline.incident.ended.v1"
+CLEARED, FORGOTTEN = "cleared", "forgotten"  # why an incident ended
 END = "_end"  # the id of an end is that of the incident with this behind it
 SOURCE = "urn:plumbline:monitor"
 BODY_BYTES_MAX = 20_000  # Standard Webhooks asks for less than 20 kB
@@ -50,9 +52,10 @@ class _Cut(NamedTuple):
     chars: int
     also: int
     writers: int
+    checks_bytes: int
 
 
-CUTS = (_Cut(40, 120, 10, 64), _Cut(24, 60, 10, 64), _Cut(12, 40, 10, 32), _Cut(6, 24, 5, 16))
+CUTS = (_Cut(40, 120, 10, 64, 4000), _Cut(24, 60, 10, 64, 2000), _Cut(12, 40, 10, 32, 2000), _Cut(6, 24, 5, 16, 1000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +152,8 @@ def _body(name: str, incident: Incident, cut: _Cut) -> bytes:
 
 
 def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
-    top = incident.breaching[0]
-    seen = _numbers(top, cut)
+    top, *others = _worst(incident.breaching)
+    seen, (checks, left_out) = _numbers(top, cut), _checks(incident.breaching, cut)
     return {
         "model": incident.model,
         "version": incident.version,
@@ -172,14 +175,35 @@ def _data(incident: Incident, cut: _Cut) -> dict[str, Any]:
             "rows": seen["n"],
         },
         "histograms": None if top.place < 0 else _histograms(incident, top.place, cut),
-        "also": [_also(finding, cut) for finding in incident.breaching[1 : cut.also + 1]],
-        "also_left_out": max(0, len(incident.breaching) - 1 - cut.also),
+        "also": [_also(finding, cut) for finding in others[: cut.also]],
+        "also_left_out": max(0, len(others) - cut.also),
+        "checks": checks,
+        "checks_left_out": left_out,
         "log_range": {
             writer: [list(first), list(last)]
             for writer, (first, last) in sorted(incident.log_range.items())[: cut.writers]
         },
         "replay": f"plumbline monitor replay --from {stamp(incident.began_minute)} --to {stamp(incident.judged_minute + 1)}",
     }
+
+
+def _worst(breaching: Sequence[Finding]) -> list[Finding]:
+    """Of each check the window in which it is worst, worst first."""
+    found: dict[tuple[str, str, str, str], Finding] = {}
+    for one in breaching:
+        about = one.check
+        found.setdefault((about.side, about.column, about.test, about.segment), one)
+    return list(found.values())
+
+
+def _checks(breaching: Sequence[Finding], cut: _Cut) -> tuple[list[list[str]], int]:
+    """What silences are held against: the column and the check of all that breached, names whole, worst first; and how many
+    found no room.
+    """
+    named = list(dict.fromkeys((one.check.column, one.check.test) for one in breaching))
+    sizes = np.cumsum([len(json.dumps(one)) for one in named])
+    kept = int(np.searchsorted(sizes, cut.checks_bytes, side="right"))
+    return [list(one) for one in named[:kept]], len(named) - kept
 
 
 def _numbers(finding: Finding, cut: _Cut) -> dict[str, Any]:
@@ -229,7 +253,8 @@ def _reason(incident: Incident, top: Finding, cut: _Cut) -> str:
         where, since = f" in the segment {_short(about.segment, cut.chars)!r}", "what the segment was"
     unit = "PSI" if about.test == "drift" else "of the rows"
     what = _WORDS.get(about.test, f"came {about.test}").format(category=seen.get("category"))
-    others = f", and {len(incident.breaching) - 1} more checks" if len(incident.breaching) > 1 else ""
+    more = len(_worst(incident.breaching)) - 1
+    others = f", and {more} more check{'s' if more > 1 else ''}" if more else ""
     if about.side == LABEL:
         return _reason_of_labels(incident, top, cut) + others
     return (

@@ -19,7 +19,7 @@ import numpy as np
 
 from monitoring import alert as alerts
 from monitoring.alert import Action, Alert, Phase
-from monitoring.events import Event, incident_ended, request_retrain
+from monitoring.events import CLEARED, FORGOTTEN, Event, incident_ended, request_retrain
 from monitoring.group import Minute, group
 from monitoring.judge import Judgement, judge
 from monitoring.labels import held as labels
@@ -256,7 +256,7 @@ def _judge(state: State, version: Version, number: int, rules: Rules, references
     if after.incident is None:
         state.samples.stories.pop(version, None)
     if after.incident != before.incident:
-        _end(state, version, before, "cleared")
+        _end(state, version, before, CLEARED)
     if action is not Action.REQUEST_RETRAIN or after.incident is None:
         return []
     incident = incident_of(state, version, number, after.incident, judgement)
@@ -282,6 +282,10 @@ def _end(state: State, version: Version, alert: Alert, why: str) -> None:
 
 def _forget_idle(state: State, number: int, rules: Rules) -> None:
     """A key that was silent for twice the longest window is over; its alert goes with the version's last key."""
+    if (
+        number < state.judge_from
+    ):  # the windows are being filled: of a version whose alert stands nothing may have come yet
+        return
     for key in [k for k, t in state.tracks.items() if t.last_minute + 2 * rules.longest_minutes <= number]:
         del state.tracks[key]
     state.samples.keep({(key.version, key.arm) for key in state.tracks})
@@ -293,5 +297,5 @@ def _forget_idle(state: State, number: int, rules: Rules) -> None:
     for gone in [of for of in state.learnt if of[0] not in alive]:
         del state.learnt[gone]
     for version in sorted(version for version in state.alerts if version not in alive):
-        _end(state, version, replace(state.alerts.pop(version), since=number), "forgotten")
+        _end(state, version, replace(state.alerts.pop(version), since=number), FORGOTTEN)
         state.judged.pop(version, None)

@@ -87,6 +87,7 @@ class Loop:
     def start(self) -> None:
         """Takes up the last checkpoint, and offers what an earlier run left undelivered."""
         self._go_back()
+        self._show()
         self._offer(self._outbox.pending)
 
     def tick(self) -> bool:
@@ -102,6 +103,8 @@ class Loop:
         self._unsaved = self._unsaved or bool(chunk.runs or chunk.lost)
         if new or self._save_due():
             self._save()
+            if new:
+                self._show()  # what is decided of an event is decided on a status that is no older
             self._offer(self._outbox.pending)
         self._caught_up = chunk.caught_up
         return chunk.caught_up

@@ -5,6 +5,7 @@ Laws
 - Minutes before `from_minute` fill the windows and are not judged, so an incident that begins at `from_minute` is
   judged on whole windows, as it was when it happened; it gets the same id and the same body, unless records came later
   than `lateness_s` then.
+- An incident that stood at `from_minute` goes on: it is no event of the piece, nor is a relapse of it.
 - A segment that had been learnt is compared with what was learnt; one that had not is not judged.
 - A piece of which raw records were let go is not judged: what is left of it would make other events, or none.
 """
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
 
+from monitoring.alert import Alert
 from monitoring.events import Event
 from monitoring.fold import References, close, fold
 from monitoring.rules import Rules
@@ -52,12 +54,13 @@ def replay(
     from_minute: int,
     to_minute: int,
     learnt: Mapping[tuple[Version, str], Learnt] | None = None,
+    standing: Mapping[Version, Alert] | None = None,
 ) -> Iterator[Event]:
     """The events of minutes [from_minute, to_minute); chunks: (chunk, settled), oldest first; `learnt`: what segments are
-    compared with.
+    compared with, `standing`: the alerts that had an incident when the piece began.
     """
     finished = {of: known for of, known in (learnt or {}).items() if known.until is not None}
-    state = State(judge_from=from_minute, learnt=finished)
+    state = State(judge_from=from_minute, learnt=finished, alerts=dict(standing or {}))
     rules = replace(rules, segment_learning_s=NEVER_S)
     start_us, end_us = (from_minute - rules.longest_minutes) * MINUTE_US, to_minute * MINUTE_US
     known: References = {}

@@ -22,6 +22,7 @@ from models.keyring import Keyring
 from models.keys import asked_for
 from models.registry import Registry
 from models.reserve import Reserve
+from monitoring.alert import Alert
 from monitoring.archivist import Archivist
 from monitoring.checkpoint import Checkpoints, read_checkpoint
 from monitoring.console.files import FILES
@@ -32,7 +33,7 @@ from monitoring.console.stream import Stream
 from monitoring.dispatch.api import AlertsApi, says_something
 from monitoring.dispatch.authority import Authority
 from monitoring.dispatch.mailroom import Mailroom, mailroom
-from monitoring.dispatch.present import loss_now, phases_of
+from monitoring.dispatch.present import phases_of, rise_now
 from monitoring.erased import Erased
 from monitoring.errors import CheckpointInvalid, MonitorBusy, RecordsLetGo, SettingsInvalid
 from monitoring.events import Event, stamp
@@ -98,7 +99,7 @@ async def run(settings: Settings, listening: socket.socket, ready: Callable[[], 
     home, rules = settings.home, settings.rules()
     outbox = _outbox(settings)
     post = mailroom(
-        settings, outbox, lambda: frozenset(phases_of(pulse.status())), lambda facts: loss_now(pulse.status(), facts)
+        settings, outbox, lambda: frozenset(phases_of(pulse.status())), lambda facts: rise_now(pulse.status(), facts)
     )
     stop, here = _told_to_stop(), asyncio.get_running_loop()
     explainer = Explainer(home, timeout_s=settings.explain_timeout_s)
@@ -207,8 +208,11 @@ async def _end(*tasks: asyncio.Task[None]) -> None:
             await task
 
 
-def replayed(settings: Settings, from_minute: int, to_minute: int) -> tuple[list[Event], RecordsLetGo | None]:
-    """The events that a piece of the log makes under these settings, and what is missing of the windows before it.
+def replayed(
+    settings: Settings, from_minute: int, to_minute: int, standing: Mapping[Version, Alert]
+) -> tuple[list[Event], RecordsLetGo | None]:
+    """The events that a piece of the log makes under these settings, and what is missing of the windows before it;
+    `standing`: the alerts that had an incident when it began.
 
     Raises RecordsLetGo where it is missing of the piece itself, also where it went meanwhile; ManifestInvalid.
     """
@@ -230,8 +234,10 @@ def replayed(settings: Settings, from_minute: int, to_minute: int) -> tuple[list
         return references.learn(schemas_named(chunk.runs))
 
     known = _learnt(settings, rules)
-    events = list(replay(chunks(), rules, learn, from_minute=from_minute, to_minute=to_minute, learnt=known))
-    return events, _let_go(settings, from_minute, to_minute)
+    events = replay(
+        chunks(), rules, learn, from_minute=from_minute, to_minute=to_minute, learnt=known, standing=standing
+    )
+    return list(events), _let_go(settings, from_minute, to_minute)
 
 
 def _learnt(settings: Settings, rules: Rules) -> Mapping[tuple[Version, str], Learnt]:

@@ -3,7 +3,7 @@
 Exit codes: 0 done, 1 what is to be replayed is not all there any more, 2 used wrongly, 3 it could not do it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,13 +12,16 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from monitoring.alert import Alert
 from monitoring.backtest.other_rules import read_rules
 from monitoring.backtest.pages import Column, Page, beside
 from monitoring.backtest.sent import kept
+from monitoring.backtest.standing import standing_at
 from monitoring.errors import RecordsLetGo, SettingsInvalid
-from monitoring.events import Event
+from monitoring.events import Event, opening_of
 from monitoring.moment import Moment
 from monitoring.settings import Settings, load
+from monitoring.state import Version
 from monitoring.window import MINUTE_US
 from monitoring.wiring import OUTBOX, replayed
 from service.featurelog.errors import FeatureLogError
@@ -54,8 +57,9 @@ def replay_command(
     """Fold a piece of the log again, and print the pages that it makes beside those that were sent. Sends nothing.
 
     With unchanged rules a page is the one that was sent, byte for byte; `--rules` tries others. What was sent is what the
-    outbox still keeps (outbox_delivered_kept). Reads raw records. Exit code 1 where retention let go of some of the piece;
-    where it did so only of the windows before it, a warning on stderr.
+    outbox still keeps (outbox_delivered_kept); an incident that stood at --from by it is no page of the piece.
+    Reads raw records. Exit code 1 where retention let go of some of the piece; where it did so only of the windows before
+    it, a warning on stderr.
 
     \b
     Example:
@@ -66,8 +70,11 @@ def replay_command(
         raise click.UsageError(f"--to {end.isoformat()} is not after --from {begin.isoformat()}")
     settings = _settings(settings, home, rules)
     from_minute, to_minute = _minute(begin), _minute(end)
-    made = _replayed(settings, from_minute, to_minute)
-    pages = beside(kept(settings.home / OUTBOX), made, from_minute=from_minute, to_minute=to_minute)
+    sent = kept(settings.home / OUTBOX)
+    standing = standing_at(sent, from_minute, settings.cooldown_s)
+    made = _replayed(settings, from_minute, to_minute, standing)
+    openings = [event for event in sent if opening_of(event.id) is None]
+    pages = beside(openings, made, from_minute=from_minute, to_minute=to_minute)
     if as_json:
         for page in pages:
             line = _Line(page.id, page.column, page.same_bytes, msgspec.Raw(page.body))
@@ -86,9 +93,9 @@ def _settings(settings: Settings, home: Path | None, rules: Path | None) -> Sett
         raise click.exceptions.Exit(USED_WRONGLY) from error
 
 
-def _replayed(settings: Settings, from_minute: int, to_minute: int) -> list[Event]:
+def _replayed(settings: Settings, from_minute: int, to_minute: int, standing: Mapping[Version, Alert]) -> list[Event]:
     try:
-        events, windows_cut = replayed(settings, from_minute, to_minute)
+        events, windows_cut = replayed(settings, from_minute, to_minute, standing)
     except (RecordsLetGo, FeatureLogError) as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(NOT_ALL_THERE if isinstance(error, RecordsLetGo) else COULD_NOT) from error

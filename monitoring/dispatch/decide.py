@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from monitoring.dispatch.deliveries import Delivery, Due, Held, Taken, Why, Withheld
-from monitoring.dispatch.facts import Facts, Loss
+from monitoring.dispatch.facts import Facts
 from monitoring.dispatch.hands import Hands
 from monitoring.dispatch.receiver import Receiver
+from monitoring.labels.rise import Rise
 
 DAY_S = 86_400.0
 
@@ -36,7 +37,7 @@ class Policy:
 class History:
     """`over`: the incident's end is known; `before`: what was decided for this event and receiver; `opening`: the same for the
     event that an end belongs to; `retrained`: the incident was sent to be retrained already, to whomever;
-    `retrains_s`: when others of the model were.
+    `retrains_s`: when others of the model were; `rise`: what is known of the model's loss now.
     """
 
     over: bool = False
@@ -44,6 +45,7 @@ class History:
     opening: Delivery | None = None
     retrained: bool = False
     retrains_s: tuple[float, ...] = ()
+    rise: Rise = Rise.UNKNOWN
 
 
 Outcome = Held | Due | Withheld
@@ -82,8 +84,8 @@ def _silence(facts: Facts, hands: Hands, at_s: float) -> Held | None:
 def _retraining(facts: Facts, receiver: Receiver, history: History, policy: Policy, at_s: float) -> Held | None:
     if not receiver.retrains:
         return None
-    if policy.gate and not _passes(facts.loss, policy):
-        return Held(Why.GATE, at_s, note=facts.loss.value)
+    if policy.gate and not _passes(history.rise, policy):
+        return Held(Why.GATE, at_s, note=history.rise.value)
     most = policy.retrain_max_per_day
     if most is None or history.retrained:
         return None
@@ -94,13 +96,13 @@ def _retraining(facts: Facts, receiver: Receiver, history: History, policy: Poli
     return Held(Why.BUDGET, at_s, lifted, f"{len(recent)} of {most} in 24 h")
 
 
-def _passes(loss: Loss, policy: Policy) -> bool:
-    match loss:
-        case Loss.ROSE:
+def _passes(rise: Rise, policy: Policy) -> bool:
+    match rise:
+        case Rise.ROSE:
             return True
-        case Loss.NOT_RISEN:
+        case Rise.NOT_RISEN:
             return False
-        case Loss.UNKNOWN:
+        case Rise.UNKNOWN:
             return policy.without_labels == "send"
 
 

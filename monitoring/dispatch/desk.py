@@ -10,27 +10,27 @@ Laws
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-import msgspec
 import structlog
 
 from models.errors import UNDECODABLE
 from monitoring.dispatch.book import Book
 from monitoring.dispatch.decide import DAY_S, History, Policy, dispatch
 from monitoring.dispatch.deliveries import Deliveries, Delivery, Due, Held, Taken, Why, Withheld
-from monitoring.dispatch.facts import Facts, Loss, facts_of
+from monitoring.dispatch.facts import Facts, facts_of
 from monitoring.dispatch.hands import Hands
 from monitoring.dispatch.receiver import Receiver
 from monitoring.events import END
+from monitoring.labels.rise import Rise
 from monitoring.outbox import Outbox
 
 
-def _as_the_event_says(facts: Facts) -> Loss:
-    return facts.loss
+def _nobody_knows(_: Facts) -> Rise:
+    return Rise.UNKNOWN
 
 
 @dataclass(slots=True)
 class Desk:
-    """`hands` is what people said until now; `loss` what is known of the model's loss now, which may be more than when the
+    """`hands` is what people said until now; `rise` what is known of the model's loss now, which may be more than when the
     event was made.
     """
 
@@ -39,7 +39,7 @@ class Desk:
     receivers: tuple[Receiver, ...]
     policy: Policy
     hands: Callable[[], Hands]
-    loss: Callable[[Facts], Loss] = _as_the_event_says
+    rise: Callable[[Facts], Rise] = _nobody_knows
     unreadable: int = 0
     _facts: dict[str, Facts | None] = field(default_factory=dict)  # of pending events
     _retrained_s: dict[str, dict[str, float]] = field(default_factory=dict)  # by model, by event: when it was decided
@@ -79,7 +79,6 @@ class Desk:
         before = self.book.of(event_id).receivers.get(receiver.name)
         if isinstance(before, Due | Taken | Withheld):
             return before
-        facts = msgspec.structs.replace(facts, loss=self.loss(facts))
         now = dispatch(facts, receiver, self.hands(), self._history(facts, receiver, before, at_s), self.policy, at_s)
         if now == before:
             return now
@@ -119,7 +118,7 @@ class Desk:
 
     def _history(self, facts: Facts, receiver: Receiver, before: Delivery | None, at_s: float) -> History:
         opening = self.book.of(facts.incident).receivers.get(receiver.name) if facts.ended else None
-        history = History(over=self.over(facts.incident), before=before, opening=opening)
+        history = History(over=self.over(facts.incident), before=before, opening=opening, rise=self.rise(facts))
         if self.policy.retrain_max_per_day is None or not receiver.retrains or facts.ended:
             return history
         sent = {

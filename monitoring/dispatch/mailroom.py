@@ -16,12 +16,13 @@ from monitoring.courier import Courier
 from monitoring.delivery import Backoff
 from monitoring.dispatch.book import Book
 from monitoring.dispatch.desk import Desk, counted
-from monitoring.dispatch.facts import Facts, Loss
+from monitoring.dispatch.facts import Facts
 from monitoring.dispatch.hands_file import HandsFile
 from monitoring.dispatch.receiver import Kind, Receiver
 from monitoring.dispatch.receiver_settings import ReceiverSettings
 from monitoring.dispatch.status import ReceiverStatus
 from monitoring.errors import SettingsInvalid
+from monitoring.labels.rise import Rise
 from monitoring.outbox import FOLDER, Outbox
 from monitoring.settings import Settings
 from monitoring.status import OutboxStatus
@@ -104,9 +105,9 @@ class Mailroom:
 
 
 def mailroom(
-    settings: Settings, outbox: Outbox, open_incidents: Callable[[], frozenset[str]], loss: Callable[[Facts], Loss]
+    settings: Settings, outbox: Outbox, open_incidents: Callable[[], frozenset[str]], rise: Callable[[Facts], Rise]
 ) -> Mailroom:
-    """`open_incidents` and `loss` are asked for what is so now. Raises SettingsInvalid."""
+    """`open_incidents` and `rise` are asked for what is so now. Raises SettingsInvalid."""
     monitor = settings.home / "monitor"
     hands = HandsFile(monitor)
     terms = list(_terms(settings))
@@ -116,7 +117,7 @@ def mailroom(
         receivers=tuple(receiver for receiver, _, _ in terms),
         policy=settings.policy(),
         hands=hands.hands,
-        loss=loss,
+        rise=rise,
     )
     if not terms:
         structlog.get_logger().warning("no_receiver", consequence="events wait in the outbox")

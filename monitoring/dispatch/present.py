@@ -1,10 +1,11 @@
-"""What is so right now of an incident, by the monitor's newest status: its phase, and whether the loss rose meanwhile?
+"""What is so right now of an incident, by the monitor's newest status: its phase, and whether the loss rose?
 
-Law: what the status does not say is what the event said; a monitor that has just started knows of no open incident yet.
+Law: a status is at least as new as any event that is offered (loop.py), so what it does not know is not known.
 """
 
 from monitoring.alert import Phase, event_id
-from monitoring.dispatch.facts import LABEL_SIDE, Facts, Loss
+from monitoring.dispatch.facts import Facts
+from monitoring.labels.rise import Rise
 from monitoring.status import Status
 from monitoring.window import MINUTE_S
 
@@ -20,12 +21,7 @@ def phases_of(status: Status) -> dict[str, str]:
     }
 
 
-def loss_now(status: Status, facts: Facts) -> Loss:
-    """ROSE also where a check of the realised loss breached after the event was made."""
-    rose = any(
-        check.startswith(f"{LABEL_SIDE}|") and "|loss|" in check
-        for one in status.versions
-        if (one.model, one.digest) == (facts.model, facts.digest)
-        for check in one.alert.latched
-    )
-    return Loss.ROSE if rose else facts.loss
+def rise_now(status: Status, facts: Facts) -> Rise:
+    """Of the incident's version, as its labels and scores say."""
+    known = (one.rise for one in status.labels.versions if (one.model, one.digest) == (facts.model, facts.digest))
+    return next(known, Rise.UNKNOWN)

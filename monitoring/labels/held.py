@@ -62,7 +62,7 @@ def labels_said(
 ) -> LabelsSaid:
     """What is told of labels; `versions`: those that traffic came for."""
     counted = {Subject(*version): references[version[2]] for version in versions if version[2] in references}
-    return said(book, closed, rules_of(book, rules), counted, rules.label_tasks)
+    return said(book, closed, rules_of(book, rules), counted, rules.label_tasks, rules.n_min)
 
 
 def rules_of(book: Book, rules: Rules) -> dict[str, LabelRules]:

@@ -14,6 +14,7 @@ from monitoring.labels.book import COUNTERS, Book, Subject
 from monitoring.labels.cohorts import DELAYS, GRADES, WINDOWS_S, Counts, Head, delay_s
 from monitoring.labels.learning import ROWS
 from monitoring.labels.measures import Measure, measures_of
+from monitoring.labels.rise import Rise, rise_of
 from monitoring.labels.track import LabelRules, Track
 from monitoring.reference import Reference
 
@@ -44,7 +45,7 @@ class WindowSaid(msgspec.Struct, frozen=True):
 class VersionLabels(msgspec.Struct, frozen=True):
     """One version. `reference`: what its losses are held against: `held_out` rows that came with it, or `production`:
     its own first labelled ones, or `learning`; `estimate_from`: what its estimates stand on, `training` where the rows
-    may flatter.
+    may flatter; `rise`: what the gate of retrainings is told.
     """
 
     model: str
@@ -67,6 +68,7 @@ class VersionLabels(msgspec.Struct, frozen=True):
     evidence_needed_loss: float
     evidence_needed_estimate: float
     waiting: int
+    rise: Rise
     windows: tuple[WindowSaid, ...]
 
 
@@ -101,10 +103,13 @@ def said(
     rules: Mapping[str, LabelRules],
     counted: Mapping[Subject, Reference],
     asked: Mapping[str, Asked],
+    n_min: int,
 ) -> LabelsSaid:
-    """What there is to say when the minute `closed` was the last one; `counted`: the versions that traffic came for."""
+    """What there is to say when the minute `closed` was the last one; `counted`: the versions that traffic came for, `n_min`:
+    labelled rows that a loss is told from.
+    """
     versions = tuple(
-        _version(subject, track, closed, rules[subject.model]) for subject, track in sorted(book.tracks.items())
+        _version(subject, track, closed, rules[subject.model], n_min) for subject, track in sorted(book.tracks.items())
     )
     missing = [
         (subject, ask_of(reference, asked.get(subject.model)))
@@ -117,7 +122,7 @@ def said(
     )
 
 
-def _version(subject: Subject, track: Track, closed: int, rules: LabelRules) -> VersionLabels:
+def _version(subject: Subject, track: Track, closed: int, rules: LabelRules, n_min: int) -> VersionLabels:
     limits, promise, reference = track.limits(rules), track.promise, track.reference
     of_loss, of_estimate = track.detector.evidence
     ask = track.ask
@@ -140,6 +145,7 @@ def _version(subject: Subject, track: Track, closed: int, rules: LabelRules) -> 
         evidence_needed_loss=_round(limits.threshold_of_loss),
         evidence_needed_estimate=_round(limits.threshold),
         waiting=len(track.waiting.rows),
+        rise=rise_of(track, closed, rules, n_min),
         windows=tuple(_window(track, window_s, closed, ask) for window_s in WINDOWS_S),
     )
 

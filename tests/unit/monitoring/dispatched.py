@@ -37,8 +37,8 @@ def opening(number: int = 0, *, model: str = "payments", version: str = "1", **d
         "reason": f"{model}:{version}: feature 'amount' drifted",
         "feature": "amount",
         "check": "drift",
-        "also": [],
-        "also_left_out": 0,
+        "checks": [["amount", "drift"]],
+        "checks_left_out": 0,
         **data,
     }
     event = {"specversion": "1.0", "id": identifier, "type": TYPE, "time": "2025-02-19T21:20:00+00:00", "data": told}

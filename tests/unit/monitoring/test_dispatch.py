@@ -4,18 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
-from monitoring.alert import Phase
 from monitoring.delivery import NoReply, Reply
 from monitoring.dispatch.decide import DAY_S, History, Policy, dispatch
 from monitoring.dispatch.deliveries import Due, Held, Taken, Why, Withheld
-from monitoring.dispatch.facts import Facts, Look, Loss
+from monitoring.dispatch.facts import Facts, Look
 from monitoring.dispatch.hands import Expire, Hands, Silence, hands_of
-from monitoring.dispatch.present import loss_now
-from monitoring.status import AlertStatus, VersionStatus
-from tests.reference import EMPTY
+from monitoring.fold import fold
+from monitoring.labels.rise import Rise
+from monitoring.rules import Rules
+from monitoring.state import State
 from tests.unit.monitoring.dispatched import CHAT, PAGER, WEBHOOK, Office, Scripted, end, facts, opening
+from tests.unit.monitoring.made import START_MINUTE, chunk, model, traffic
 
 NOW_S = 1_000_000.0
 EVENT = facts(opening())
@@ -65,6 +67,22 @@ def test_a_silence_of_one_check_does_not_hide_another_one() -> None:
         assert isinstance(decided(event, hands=silenced()), Held)
 
 
+@pytest.mark.parametrize("hold_s", [60, 1800])
+def test_a_silence_of_a_feature_covers_it_in_every_window_and_of_every_kind(hold_s: int) -> None:
+    made, rng = model(rows=5000), np.random.default_rng(6)
+    normal = traffic(rng, minutes=range(START_MINUTE, START_MINUTE + 40), rows_per_minute=20)
+    wrong = traffic(rng, minutes=range(START_MINUTE + 40, START_MINUTE + 140), rows_per_minute=20, scale=1000.0)
+    rules, references = Rules(hold_s=hold_s), made.references()
+    (event,) = fold(State(), chunk(*normal, *wrong, made=made), settled=True, rules=rules, references=references)
+    told = facts(event)
+    assert {look.feature for look in told.looks} == {"f0"}
+    assert len(told.looks) > 1 and told.looks_left_out == 0
+    assert isinstance(decided(told, hands=silenced(feature="f0")), Held)
+    assert isinstance(decided(told, hands=silenced(feature="f0", check="drift")), Due), (
+        "values above the range are told"
+    )
+
+
 def test_a_silence_holds_neither_before_it_was_said_nor_after_it_ended() -> None:
     later = silence(at_s=NOW_S + 1)
     over = silence(until_s=NOW_S)
@@ -83,34 +101,21 @@ def test_a_dry_run_is_kept_and_never_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "without_labels", "sent"),
+    ("rise", "without_labels", "sent"),
     [
-        (Loss.ROSE, "hold", True),
-        (Loss.NOT_RISEN, "send", False),
-        (Loss.UNKNOWN, "send", True),
-        (Loss.UNKNOWN, "hold", False),
+        (Rise.ROSE, "hold", True),
+        (Rise.NOT_RISEN, "send", False),
+        (Rise.UNKNOWN, "send", True),
+        (Rise.UNKNOWN, "hold", False),
     ],
 )
 def test_the_gate_lets_through_what_costs_and_does_as_it_is_told_where_it_knows_nothing(
-    loss: Loss, without_labels: str, sent: bool
+    rise: Rise, without_labels: str, sent: bool
 ) -> None:
-    event = msgspec.structs.replace(EVENT, loss=loss)
     policy = Policy(gate=True, without_labels=without_labels)
-    assert isinstance(decided(event, policy=policy), Due) is sent
-    assert isinstance(dispatch(event, CHAT, Hands(), History(), policy, NOW_S), Due), "who only tells is not gated"
-
-
-def test_the_loss_is_read_from_the_event() -> None:
-    found = [facts(opening(loss=told)).loss for told in ({"rose": True}, {"rose": False}, {}, None, {"rose": "yes"})]
-    assert found == [Loss.ROSE, Loss.NOT_RISEN, Loss.UNKNOWN, Loss.UNKNOWN, Loss.UNKNOWN]
-
-
-def test_a_check_of_the_loss_that_breached_says_that_it_rose() -> None:
-    also = {"side": "label", "column": "score", "check": "loss", "effect": 0.2}
-    assert facts(opening(also=[also])).loss is Loss.ROSE
-    assert facts(opening(also=[{**also, "check": "estimate", "effect": -0.2}])).loss is Loss.UNKNOWN
-    assert facts(opening(also=[{**also, "side": "output"}])).loss is Loss.UNKNOWN
-    assert facts(opening(side="label", check="loss", effect=0.2)).loss is Loss.ROSE
+    assert isinstance(decided(policy=policy, rise=rise), Due) is sent
+    chat = dispatch(EVENT, CHAT, Hands(), History(rise=rise), policy, NOW_S)
+    assert isinstance(chat, Due), "who only tells is not gated"
 
 
 def test_the_budget_of_retrainings_holds_what_is_beyond_until_a_day_has_passed() -> None:
@@ -223,9 +228,7 @@ def test_what_the_gate_held_is_sent_when_the_loss_rises_later(tmp_path: Path) ->
     made.put(opening())
     made.look()
     assert made.states("evt_0000") == {"chat": "taken", "webhook": "gate"}
-    alert = AlertStatus(Phase.FIRING, 0, 0, ("label|score|loss|2592000",))
-    version = VersionStatus("payments", "1", "sha256:a", (), alert, None, None, (), ())
-    made.desk.loss = lambda one: loss_now(msgspec.structs.replace(EMPTY, versions=(version,)), one)
+    made.desk.rise = lambda _: Rise.ROSE
     made.look()
     assert made.states("evt_0000") == {"chat": "taken", "webhook": "taken"}
 
@@ -311,7 +314,16 @@ def test_a_receiver_that_is_new_gets_what_is_pending_and_nothing_older(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "body", [b"\x00", b"[]", b"{}", b'{"data": []}', b'{"data": null}', b'{"data": {"also_left_out": "x"}}']
+    "body",
+    [
+        b"\x00",
+        b"[]",
+        b"{}",
+        b'{"data": []}',
+        b'{"data": null}',
+        b'{"data": {"checks_left_out": "x"}}',
+        b'{"data": {"checks": [1]}}',
+    ],
 )
 def test_bytes_that_are_no_event_stay_where_they_are_and_are_counted(tmp_path: Path, body: bytes) -> None:
     made = Office(tmp_path)

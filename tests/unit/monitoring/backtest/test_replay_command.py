@@ -106,6 +106,44 @@ def test_people_see_a_table_and_what_was_sent_outside_of_the_piece_is_not_in_it(
     assert CliRunner().invoke(monitor, words).stdout == "no event\n"
 
 
+def piece(home: Path, begin: int, end: int) -> list[dict[str, Any]]:
+    words = ["replay", "--home", str(home), "--from", stamp(begin), "--to", stamp(end), "--json"]
+    return [json.loads(line) for line in CliRunner().invoke(monitor, words).stdout.splitlines()]
+
+
+def test_an_incident_that_stood_when_the_piece_began_is_no_page_of_it(home: Path) -> None:
+    assert piece(home, INCIDENT + 20, END) == []
+
+
+def test_a_relapse_within_the_cooldown_is_no_page_of_the_piece_and_its_end_is_none(tmp_path: Path) -> None:
+    """An incident, three hours of rows as ever, in which it cools, and the same again."""
+    made, rng = installed(model(rows=5000), tmp_path), np.random.default_rng(6)
+    rules = Rules(drift_windows_s=(60, 600), cooldown_s=7200)
+    (tmp_path / "plumbline.toml").write_text('[monitor]\ndrift_windows = ["1m", "10m"]\ncooldown_s = 7200\n')
+    parts = [(0, 40, 1.0), (40, 80, 1000.0), (80, 160, 1.0), (160, 200, 1000.0), (200, 360, 1.0), (360, 380, 1000.0)]
+    records = [
+        record
+        for begin, end, scale in parts
+        for record in traffic(
+            rng, minutes=range(START_MINUTE + begin, START_MINUTE + end), rows_per_minute=60, scale=scale
+        )
+    ]
+    write_log(tmp_path, made, records)
+    state, references = State(), made.references()
+    intake, events = Intake(tmp_path / "log", {}, 100_000), list[Event]()
+    while True:
+        chunk, settled = intake.read()
+        events += fold(state, chunk, settled=settled, rules=rules, references=references)
+        if chunk.caught_up:
+            break
+    outbox(tmp_path).put([*events, *state.take_ended()])
+    first, second = events
+    assert piece(tmp_path, START_MINUTE + 120, START_MINUTE + 240) == [], "the relapse"
+    (page,) = piece(tmp_path, START_MINUTE + 240, START_MINUTE + 380)
+    assert (page["id"], page["column"], page["same_bytes"]) == (second.id, Column.BOTH, True)
+    assert [page["id"] for page in piece(tmp_path, START_MINUTE, START_MINUTE + 380)] == [first.id, second.id]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

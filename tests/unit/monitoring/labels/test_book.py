@@ -31,7 +31,7 @@ def test_a_label_finds_its_row_however_late_and_counts_where_it_was_predicted() 
     made.minute(later, label(later, "a", 1, row=1))
     assert counts(made) == {"received": 1, "joined": 1}
     assert heads(made, later) == {"ROWS": 2, "ENTERED": 2, "LABELLED": 1}
-    (told,) = said(made.book, later, {"payments": RULES}, {}, {}).versions
+    (told,) = said(made.book, later, {"payments": RULES}, {}, {}, 100).versions
     assert [window.labelled for window in told.windows] == [0, 0, 1]
     assert told.windows[2].delay_s["p50"] == pytest.approx(20 * 86_400, rel=0.2)
 

@@ -41,7 +41,7 @@ def told() -> LabelsSaid:
     for number, (score, hit) in enumerate(zip(scores.tolist(), hits.tolist(), strict=True)):
         minute = START_MINUTE + number
         made.minute(minute, request(minute, f"r{number}", [score]), label(minute, f"r{number}", hit, second=1))
-    return said(made.book, START_MINUTE + 300, {"payments": RULES}, {SUBJECT: reference(None, label=None)}, {})
+    return said(made.book, START_MINUTE + 300, {"payments": RULES}, {SUBJECT: reference(None, label=None)}, {}, 100)
 
 
 def test_a_version_is_told_with_what_it_is_held_against_and_by_window(told: LabelsSaid) -> None:
