@@ -1,12 +1,15 @@
 """One courier: what it makes of answers, and in which order events leave."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from monitoring.delivery import NoReply, Reply
+from monitoring.dispatch.deliveries import Delivery
+from monitoring.dispatch.desk import Desk
 from monitoring.dispatch.hands import Ack
 from monitoring.dispatch.receiver import Kind, Receiver
 from monitoring.errors import AddressRefused
@@ -169,3 +172,75 @@ def test_a_restart_does_not_tell_everything_again_at_once(tmp_path: Path) -> Non
     made.now_s += 10.0
     made.again().look()
     assert made.senders["chat"].ids == ["evt_0000"] * 2
+
+
+class Unforeseen(Exception):
+    """What no adapter says that it raises; its text is a secret."""
+
+
+HIDDEN = "https://hooks.example/T/B/hunter2"
+
+
+def test_what_nobody_foresaw_delays_one_event_and_is_counted_told_and_tried_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = office(tmp_path, Unforeseen(HIDDEN), Unforeseen(HIDDEN), events=2)
+    made.settle()
+    sent, status = made.senders["webhook"].ids, made.couriers["webhook"].status
+    assert sorted(sent) == ["evt_0000"] * 2 + ["evt_0001"] * 2
+    assert (status.failures, status.delivered) == (2, 2)
+    assert status.last_error == "Unforeseen: unforeseen, the monitor's log says where"
+    told = capsys.readouterr().out
+    assert told.count("event_failed") == 2 and "dispatched.py" in told
+    assert "hunter2" not in told
+
+
+@dataclass
+class Blind(Desk):
+    """A desk that cannot decide one event, so many times."""
+
+    blind: int = 0
+
+    def decided(self, event_id: str, receiver: Receiver, at_s: float) -> Delivery | None:
+        if event_id == "evt_0000" and self.blind:
+            self.blind -= 1
+            raise Unforeseen(HIDDEN)
+        return super().decided(event_id, receiver, at_s)
+
+
+def blind(made: Office, times: int) -> None:
+    """Puts such a desk in the office's place."""
+    old = made.desk
+    made.desk = Blind(old.outbox, old.book, old.receivers, old.policy, old.hands, blind=times)
+    made.couriers = {one.name: made.courier(one) for one in made.receivers}
+
+
+def test_an_event_that_cannot_be_decided_holds_up_no_other(tmp_path: Path) -> None:
+    made = office(tmp_path, events=2)
+    blind(made, 3)
+    made.settle()
+    assert made.senders["webhook"].ids == ["evt_0001", "evt_0000"]
+    assert made.couriers["webhook"].status.failures == 3
+
+
+def test_a_courier_outlives_what_is_of_no_single_event(tmp_path: Path) -> None:
+    made, asked = office(tmp_path), 0
+
+    def open_incidents() -> frozenset[str]:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise Unforeseen(HIDDEN)
+        return frozenset()
+
+    courier = made.couriers["webhook"] = replace(made.couriers["webhook"], open_incidents=open_incidents)
+    courier.receiver = replace(courier.receiver, repeat_s=60.0)
+    made.run(lambda: asked == 3)
+    assert courier.status.failures == 2
+    assert made.senders["webhook"].ids == ["evt_0000"]
+
+
+def test_a_retry_after_that_no_date_has_room_for_ends_no_courier(tmp_path: Path) -> None:
+    made = office(tmp_path, Reply(503, "Thu, 01 Jan 2026 00:00:00 +99999999999999999999"))
+    made.settle()
+    assert made.senders["webhook"].ids == ["evt_0000"] * 2
