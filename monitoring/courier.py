@@ -238,6 +238,10 @@ class Courier:
         """The version that the answer names; receivers that only tell name none."""
         if self.receiver.kind is not Kind.WEBHOOK or not reply.body:
             return ""
+        if reply.encoding:  # not unpacked: a small answer could become a large one
+            self.status.last_error = f"delivered, but the answer is encoded ({reply.encoding}) and was not read"
+            structlog.get_logger().warning("answer_unreadable", receiver=self.receiver.name, encoding=reply.encoding)
+            return ""
         try:
             return str(msgspec.json.decode(reply.body, type=_Told).version)[:TEXT_CHARS_MAX]
         except UNDECODABLE:

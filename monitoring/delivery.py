@@ -21,11 +21,14 @@ _DOUBLINGS_MAX = 30  # beyond it the longest wait has long been reached; keeps t
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A receiver's answer; `body` is the beginning of what came with a 2xx."""
+    """A receiver's answer; `body` is the beginning of what came with a 2xx, `encoding` what it is encoded in although nobody
+    asked for that, "" where it is as it is.
+    """
 
     status: int
     retry_after: str | None = None
     body: bytes = b""
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)

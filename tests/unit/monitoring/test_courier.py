@@ -97,6 +97,15 @@ def test_an_answer_that_is_no_version_is_an_answer_without_one(tmp_path: Path) -
         assert made.desk.book.of("evt_0000").receivers["webhook"].version == ""
 
 
+def test_a_version_in_an_answer_that_is_encoded_is_told_as_unreadable_and_not_taken(tmp_path: Path) -> None:
+    made = office(tmp_path, Reply(200, body=b'{"version": "3"}', encoding="gzip"))
+    made.settle()
+    assert made.desk.book.of("evt_0000").receivers["webhook"].version == ""
+    status = made.couriers["webhook"].status
+    assert (status.delivered, status.failures) == (1, 0)
+    assert status.last_error == "delivered, but the answer is encoded (gzip) and was not read"
+
+
 def test_a_conflict_is_delivery_only_where_airflow_has_the_run(tmp_path: Path) -> None:
     made = office(tmp_path, Reply(409), Reply(404), Reply(409), Reply(200), receiver=AIRFLOW)
     made.settle()
