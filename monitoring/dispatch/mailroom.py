@@ -155,7 +155,7 @@ def _sender_of(one: ReceiverSettings, url: str, settings: Settings) -> HttpSende
         one.allow_private_addresses,
         one.secret(),
         authorization=one.authorization(),
-        headers=one.headers,
+        headers=one.all_headers(),
         trusted=one.trusted(),
         where=f"receiver {one.name} secret",
     )
