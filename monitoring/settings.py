@@ -196,7 +196,7 @@ class Settings(BaseSettings):
     )
     state_bytes_max: int = Field(128 * 1024 * 1024, ge=1024 * 1024, description="bytes of counts; beyond, as keys_max")
     outbox_pending_max: int = Field(
-        1000, ge=1, description="undelivered events kept; beyond, new ones are refused and counted"
+        1000, ge=1, description="undelivered incidents kept for each receiver; beyond, new ones are refused and counted"
     )
     outbox_delivered_kept: int = Field(1000, ge=1, description="delivered events kept, so that none is sent again")
     reserve_bytes: int = Field(

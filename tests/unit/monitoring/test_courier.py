@@ -11,8 +11,10 @@ from monitoring.delivery import NoReply, Reply
 from monitoring.dispatch.deliveries import Delivery
 from monitoring.dispatch.desk import Desk
 from monitoring.dispatch.hands import Ack
+from monitoring.dispatch.message import Message
 from monitoring.dispatch.receiver import Kind, Receiver
 from monitoring.errors import AddressRefused
+from monitoring.events import END
 from tests.unit.monitoring.dispatched import CHAT, PAGER, WEBHOOK, Office, Scripted, end, opening
 
 AIRFLOW = Receiver(name="airflow", kind=Kind.AIRFLOW, dag="retrain")
@@ -253,3 +255,73 @@ def test_a_retry_after_that_no_date_has_room_for_ends_no_courier(tmp_path: Path)
     made = office(tmp_path, Reply(503, "Thu, 01 Jan 2026 00:00:00 +99999999999999999999"))
     made.settle()
     assert made.senders["webhook"].ids == ["evt_0000"] * 2
+
+
+GONE = Reply(410)
+
+
+def trickle(made: Office, numbers: range) -> None:
+    """Incidents one after the other, each looked at before the next."""
+    for number in numbers:
+        made.put(opening(number))
+        made.look()
+
+
+@pytest.mark.parametrize("answer", [GONE, Reply(503), NoReply("refused")])
+def test_a_receiver_that_takes_nothing_keeps_no_incident_from_the_others(
+    tmp_path: Path, answer: Reply | NoReply
+) -> None:
+    made = Office(tmp_path, (WEBHOOK, CHAT), senders={"webhook": Scripted(*[answer] * 1000)}, pending_max=3)
+    trickle(made, range(9))
+    assert made.senders["chat"].ids == [f"evt_{number:04d}" for number in range(9)]
+    assert [made.states(f"evt_{number:04d}")["webhook"] for number in range(9)] == ["due"] * 3 + ["full"] * 6
+    assert made.outbox.pending == ("evt_0000", "evt_0001", "evt_0002")
+    assert (made.outbox.refused, made.desk.refused) == (0, {"webhook": 6}), "what is not kept is counted"
+
+
+def test_what_was_kept_for_a_receiver_is_sent_when_it_takes_again_and_then_it_has_room(tmp_path: Path) -> None:
+    made = Office(tmp_path, (WEBHOOK, CHAT), senders={"webhook": Scripted(GONE)}, pending_max=2)
+    trickle(made, range(4))
+    (tmp_path / "outbox" / "disabled-webhook").unlink()
+    again = made.again()
+    again.settle()
+    trickle(again, range(4, 6))
+    assert made.senders["webhook"].ids[1:] == ["evt_0000", "evt_0001", "evt_0004", "evt_0005"]
+    assert made.senders["chat"].ids == [f"evt_{number:04d}" for number in range(6)]
+
+
+def test_a_receiver_whose_courier_hangs_at_a_post_keeps_no_incident_from_the_others(tmp_path: Path) -> None:
+    made = Office(tmp_path, (WEBHOOK, CHAT), pending_max=2)
+    chat = made.couriers["chat"]
+
+    async def carried() -> None:
+        for number in range(7):
+            made.put(opening(number))
+            chat.offer(made.outbox.pending)
+            await chat._carry_due(await chat._decide())
+
+    asyncio.run(carried())
+    assert made.senders["chat"].ids == [f"evt_{number:04d}" for number in range(7)]
+    assert made.outbox.pending == ("evt_0000", "evt_0001"), "bounded also where its courier never looked"
+    assert made.desk.refused == {"webhook": 5}
+
+
+class NoEnds(Scripted):
+    """Takes openings and refuses ends."""
+
+    async def send(self, message: Message) -> Reply | NoReply:
+        reply = await super().send(message)
+        return Reply(400) if message.id.endswith(END) else reply
+
+
+def test_a_receiver_that_refuses_ends_only_is_bounded_too(tmp_path: Path) -> None:
+    receivers = (replace(PAGER, repeat_s=0.0), replace(CHAT, resolved=False))
+    made = Office(tmp_path, receivers, senders={"pager": NoEnds()}, pending_max=2)
+    for number in range(8):
+        made.put(opening(number))
+        made.look()
+        made.put(end(number))
+        made.look()
+    assert made.senders["chat"].ids == [f"evt_{number:04d}" for number in range(8)]
+    assert made.outbox.pending == ("evt_0000_end", "evt_0001_end")
+    assert made.desk.refused == {"pager": 6}
