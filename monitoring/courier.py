@@ -5,15 +5,19 @@ Laws
   could forget.
 - An event is taken when the receiver answered 2xx, never before; a duplicate carries the same id.
 - A receiver that fails delays its own events; it never stops the fold, nor another receiver.
+- Whatever is met on the way of one event, foreseen or not, is counted, told and tried again: it delays that event only, and
+  ends nothing.
 - An open incident is told again every `repeat_s`, until it is over or somebody acknowledged it; for Alertmanager that is a
   keep-alive, which an acknowledgement must not end: the alert would be taken for resolved.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic, time
+from traceback import format_tb
 from typing import Protocol
 
 import msgspec
@@ -80,7 +84,9 @@ class Courier:
     status: CourierStatus = field(default_factory=CourierStatus)
     _offered: set[str] = field(default_factory=set)
     _parcels: dict[str, _Parcel] = field(default_factory=dict)
+    _undecided: dict[str, _Parcel] = field(default_factory=dict)  # their decision failed; when it is tried again
     _repeated_s: dict[str, float] = field(default_factory=dict)
+    _faults: int = 0  # turns in a row that failed
     _waiting: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -97,14 +103,35 @@ class Courier:
         """Carries until it is cancelled."""
         while True:
             self._wake.clear()
-            self.status.disabled = self.desk.outbox.disabled(self.receiver.name, self.url)
-            try:
-                await self._carry_due(await self._decide())
-                await self._repeat()
-            except OSError as error:  # what could not be written was not decided; it is looked at again
-                self._failed(f"not decided: {error}")
-                self._waiting = True
+            await self._turn()
             await self._pause(self._wait_s())
+
+    async def _turn(self) -> None:
+        """One look; the border of what is of no single event."""
+        try:
+            self.status.disabled = self.desk.outbox.disabled(self.receiver.name, self.url)
+            await self._carry_due(await self._decide())
+            await self._repeat()
+            self._faults = 0
+        except OSError as error:  # what could not be written was not decided; it is looked at again
+            self._failed(f"not decided: {error}")
+            self._waiting = True
+        except Exception as error:  # the border of a courier: the monitor goes on, and so do the other couriers
+            self._faults += 1
+            self._unforeseen("courier_failed", error, turns=self._faults)
+
+    @contextmanager
+    def _border(self, event_id: str, parcels: dict[str, _Parcel]) -> Iterator[None]:
+        """Of one event, whose next try is noted in `parcels`; what the disk refuses concerns all of them, and passes."""
+        attempts = parcels.get(event_id, _Parcel()).attempts
+        try:
+            yield
+        except OSError:
+            raise
+        except Exception as error:  # the border of an event: this one waits, the others go on
+            wait_s = self.backoff.wait_s(event_id, attempts + 1)
+            parcels[event_id] = _Parcel(attempts + 1, monotonic() + wait_s)
+            self._unforeseen("event_failed", error, event_id=event_id, attempt=attempts + 1, wait_s=round(wait_s, 3))
 
     async def _decide(self) -> list[str]:
         """Decides what can be decided; returns the ids of the messages that are due, oldest first."""
@@ -113,26 +140,30 @@ class Courier:
         self._waiting = False
         leaders: dict[str, None] = {}
         for event_id in pending:
-            if event_id not in self._offered:
+            if event_id not in self._offered or self._undecided.get(event_id, _Parcel()).due_s > monotonic():
                 continue
-            match self.desk.decided(event_id, self.receiver, self.clock()):
-                case Due(leader=leader):
-                    leaders[leader] = None
-                case Held():
-                    self._waiting = True
-                case _:
-                    pass
+            with self._border(event_id, self._undecided):
+                match self.desk.decided(event_id, self.receiver, self.clock()):
+                    case Due(leader=leader):
+                        leaders[leader] = None
+                    case Held():
+                        self._waiting = True
+                    case _:
+                        pass
+                self._undecided.pop(event_id, None)
             await asyncio.sleep(0)  # each decision waits for the disk; the page and the other couriers come in between
         self.desk.settle(one for one in pending if one in self._offered)
+        self._undecided = {one: parcel for one, parcel in self._undecided.items() if one in self._offered}
         self._parcels = {one: self._parcels.get(one, _Parcel()) for one in leaders}
         return list(leaders)
 
     def _wait_s(self) -> float | None:
         """Until something may be to be done; None: until it is woken."""
+        if self._faults:
+            return self.backoff.wait_s(self.receiver.name, self._faults)
         waits = [LOOK_EVERY_S] if self._waiting or self.receiver.repeat_s else []
-        if not self.status.disabled:
-            waits += [max(0.0, parcel.due_s - monotonic()) for parcel in self._parcels.values()]
-        return min(waits, default=None)
+        parcels = [*self._undecided.values(), *(() if self.status.disabled else self._parcels.values())]
+        return min([*waits, *(max(0.0, parcel.due_s - monotonic()) for parcel in parcels)], default=None)
 
     async def _pause(self, wait_s: float | None) -> None:
         try:
@@ -144,7 +175,8 @@ class Courier:
     async def _carry_due(self, leaders: list[str]) -> None:
         for leader in leaders:
             if self._parcels[leader].due_s <= monotonic() and not self.status.disabled:
-                await self._carry(leader, self._parcels[leader])
+                with self._border(leader, self._parcels):
+                    await self._carry(leader, self._parcels[leader])
 
     async def _carry(self, leader: str, parcel: _Parcel) -> None:
         members = self.desk.members(leader, self.receiver)
@@ -206,6 +238,10 @@ class Courier:
         """The version that the answer names; receivers that only tell name none."""
         if self.receiver.kind is not Kind.WEBHOOK or not reply.body:
             return ""
+        if reply.encoding:  # not unpacked: a small answer could become a large one
+            self.status.last_error = f"delivered, but the answer is encoded ({reply.encoding}) and was not read"
+            structlog.get_logger().warning("answer_unreadable", receiver=self.receiver.name, encoding=reply.encoding)
+            return ""
         try:
             return str(msgspec.json.decode(reply.body, type=_Told).version)[:TEXT_CHARS_MAX]
         except UNDECODABLE:
@@ -222,11 +258,15 @@ class Courier:
             taken = self.desk.book.of(event_id).receivers.get(self.receiver.name)
             if isinstance(taken, Taken) and now_s >= self._last_s(event_id, taken) + self.receiver.repeat_s:
                 self._repeated_s[event_id] = now_s
-                reply = await self._attempt([event_id])
-                if not isinstance(reply, Reply) or not 200 <= reply.status < 300:
-                    self._failed(reply.reason if isinstance(reply, NoReply) else f"HTTP {reply.status}")
-                elif self.receiver.kind is not Kind.ALERTMANAGER:
-                    self._remember(event_id, taken, reply)
+                with self._border(event_id, {}):  # one that fails is told again when it is time to
+                    await self._tell_again(event_id, taken)
+
+    async def _tell_again(self, event_id: str, taken: Taken) -> None:
+        reply = await self._attempt([event_id])
+        if not isinstance(reply, Reply) or not 200 <= reply.status < 300:
+            self._failed(reply.reason if isinstance(reply, NoReply) else f"HTTP {reply.status}")
+        elif self.receiver.kind is not Kind.ALERTMANAGER:
+            self._remember(event_id, taken, reply)
 
     def _last_s(self, event_id: str, taken: Taken) -> float:
         return self._repeated_s.get(event_id, taken.at_s)
@@ -241,6 +281,12 @@ class Courier:
         if self.desk.over(event_id) or event_id not in self.desk.outbox:
             return False
         return self.receiver.kind is Kind.ALERTMANAGER or event_id not in self.desk.hands().acks
+
+    def _unforeseen(self, event: str, error: Exception, **about: object) -> None:
+        """Its type and where it came from; its text may hold a url, or a secret."""
+        self._failed(f"{type(error).__name__}: unforeseen, the monitor's log says where")
+        at = "".join(format_tb(error.__traceback__))
+        structlog.get_logger().error(event, receiver=self.receiver.name, error=type(error).__name__, at=at, **about)
 
     def _failed(self, reason: str) -> None:
         self.status.failures += 1

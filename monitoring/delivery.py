@@ -21,11 +21,14 @@ _DOUBLINGS_MAX = 30  # beyond it the longest wait has long been reached; keeps t
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A receiver's answer; `body` is the beginning of what came with a 2xx."""
+    """A receiver's answer; `body` is the beginning of what came with a 2xx, `encoding` what it is encoded in although nobody
+    asked for that, "" where it is as it is.
+    """
 
     status: int
     retry_after: str | None = None
     body: bytes = b""
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +90,14 @@ def settle(reply: Reply | NoReply, event_id: str, attempt: int, backoff: Backoff
 
 
 def _retry_after_s(text: str | None, now: datetime) -> float:
-    """Seconds or an HTTP date; 0 for what is neither."""
+    """Seconds or an HTTP date; 0 for what is neither: a receiver may write there what it likes."""
     if text is None:
         return 0.0
     if text.strip().isdecimal():
         return min(float(text.strip()[:12]), RETRY_AFTER_S_MAX)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # numbers that no date has room for are the latter
         return 0.0
     if at.tzinfo is None:
         return 0.0

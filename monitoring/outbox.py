@@ -4,8 +4,9 @@ Laws
 - `put` returns after the event's bytes and name are on disk; putting an id again, pending or delivered, changes
   nothing.
 - An incident's end is kept with the event that opened it: taken whenever that is known, never without it.
-- Pending events are never dropped; when `pending_max` are waiting a new one is refused and counted: the oldest incident
-  is the one that is still unanswered, and the log can replay the rest.
+- Pending events are never dropped; when `pending_max` incidents are waiting a new one is refused and counted: the oldest
+  incident is the one that is still unanswered, and the log can replay the rest. For several receivers it is so many for each:
+  who decides what is kept for whom (`dispatch/desk.py`) sees to it that one of them does not take the room of the others.
 - Of the delivered ones the newest `delivered_kept` are kept, so that an old checkpoint does not send them again.
 
 `<directory>/<id>.json` holds the body byte for byte; `delivered/<id>.json` what is settled with every receiver;
@@ -31,7 +32,8 @@ class Outbox:
 
     def __init__(self, directory: Path, *, pending_max: int, delivered_kept: int) -> None:
         self._directory, self._delivered = directory, directory / DELIVERED
-        self._pending_max, self._delivered_kept = pending_max, delivered_kept
+        self.pending_max, self._delivered_kept = pending_max, delivered_kept
+        self._receivers = 1
         self._delivered.mkdir(parents=True, exist_ok=True)
         for torn in directory.glob("*.new"):  # a crash while writing: its event will be put again
             torn.unlink()
@@ -39,6 +41,10 @@ class Outbox:
         self._done = {path.stem: path for path in sorted(self._delivered.glob(f"*{SUFFIX}"), key=_age)}
         self._lock = Lock()  # the loop puts while the courier delivers
         self.refused = 0
+
+    def keep_for(self, receivers: int) -> None:
+        """For each of so many `pending_max` events are kept; without any, as for one."""
+        self._receivers = max(1, receivers)
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -63,13 +69,17 @@ class Outbox:
         opening = opening_of(event.id)
         if opening is not None and opening not in self._pending and opening not in self._done:
             return False
-        if opening is None and len(self._pending) >= self._pending_max:
+        if opening is None and self._incidents() >= self.pending_max * self._receivers:
             self.refused += 1
             return False
         path = self._directory / f"{event.id}{SUFFIX}"
         replace_durably(path, event.body)
         self._pending[event.id] = path
         return True
+
+    def _incidents(self) -> int:
+        """Those whose opening is pending; ends do not count: they are taken in any case."""
+        return sum(opening_of(one) is None for one in self._pending)
 
     def body(self, event_id: str) -> bytes:
         """The bytes of an event that is kept. Raises KeyError, OSError."""

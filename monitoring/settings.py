@@ -7,7 +7,6 @@ Laws
   file, never from plumbline.toml, which is meant to be committed.
 """
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -27,9 +26,11 @@ from models.keys import Mode
 from models.task import Asked, TaskKind
 from monitoring.dispatch.decide import Policy
 from monitoring.dispatch.receiver_settings import RECEIVERS_MAX, ReceiverSettings
+from monitoring.dispatch.url import URL, url_fault
 from monitoring.durations import seconds
 from monitoring.errors import SettingsInvalid
 from monitoring.rules import Rules
+from monitoring.secret import from_file, usable
 from monitoring.window import MINUTE_S
 
 FILE = "plumbline.toml"
@@ -195,7 +196,7 @@ class Settings(BaseSettings):
     )
     state_bytes_max: int = Field(128 * 1024 * 1024, ge=1024 * 1024, description="bytes of counts; beyond, as keys_max")
     outbox_pending_max: int = Field(
-        1000, ge=1, description="undelivered events kept; beyond, new ones are refused and counted"
+        1000, ge=1, description="undelivered incidents kept for each receiver; beyond, new ones are refused and counted"
     )
     outbox_delivered_kept: int = Field(1000, ge=1, description="delivered events kept, so that none is sent again")
     reserve_bytes: int = Field(
@@ -251,12 +252,11 @@ class Settings(BaseSettings):
             raise ValueError(f"labels.{odd[0]}.kind: expected one of {', '.join(TaskKind)}")
         if not self.segment_windows:
             raise ValueError("segment_windows: expected at least one")
-        if self.webhook_url is not None and not re.match(r"https?://[^/]+", self.webhook_url):
-            raise ValueError("webhook_url: expected http:// or https:// and a host")
-        if self.service_url and not re.match(r"https?://[^/]+", self.service_url):
-            raise ValueError("service_url: expected http:// or https:// and a host")
         if self.rollout_apply and not self.service_url:
             raise ValueError("rollout_apply: expected a service_url, through which it is carried out")
+        for where, url in (("webhook_url", self.webhook_url), ("service_url", self.service_url or None)):
+            if url is not None and (fault := url_fault(url)) is not None:
+                raise SettingsInvalid(f"[{TABLE}] {where}", fault, URL)
         names = [one.name for one in self.receivers]
         if len(set(names)) < len(names):
             raise ValueError("receivers: expected every name once")
@@ -303,22 +303,19 @@ class Settings(BaseSettings):
 
     def secret(self) -> str | None:
         """The webhook's secret, from the environment or else the file. Raises SettingsInvalid."""
-        return _secret("webhook_secret_file", self.webhook_secret, self.webhook_secret_file)
+        found = _secret("webhook_secret_file", self.webhook_secret, self.webhook_secret_file)
+        return None if found is None else usable("webhook secret", found)
 
     def token(self) -> str | None:
-        """The admin API's token, from the environment or else the file. Raises SettingsInvalid."""
-        return _secret("admin_token_file", self.admin_token, self.admin_token_file)
+        """The admin API's token, from the environment or else the file; an empty one is none. Raises SettingsInvalid."""
+        found = _secret("admin_token_file", self.admin_token, self.admin_token_file)
+        return usable("admin token", found) if found else None
 
 
 def _secret(where: str, given: SecretStr | None, file: Path | None) -> str | None:
     if given is not None:
-        return given.get_secret_value()
-    if file is None:
-        return None
-    try:
-        return file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsInvalid(where, str(error), "a readable file with the secret") from error
+        return given.get_secret_value().strip()
+    return None if file is None else from_file(where, file)
 
 
 def load(home: Path, **flags: Any) -> Settings:

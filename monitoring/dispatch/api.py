@@ -28,6 +28,7 @@ from monitoring.dispatch.mailroom import Mailroom
 from monitoring.dispatch.present import phases_of
 from monitoring.dispatch.shelf import on_shelf
 from monitoring.errors import EventUnknown, HandsFull, WordInvalid
+from monitoring.events import opening_of
 from monitoring.status import Status
 
 BODY_BYTES_MAX = 16 * 1024
@@ -105,10 +106,12 @@ class AlertsApi:
         return self._mailroom.hands
 
     def _opening(self, request: Request) -> str:
+        """Of the incident that the event belongs to: who is told of its end knows the end's id."""
         event = str(request.path_params["event"])
-        if event not in self._mailroom.desk.outbox:
+        opening = opening_of(event) or event
+        if opening_of(opening) is not None or opening not in self._mailroom.desk.outbox:
             raise EventUnknown(event[:80])
-        return event
+        return opening
 
     async def _say(
         self, request: Request, asked_as: type[Asked], word: Callable[[Asked, str, float], Word], status: int

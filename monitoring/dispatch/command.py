@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import msgspec
@@ -19,7 +19,7 @@ from monitoring.dispatch import words
 from monitoring.dispatch.hands import EVERYTHING, Hands, Word
 from monitoring.dispatch.hands_file import HandsFile
 from monitoring.dispatch.incidents import IncidentShown, SilenceShown, shown, silences
-from monitoring.dispatch.shelf import is_kept, on_shelf
+from monitoring.dispatch.shelf import incident_of, on_shelf
 from monitoring.durations import seconds
 from monitoring.errors import HandsFull, WordInvalid
 from monitoring.settings import Settings
@@ -114,9 +114,9 @@ def silence_expire(settings: Settings, home: Path | None, silence: str, by: str,
 @click.pass_obj
 def ack_command(settings: Settings, home: Path | None, event: str, by: str, why: str) -> None:
     """Say that you know of an incident: it is not told again, and shown as yours. Exit code 1 where there is none such."""
-    _known(settings, home, event)
+    incident = _known(settings, home, event)
     at_s = time()
-    _say(_file(settings, home), _checked(lambda: words.ack(words.Said(by, why), event, "", at_s)), at_s)
+    _say(_file(settings, home), _checked(lambda: words.ack(words.Said(by, why), incident, "", at_s)), at_s)
 
 
 @click.command("answer")
@@ -128,9 +128,9 @@ def ack_command(settings: Settings, home: Path | None, event: str, by: str, why:
 @click.pass_obj
 def answer_command(settings: Settings, home: Path | None, event: str, version: str, by: str, why: str) -> None:
     """Record which version came of a request for retraining. Exit code 1 where there is no such event."""
-    _known(settings, home, event)
+    incident = _known(settings, home, event)
     at_s = time()
-    _say(_file(settings, home), _checked(lambda: words.answer(words.Said(by, why, version), event, "", at_s)), at_s)
+    _say(_file(settings, home), _checked(lambda: words.answer(words.Said(by, why, version), incident, "", at_s)), at_s)
 
 
 @click.command("events")
@@ -174,9 +174,12 @@ def _print(found: list[Any], as_json: bool, line: Callable[[Any], str], nothing:
         click.echo("\n".join(map(line, found)) if found else nothing)
 
 
-def _known(settings: Settings, home: Path | None, event: str) -> None:
-    if not is_kept(home or settings.home, event):
+def _known(settings: Settings, home: Path | None, event: str) -> str:
+    """The incident that this event belongs to."""
+    incident = incident_of(home or settings.home, event)
+    if incident is None:
         _fault(f"event {event!r}: expected one that `plumbline monitor events` lists")
+    return incident
 
 
 def _checked(word: Callable[[], Word]) -> Word:
@@ -206,7 +209,7 @@ def _file(settings: Settings, home: Path | None) -> HandsFile:
     return HandsFile((home or settings.home) / "monitor")
 
 
-def _fault(sentence: str) -> None:
+def _fault(sentence: str) -> NoReturn:
     click.echo(sentence, err=True)
     raise click.exceptions.Exit(FOUND_FAULT)
 

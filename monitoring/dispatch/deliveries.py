@@ -23,6 +23,7 @@ class Why(StrEnum):
     DRY_RUN = "dry_run"
     SUPERSEDED = "superseded"
     NOT_OPENED = "not_opened"
+    FULL = "full"
 
 
 class Held(msgspec.Struct, frozen=True, tag="held", tag_field="state"):

@@ -4,6 +4,8 @@ Laws
 - A decision is on disk before anybody acts on it; asked again it is the same, until what held it is lifted.
 - Members of a group are decided before their leader: after a crash between, the leader is decided again and takes them along.
 - An event that is final with every receiver that wants it leaves the pending ones.
+- Where the outbox's `pending_max` events wait for a receiver, an incident that comes is not kept for it. That is decided when
+  anybody first looks at it: a receiver that takes nothing, or is slow to look, keeps none from the others.
 - Nothing here waits or sends; all of it runs in one thread.
 """
 
@@ -41,10 +43,12 @@ class Desk:
     hands: Callable[[], Hands]
     rise: Callable[[Facts], Rise] = _nobody_knows
     unreadable: int = 0
+    refused: dict[str, int] = field(default_factory=dict)  # by receiver: incidents that were not kept for it
     _facts: dict[str, Facts | None] = field(default_factory=dict)  # of pending events
     _retrained_s: dict[str, dict[str, float]] = field(default_factory=dict)  # by model, by event: when it was decided
 
     def __post_init__(self) -> None:
+        self.outbox.keep_for(len(self.receivers))
         retraining = [one.name for one in self.receivers if one.retrains]
         for known in self.book.all():
             sent_s = None if known.event.endswith(END) else known.sent_at_s(retraining)
@@ -77,6 +81,9 @@ class Desk:
         if facts is None or not receiver.wants(facts):
             return None
         before = self.book.of(event_id).receivers.get(receiver.name)
+        if before is None and not facts.ended:
+            self._refuse(facts, at_s)
+            before = self.book.of(event_id).receivers.get(receiver.name)
         if isinstance(before, Due | Taken | Withheld):
             return before
         now = dispatch(facts, receiver, self.hands(), self._history(facts, receiver, before, at_s), self.policy, at_s)
@@ -115,6 +122,30 @@ class Desk:
                 self.outbox.mark_delivered(event_id)
                 self.book.forget()
                 self._facts.pop(event_id, None)
+
+    def _refuse(self, facts: Facts, at_s: float) -> None:
+        """Withholds a new incident from the receivers for which too much waits already. Raises OSError."""
+        pending = self.outbox.pending
+        if len(pending) <= self.outbox.pending_max:
+            return
+        before = pending[: pending.index(facts.id)] if facts.id in pending else ()
+        for one in self.receivers:
+            if one.name in self.book.of(facts.id).receivers or not one.wants(facts):
+                continue
+            if sum(self._waits(event_id, one) for event_id in before) < self.outbox.pending_max:
+                continue
+            self.book.write(facts.id, one.name, Withheld(Why.FULL, at_s), facts.model)
+            self.refused[one.name] = self.refused.get(one.name, 0) + 1
+            structlog.get_logger().error(
+                "event_refused", event_id=facts.id, receiver=one.name, waiting=self.outbox.pending_max
+            )
+
+    def _waits(self, event_id: str, receiver: Receiver) -> bool:
+        """Is this pending event not final with the receiver, also where it was not decided yet?"""
+        delivery = self.book.of(event_id).receivers.get(receiver.name)
+        if delivery is None:
+            return (facts := self.facts(event_id)) is not None and receiver.wants(facts)
+        return isinstance(delivery, Held | Due)
 
     def _history(self, facts: Facts, receiver: Receiver, before: Delivery | None, at_s: float) -> History:
         opening = self.book.of(facts.incident).receivers.get(receiver.name) if facts.ended else None

@@ -9,22 +9,24 @@ import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from monitoring.dispatch.line import LINE, NAME, OWN, is_name, line_fault, means_secret
 from monitoring.dispatch.receiver import STARTS_SOMETHING, Kind, Receiver
 from monitoring.dispatch.template import problem
+from monitoring.dispatch.url import URL, url_fault
 from monitoring.durations import seconds
 from monitoring.errors import SettingsInvalid
+from monitoring.secret import from_file, from_variable, usable
 
 RECEIVERS_MAX = 32  # series and tasks; more than that want an Alertmanager in between
 INPUTS_MAX = 10  # of a workflow, on every GitHub there is
 HEADERS_MAX = 20
 KEEP_ALIVE_S = 60.0  # Alertmanager's clients repeat every 30 s to 3 min
 CHAT_GROUP_S = 30.0  # people read one message; Alertmanager's own default is 30 s
-SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 _NAME = r"^[A-Za-z0-9_.-]*$"  # what stands in a path as it is
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)  # of Prometheus' data model, which Alertmanager's API checks
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 GITHUB_URL = "https://api.github.com"
 
@@ -64,7 +66,15 @@ class ReceiverSettings(BaseModel):
         None, ge=0, le=3600, description="incidents of one model within it become one message; slack only, default 30 s"
     )
     dry_run: bool = Field(False, description="decide and show, send nothing")
-    headers: dict[str, str] = Field(default_factory=dict, max_length=HEADERS_MAX, description="sent with each message")
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="sent with each message; by value, so none whose name means a secret"
+    )
+    headers_file: dict[str, Path] = Field(
+        default_factory=dict, description="headers that hold secrets, each with the file that its value is in"
+    )
+    headers_env: dict[str, str] = Field(
+        default_factory=dict, description="the same, each with the environment variable that holds its value"
+    )
     template: str | None = Field(None, description="body in place of the event, with `${field}`s of it; webhook only")
     content_type: str | None = Field(
         None, description="of the body; default: CloudEvents, of a template `application/json`"
@@ -134,14 +144,12 @@ class ReceiverSettings(BaseModel):
     def address(self, environment: Mapping[str, str] = os.environ) -> str:
         """Its url. Raises SettingsInvalid."""
         default = GITHUB_URL if self.kind is Kind.GITHUB else None
-        found = self.url or self._secret("url", self.url_file, self.url_env, environment) or default
+        found = self.url or self._read("url", self.url_file, self.url_env, environment) or default
         if found is None:
             raise SettingsInvalid(f"receiver {self.name}", "no url", "url, url_file or url_env")
-        parts = urlsplit(found)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-            raise SettingsInvalid(
-                f"receiver {self.name} url", "another form", "http or https, a host, and no user in it"
-            )
+        fault = url_fault(found)
+        if fault is not None:
+            raise SettingsInvalid(f"receiver {self.name} url", fault, URL)
         return found
 
     def secret(self, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -155,6 +163,21 @@ class ReceiverSettings(BaseModel):
         """The header of that name. Raises SettingsInvalid."""
         token = self._secret("token", self.token_file, self.token_env, environment)
         return None if token is None else f"{self.token_scheme} {token}"
+
+    def header_names(self) -> list[str]:
+        """Of all that is sent beside what the kind asks for, in small letters."""
+        return [name.lower() for name in (*self.headers, *self.headers_file, *self.headers_env)]
+
+    def all_headers(self, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """Those of the table and those that hold secrets, by their names in small letters. Raises SettingsInvalid."""
+        found = dict(self.headers)
+        for name, file in self.headers_file.items():
+            where = f"receiver {self.name} headers_file.{name}"
+            found[name] = usable(where, from_file(where, file))
+        for name, variable in self.headers_env.items():
+            where = f"receiver {self.name} headers_env.{name}"
+            found[name] = usable(where, from_variable(where, variable, environment))
+        return {name.lower(): value for name, value in found.items()}
 
     def trusted(self) -> ssl.SSLContext | None:
         """Whose certificates are believed; None: the public ones. Raises SettingsInvalid."""
@@ -170,17 +193,14 @@ class ReceiverSettings(BaseModel):
         return context
 
     def _secret(self, what: str, file: Path | None, name: str | None, environment: Mapping[str, str]) -> str | None:
+        found = self._read(what, file, name, environment)
+        return None if found is None else usable(f"receiver {self.name} {what}", found)
+
+    def _read(self, what: str, file: Path | None, name: str | None, environment: Mapping[str, str]) -> str | None:
         where = f"receiver {self.name} {what}"
         if name is not None:
-            if not environment.get(name):
-                raise SettingsInvalid(f"{where}_env", f"no variable {name}", "one that holds it")
-            return environment[name].strip()
-        if file is None:
-            return None
-        try:
-            return file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsInvalid(f"{where}_file", str(error), "a readable file that holds it") from error
+            return from_variable(f"{where}_env", name, environment)
+        return None if file is None else from_file(f"{where}_file", file)
 
 
 def _not(*kinds: Kind) -> "_Rule":
@@ -214,5 +234,21 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     ),
     ("what is retrained is asked for once, so no repeat", lambda one: bool(one.repeat) and one.receiver().retrains),
     ("alertmanager needs a repeat", lambda one: one.kind is Kind.ALERTMANAGER and one.repeat == 0),
-    ("a secret in headers", lambda one: any(name.lower() in SECRET_HEADERS for name in one.headers)),
+    (
+        "a label's name is letters, digits and _, and begins with no digit",
+        lambda one: not all(map(_LABEL.fullmatch, one.labels)),
+    ),
+    (
+        "a secret in headers: headers_file and headers_env are for those",
+        lambda one: any(map(means_secret, one.headers)),
+    ),
+    (f"a header's name is {NAME}", lambda one: not all(map(is_name, one.header_names()))),
+    (f"a header's value is {LINE}", lambda one: any(map(line_fault, one.headers.values()))),
+    ("a header that the monitor writes itself", lambda one: not OWN.isdisjoint(one.header_names())),
+    ("a header twice", lambda one: len(set(one.header_names())) < len(one.header_names())),
+    (f"at most {HEADERS_MAX} headers", lambda one: len(one.header_names()) > HEADERS_MAX),
+    (
+        "token_file and token_env are the header authorization",
+        lambda one: bool(one.token_file or one.token_env) and "authorization" in one.header_names(),
+    ),
 )

@@ -9,6 +9,7 @@ from models.errors import UNDECODABLE
 from monitoring.dispatch.book import read_book
 from monitoring.dispatch.deliveries import Deliveries
 from monitoring.dispatch.facts import Facts, facts_of
+from monitoring.events import opening_of
 from monitoring.outbox import DELIVERED, FOLDER, SUFFIX
 
 SHOWN_MAX = 500  # the newest: a page of more is read by nobody
@@ -23,10 +24,11 @@ def on_shelf(home: Path) -> tuple[list[Facts], dict[str, Deliveries]]:
     return [facts for facts in found if facts is not None], read_book(outbox)
 
 
-def is_kept(home: Path, event_id: str) -> bool:
-    """Is there an event of this id that opened an incident?"""
-    outbox = home / "monitor" / FOLDER
-    return any((folder / f"{event_id}{SUFFIX}").is_file() for folder in (outbox, outbox / DELIVERED))
+def incident_of(home: Path, event_id: str) -> str | None:
+    """The id of the event that opened the incident, given that or its end's; None: no such opening is kept."""
+    opening, outbox = opening_of(event_id) or event_id, home / "monitor" / FOLDER
+    kept = any((folder / f"{opening}{SUFFIX}").is_file() for folder in (outbox, outbox / DELIVERED))
+    return opening if kept and opening_of(opening) is None else None
 
 
 def _facts(outbox: Path, name: str) -> Facts | None:

@@ -69,6 +69,7 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
             ("url_file", one.url_file),
             ("secret_file", one.secret_file),
             ("token_file", one.token_file),
+            *((f"headers_file.{header}", path) for header, path in one.headers_file.items()),
         ):
             named[f"{one.name} {what}"] = path
     for check, path in named.items():

@@ -40,7 +40,8 @@ def _asked(settings: Settings) -> Iterator[_Asked]:
         private = settings.webhook_allow_private_addresses
         yield _Asked("webhook", lambda: url, lambda: None, private, (lambda: _signing(settings),))
     for one in settings.receivers:
-        yield _Asked(one.name, one.address, one.trusted, one.allow_private_addresses, (one.secret, one.authorization))
+        secrets = (one.secret, one.authorization, one.all_headers)
+        yield _Asked(one.name, one.address, one.trusted, one.allow_private_addresses, secrets)
 
 
 def _signing(settings: Settings) -> str:

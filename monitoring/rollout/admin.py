@@ -83,7 +83,10 @@ class AdminApi:
             answer = self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
             asked = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-            raise AdminUnreachable(self._url, f"{type(error).__name__}: {error}", asked=asked) from error
+            found = type(error).__name__
+            if not isinstance(error, httpx.LocalProtocolError):  # whose text shows our header, the token
+                found += f": {error}"
+            raise AdminUnreachable(self._url, found, asked=asked) from error
         try:
             if answer.status_code != 200:
                 told = msgspec.json.decode(answer.content, type=_Error)

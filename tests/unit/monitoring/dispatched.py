@@ -93,9 +93,10 @@ class Office:
     now_s: float = 1_000_000.0
     senders: dict[str, Scripted] = field(default_factory=dict)
     open: frozenset[str] = frozenset()
+    pending_max: int = 1000
 
     def __post_init__(self) -> None:
-        self.outbox = Outbox(self.directory / "outbox", pending_max=1000, delivered_kept=1000)
+        self.outbox = Outbox(self.directory / "outbox", pending_max=self.pending_max, delivered_kept=1000)
         self.hands = HandsFile(self.directory)
         book = Book(self.directory / "outbox", self.outbox)
         self.desk = Desk(self.outbox, book, tuple(self.receivers), self.policy, self.hands.hands)
@@ -116,7 +117,9 @@ class Office:
 
     def again(self) -> "Office":
         """The same files after a restart."""
-        return Office(self.directory, self.receivers, self.policy, self.now_s, self.senders, self.open)
+        return Office(
+            self.directory, self.receivers, self.policy, self.now_s, self.senders, self.open, self.pending_max
+        )
 
     def put(self, *events: Event) -> None:
         self.outbox.put(events)

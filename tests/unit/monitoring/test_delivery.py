@@ -55,7 +55,31 @@ def test_retry_after_is_honoured_as_seconds_and_as_a_date_within_a_day(header: s
     assert settle(Reply(503, header), "evt_1", 1, BACKOFF, NOW) == TryAgain(wait_s, "HTTP 503")
 
 
-@pytest.mark.parametrize("header", [None, "", "soon", "-5", "1.5", "0", "Mon, 01 Jan 1990 00:00:00 GMT"])
+NO_TIMES = (
+    None,
+    "",
+    "soon",
+    "-5",
+    "1.5",
+    "0",
+    "Mon, 01 Jan 1990 00:00:00 GMT",
+    "Thu, 01 Jan 2026 00:00:00 +99999999999999999999",
+    "Thu, 99999999999999999999999 Jan 2026 00:00:00 GMT",
+    "Thu, 01 Jan 99999999999999999999999 00:00:00 GMT",
+)
+
+
+@pytest.mark.parametrize("header", NO_TIMES)
 def test_a_retry_after_that_says_nothing_leaves_the_wait_as_it_is(header: str | None) -> None:
     plain = settle(Reply(503), "evt_1", 3, BACKOFF, NOW)
     assert settle(Reply(503, header), "evt_1", 3, BACKOFF, NOW) == plain
+
+
+DATED = st.from_regex(r"(Thu, )?[0-9]{0,30} (Jan|Feb) [0-9]{0,30} [0-9:]{0,30} [+-]?[0-9A-Z]{0,30}", fullmatch=True)
+
+
+@given(st.one_of(st.text(max_size=60), DATED))
+def test_whatever_a_receiver_writes_as_retry_after_there_is_a_wait_of_at_most_a_day(header: str) -> None:
+    outcome = settle(Reply(503, header), "evt_1", 1, BACKOFF, NOW)
+    assert isinstance(outcome, TryAgain)
+    assert 0 < outcome.wait_s <= RETRY_AFTER_S_MAX

@@ -208,6 +208,17 @@ def test_events_are_listed_acknowledged_and_answered_by_command(tmp_path: Path) 
     assert (one["event"], one["answer"]) == ("evt_0000", {"version": "3", "by": "airflow"})
 
 
+def test_what_is_said_of_an_incident_s_end_by_command_is_said_of_the_incident(tmp_path: Path) -> None:
+    office = home_of(tmp_path)
+    office.put(opening(), end())
+    office.look()
+    assert run(tmp_path, "ack", "evt_0000_end", "--by", "ada").exit_code == 0
+    assert run(tmp_path, "answer", "evt_0000_end", "3", "--by", "airflow").exit_code == 0
+    hands = HandsFile(tmp_path / "monitor").hands()
+    assert (set(hands.acks), set(hands.answers)) == ({"evt_0000"}, {"evt_0000"})
+    assert run(tmp_path, "ack", "evt_0000_end_end", "--by", "ada").exit_code == 1
+
+
 @pytest.mark.parametrize("arguments", [["ack", "evt_9"], ["answer", "evt_9", "3"], ["silence", "expire", "s9"]])
 def test_what_is_not_there_is_a_fault_that_was_found(tmp_path: Path, arguments: list[str]) -> None:
     told = run(tmp_path, *arguments)
@@ -271,6 +282,18 @@ def test_an_incident_is_listed_acknowledged_and_answered_over_http(tmp_path: Pat
     assert one["receivers"]["webhook"]["state"] == "taken"
 
 
+def test_what_is_said_of_an_incident_s_end_over_http_is_said_of_the_incident(tmp_path: Path) -> None:
+    api = Api(tmp_path)
+    api.office.put(opening(), end())
+    api.office.look()
+    said = [api.ask("POST", "/api/incidents/evt_0000_end/ack", {"by": "ada"})]
+    said += [api.ask("POST", "/api/incidents/evt_0000_end/answer", {"by": "airflow", "version": "3"})]
+    assert [(one.status_code, one.json()["event"]) for one in said] == [(200, "evt_0000")] * 2
+    (one,) = api.ask("GET", "/api/incidents").json()["incidents"]
+    assert (one["acked"]["by"], one["answer"]["version"]) == ("ada", "3")
+    assert api.ask("POST", "/api/incidents/evt_0000_end_end/ack", {"by": "ada"}).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code"),
     [
@@ -286,6 +309,7 @@ def test_an_incident_is_listed_acknowledged_and_answered_over_http(tmp_path: Pat
         ("POST", "/api/silences", b" " * 20_000, 413, "body_too_large"),
         ("DELETE", "/api/silences/none", {"by": "a"}, 404, "unknown_silence"),
         ("POST", "/api/incidents/evt_9/ack", {"by": "a"}, 404, "unknown_event"),
+        ("POST", "/api/incidents/evt_9_end/ack", {"by": "a"}, 404, "unknown_event"),
         ("POST", "/api/incidents/evt_9/answer", {"by": "a", "version": "3"}, 404, "unknown_event"),
     ],
 )

@@ -35,6 +35,19 @@ def test_beyond_the_limit_the_newest_are_refused_and_counted(tmp_path: Path) -> 
     assert held.refused == 3
 
 
+def test_the_limit_is_of_each_receiver_and_ends_do_not_count(tmp_path: Path) -> None:
+    held = outbox(tmp_path, pending_max=2)
+    held.keep_for(2)
+    assert held.put([event(0), Event("evt_0" + END, b"{}"), *(event(n) for n in range(1, 6))])[2:] == (
+        "evt_1",
+        "evt_2",
+        "evt_3",
+    )
+    assert held.refused == 2
+    held.keep_for(0)
+    assert held.put([event(6)]) == ()
+
+
 def test_only_the_newest_delivered_are_kept(tmp_path: Path) -> None:
     held = outbox(tmp_path, delivered_kept=2)
     held.put([event(n) for n in range(4)])

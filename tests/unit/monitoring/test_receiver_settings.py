@@ -88,6 +88,24 @@ def test_receivers_of_the_file_are_put_together_with_their_own_defaults(tmp_path
         ({"token": "x"}, "token"),
         ({"secret": "x"}, "secret"),
         ({"headers": {"Authorization": "x"}}, "a secret in headers"),
+        ({"headers": {"x-auth-token": "x"}}, "a secret in headers: headers_file and headers_env"),
+        ({"headers": {"Private-Token": "x"}}, "a secret in headers"),
+        ({"headers": {"api-key": "x"}}, "a secret in headers"),
+        ({"headers": {"x-hub-signature-256": "x"}}, "a secret in headers"),
+        ({"headers": {"x-client-secret": "x"}}, "a secret in headers"),
+        ({"headers": {"X-Password": "x"}}, "a secret in headers"),
+        ({"headers": {"x-team": "a\nb"}}, "a header's value is one line of printable ASCII"),
+        ({"headers": {"x-team": ""}}, "a header's value"),
+        ({"headers": {"x-team": "ä"}}, "a header's value"),
+        ({"headers": {"x-ä": "a"}}, "a header's name"),
+        ({"headers_env": {"x token": "A"}}, "a header's name"),
+        ({"headers": {"Content-Type": "a/b"}}, "a header that the monitor writes itself"),
+        ({"headers": {"X-Team": "a", "x-team": "b"}}, "a header twice"),
+        ({"headers_env": {"api-key": "A"}, "headers_file": {"Api-Key": "a"}}, "a header twice"),
+        ({"headers_env": {"authorization": "A"}, "token_env": "B"}, "are the header authorization"),
+        ({"headers_env": {f"x-{n}": "A" for n in range(21)}}, "at most 20 headers"),
+        ({"kind": "alertmanager", "labels": {"team-name": "ml"}}, "a label's name"),
+        ({"kind": "alertmanager", "labels": {"1team": "ml"}}, "a label's name"),
         ({"template": "${MODEL}"}, "template"),
         ({"kind": "slack", "template": "x"}, "a template is for webhook"),
         ({"kind": "slack", "secret_file": "x"}, "a secret is for webhook"),
@@ -108,11 +126,84 @@ def test_a_table_that_does_not_fit_together_is_refused(table: dict, says: str) -
         ReceiverSettings(**{"name": "one", "kind": "webhook", "url": "https://a.example", **table})
 
 
-@pytest.mark.parametrize("url", ["ftp://a.example", "https://", "https://user:pass@a.example/", "hooks"])
-def test_a_url_that_cannot_be_posted_to_is_refused_and_not_repeated(url: str) -> None:
-    with pytest.raises(SettingsInvalid) as caught:
+URLS = [
+    "ftp://a.example",
+    "https://",
+    "https://user:pass@a.example/",
+    "hooks",
+    "http://a.example:abc/",
+    "http://a.example:99999/",
+    "http://a.example:0/",
+    "http://[::1",
+    "http://xn--/",
+    "https://hooks.slack.example/T/B/\nx",
+]
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_url_that_cannot_be_posted_to_is_refused_and_not_repeated(tmp_path: Path, url: str) -> None:
+    """By the same rule for `webhook_url`, and for the service's."""
+    with pytest.raises(SettingsInvalid, match=r"receiver one url: found .*, expected http or https") as caught:
         ReceiverSettings(name="one", kind="slack", url=url).address({})
     assert url not in str(caught.value)
+    for name in ("webhook_url", "service_url"):
+        with pytest.raises(SettingsInvalid, match=f"{name}: found .*, expected http or https") as caught:
+            load(tmp_path, **{name: url})
+        assert url not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a.example", "https://a.example:8443/x?y=z@b", "http://[::1]:80/", "http://bücher.example/"]
+)
+def test_a_url_that_can_be_posted_to_is_taken(tmp_path: Path, url: str) -> None:
+    assert ReceiverSettings(name="one", kind="slack", url=url).address({}) == url
+    assert load(tmp_path, webhook_url=url).webhook_url == url
+
+
+UNUSABLE = ["hunter2\nsecond line", "hunter2\N{EM DASH}", "hunter2\x7f", " "]
+
+
+@pytest.mark.parametrize("secret", UNUSABLE)
+def test_a_secret_that_no_header_can_hold_stops_the_start_and_is_not_shown(tmp_path: Path, secret: str) -> None:
+    file, environment = tmp_path / "secret", {"SECRET": secret}
+    file.write_text(secret, "utf-8")
+    table = {"name": "one", "kind": "webhook", "url": "https://a.example"}
+    by_file = ReceiverSettings(**table, secret_file=file, token_file=file, headers_file={"api-key": file})
+    by_name = ReceiverSettings(**table, secret_env="SECRET", token_env="SECRET", headers_env={"api-key": "SECRET"})
+    settings = [load(tmp_path, **{f"{one}_file": file}) for one in ("webhook_secret", "admin_token") if secret.strip()]
+    read = [call for one in (by_file, by_name) for call in (one.secret, one.authorization, one.all_headers)]
+    calls = [*(lambda call=call: call(environment) for call in read)]
+    calls += [call for one in settings for call in ((one.secret,) if one.webhook_secret_file else (one.token,))]
+    for call in calls:
+        with pytest.raises(SettingsInvalid, match="expected one line of printable ASCII") as caught:
+            call()
+        assert "hunter2" not in str(caught.value)
+
+
+def test_a_secret_that_is_no_text_stops_the_start_and_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"hunter2\xff")
+    with pytest.raises(SettingsInvalid, match="bytes that are no text") as caught:
+        ReceiverSettings(name="one", kind="slack", url="https://a", token_file=tmp_path / "secret").authorization({})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_headers_that_hold_secrets_come_from_files_and_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("hunter2\n")
+    one = ReceiverSettings(
+        name="one",
+        kind="slack",
+        url="https://a.example",
+        headers={"X-Team": "ml"},
+        headers_file={"Api-Key": tmp_path / "key"},
+        headers_env={"private-token": "TOKEN"},
+    )
+    assert one.all_headers({"TOKEN": "glpat"}) == {"x-team": "ml", "api-key": "hunter2", "private-token": "glpat"}
+    assert "hunter2" not in repr(one) + repr(one.receiver())
+    with pytest.raises(SettingsInvalid, match=r"headers_env\.private-token: found no variable TOKEN"):
+        one.all_headers({})
+    (tmp_path / "key").unlink()
+    with pytest.raises(SettingsInvalid, match=r"headers_file\.Api-Key"):
+        one.all_headers({"TOKEN": "glpat"})
 
 
 def test_secrets_come_from_files_and_the_environment(tmp_path: Path) -> None:

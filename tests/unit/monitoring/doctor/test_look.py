@@ -54,10 +54,12 @@ def test_secrets_that_everybody_can_read_are_bad(tmp_path: Path) -> None:
     secret, token = tmp_path / "secret", tmp_path / "token"
     secret.write_text(SECRET)
     secret.chmod(0o644)
-    one = {**ALERTMANAGER, "url": "http://127.0.0.1:1", "token_file": token}
+    secret_headers = {"api-key": secret}
+    one = {**ALERTMANAGER, "url": "http://127.0.0.1:1", "token_file": token, "headers_file": secret_headers}
     found = looked(tmp_path, webhook_secret_file=secret, receivers=[one])
     assert found["webhook_secret_file"].advice == f"chmod o= {secret}"
     assert found["pager token_file"].level is BAD
+    assert found["pager headers_file.api-key"].advice == f"chmod o= {secret}"
     secret.chmod(0o600)
     assert looked(tmp_path, webhook_secret_file=secret)["webhook_secret_file"].level is OK
 
