@@ -1,5 +1,6 @@
 """Each entry of the catalogue is recognised from a few hundred values, and from values that fit nothing no name comes."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -103,6 +104,31 @@ def test_unchanged_values_and_values_that_nothing_explains_get_no_name() -> None
     two_hills = np.where(rng.random(600) < 0.5, rng.normal(5, 0.2, 600), rng.normal(400, 5, 600))
     assert isinstance(recognised(two_hills), Unrecognised)
     assert isinstance(recognised(drawn(11, 5) * 1000), Unrecognised)
+
+
+def test_whole_numbers_over_a_wide_range_are_explained_in_little_memory() -> None:
+    rng, year_ms = np.random.default_rng(14), 31_000_000_000
+    whole = np.floor(1.7e12 + rng.random(20_000) * year_ms)
+    column = column_of_numbers(Column(name="at_ms", kind=Kind.INT), whole, np.zeros(20_000, np.bool_))
+    tracemalloc.start()
+    target = of_baseline(column)
+    assert target is not None
+    look, _ = recognise_numbers(whole[:600] / 1000, target, column.std or 0.0)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert look == Unit(factor=0.001)
+    assert peak_bytes < 20_000_000
+    assert np.array_equal(target.values, np.floor(target.values))
+    assert target.counts(np.array(column.edges))[0] == pytest.approx(target.values.size / 10, abs=1)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_a_shift_is_told_in_sigma_also_where_squares_leave_the_range_of_a_double(size: float) -> None:
+    rng = np.random.default_rng(15)
+    values = rng.normal(100, 2, 20_000) * size
+    target = of_rows(values[:2000], np.quantile(values, np.linspace(0, 1, 11)))
+    look, _ = recognise_numbers(rng.normal(104, 2, 600) * size, target, 0.0)
+    assert isinstance(look, Shifted | Scaled | Offset) and look.shift == pytest.approx(2.0, abs=0.3)
 
 
 def test_a_factor_and_an_offset_that_a_column_cannot_tell_apart_are_a_shift() -> None:

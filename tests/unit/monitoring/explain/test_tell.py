@@ -11,13 +11,15 @@ import pytest
 from monitoring.checkpoint import Checkpoints
 from monitoring.events import BODY_BYTES_MAX, Event
 from monitoring.explain.body import story_body
+from monitoring.explain.ladder import place as slice_of
 from monitoring.explain.looks import AnyLook, NewCategory, Unit
+from monitoring.explain.sample import Rows
 from monitoring.explain.stored import StoredSamples, restore, store
 from monitoring.explain.story import ArmStory, ColumnStory, Example, Segment, Since, Story, phrase
 from monitoring.fold import fold
 from monitoring.rules import Rules
 from monitoring.state import State, Version
-from monitoring.status import versions_of
+from monitoring.status import log_of, versions_of
 from service.featurelog.chunk import Chunk, Run
 from service.featurelog.record import Problem, Record, SkewKind
 from tests.unit.monitoring.made import (
@@ -147,6 +149,28 @@ def test_what_does_not_fit_into_the_state_is_counted_and_told_from_counts_alone(
     assert not state.samples.ladders
     assert state.samples.unsampled == (BEFORE + AFTER) * ROWS_A_MINUTE
     assert story(events)["columns"][0]["looks"] == "unrecognised"
+
+
+def broken(state: State) -> None:
+    """A slice two days before the log that cannot be joined with any other."""
+    ladder = state.samples.ladders[VERSION, "stable"]
+    at = slice_of(START_MINUTE - 2880, START_MINUTE)
+    assert at is not None
+    ladder.slices[at] = Rows.none(ladder.columns)._replace(nulls=np.zeros((0, 1), dtype=np.bool_))
+
+
+def test_a_story_that_fails_stops_no_event_and_is_counted() -> None:
+    whole, (expected,) = records(9), folded(records(9))[1]
+    state, _ = folded(whole[: BEFORE * ROWS_A_MINUTE])
+    broken(state)
+    rest = chunk(*whole[BEFORE * ROWS_A_MINUTE :], made=MADE, first_seq=BEFORE * ROWS_A_MINUTE)
+    (event,) = fold(state, rest, settled=True, rules=Rules(), references=REFERENCES)
+    assert event.id == expected.id
+    assert json.loads(event.body)["data"]["story"] is None
+    assert log_of(state, {}, caught_up=True, lag_bytes=0).counters["untold"] == 1
+    (untold,) = state.take_untold()
+    assert (untold.version, state.take_untold()) == (VERSION, [])
+    assert "ValueError" in untold.why
 
 
 def test_samples_count_as_state_and_go_with_their_version() -> None:
