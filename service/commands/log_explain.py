@@ -185,7 +185,8 @@ def _codes(values: Sequence[Any]) -> list[float]:
 def _put_back(
     served: ServedVersion, story: dict[str, Any], before: Sequence[Row], after: Sequence[Row]
 ) -> list[dict[str, Any]]:
-    came, found = answers(served, after), []
+    came = answers(served, after)
+    found: list[dict[str, Any]] = []
     done: set[str] = set()
     for told in story.get("columns", ()):
         undo = _undo(told, _segment(story, told))

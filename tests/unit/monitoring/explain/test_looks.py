@@ -9,6 +9,7 @@ import pytest
 
 from models.baseline import column_of_numbers
 from models.contract import Column, Kind
+from monitoring.explain.bools import recognise_bools
 from monitoring.explain.categories import recognise_categories
 from monitoring.explain.looks import (
     AnyLook,
@@ -25,12 +26,14 @@ from monitoring.explain.looks import (
     Shifted,
     Spread,
     Temperature,
+    TrueShare,
     Unit,
     Unrecognised,
     Vanished,
     Weighted,
 )
 from monitoring.explain.numbers import FACTORS, hit, recognise_numbers
+from monitoring.explain.story import phrase
 from monitoring.explain.target import Target, edges_of, of_baseline, of_rows
 from monitoring.explain.undo import affine
 
@@ -151,6 +154,32 @@ def test_what_was_done_is_undone(look: AnyLook) -> None:
     assert affine(Unrecognised(rows=3)) is None
     values = drawn(13, 10)
     assert np.allclose((values * pair[0] + pair[1] - pair[1]) / pair[0], values)
+
+
+@pytest.mark.parametrize("n", [300, 1500, 10_000])
+def test_a_number_that_was_fitted_is_no_name_for_values_that_were_mirrored(n: int) -> None:
+    rng = np.random.default_rng(16)
+    scores = column_of_numbers(Column(name="s", kind=Kind.FLOAT), rng.beta(2, 5, 20_000), np.zeros(20_000, np.bool_))
+    for target in (of_baseline(scores), of_rows(rng.beta(2, 5, 1500), edges_of(scores))):
+        assert target is not None
+        assert isinstance(recognise_numbers(1 - rng.beta(2, 5, n), target, scores.std or 0.0)[0], Unrecognised)
+
+
+def test_a_bool_says_how_often_it_is_true() -> None:
+    trained = np.array([7000.0, 3000.0])
+    moved = recognise_bools(trained, np.array([300.0, 300.0]), 10_000.0)
+    assert moved == TrueShare(trained=0.3, now=0.5, share=0.2)
+    assert phrase(moved) == "is true in 50 % of the rows (at training 30 %)"
+    inverted = recognise_bools(trained, np.array([180.0, 420.0]), 10_000.0)
+    assert inverted == TrueShare(trained=0.3, now=0.7, inverted=True, share=0.4)
+    assert phrase(inverted) == "is true in 70 % of the rows (at training 30 %), as if inverted"
+    assert affine(inverted) is None
+    assert recognise_bools(trained, np.array([0.0, 600.0]), 10_000.0) == Frozen(value="true")
+    assert recognise_bools(np.array([10_000.0, 0.0]), np.array([300.0, 300.0]), 10_000.0) == TrueShare(
+        trained=0.0, now=0.5, share=0.5
+    )
+    assert isinstance(recognise_bools(trained, np.array([210.0, 90.0]), 10_000.0), Unrecognised)
+    assert isinstance(recognise_bools(np.zeros(2), np.array([210.0, 90.0]), 0.0), Unrecognised)
 
 
 NAMES = ("a", "b", "c", "d")
