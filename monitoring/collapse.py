@@ -16,8 +16,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models.baseline import SPECIALS, ColumnBaseline
-from models.contract import Kind
 from monitoring import rates
 from monitoring.reference import Reference
 
@@ -62,7 +60,7 @@ def fallen(reference: Reference, counts: Counts) -> list[Fallen]:
     found: dict[int, Fallen] = {}
     for i in np.lexsort((at, -contradicts, ~first)).tolist():
         if (j := int(owner[at[i]])) not in found:
-            what = category(reference.columns[j], int(at[i] - reference.starts[j]))
+            what = reference.columns[j].labels()[int(at[i] - reference.starts[j])]
             found[j] = Fallen(j, what, int(seen[i]), int(n[i]), int(known[i]), int(m[i]))
     return [found[j] for j in sorted(found)]
 
@@ -88,10 +86,3 @@ def _rows(reference: Reference, counts: Counts) -> Counts:
     """The rows with a value of each column."""
     kept = counts[: len(reference.owners)][reference.valued]
     return np.bincount(reference.owners[reference.valued], kept, len(reference.columns)).astype(np.int64)
-
-
-def category(column: ColumnBaseline, place: int) -> str:
-    """The name of a value bin."""
-    if column.kind is Kind.BOOL:
-        return "false" if place == SPECIALS else "true"
-    return column.labels()[place]

@@ -9,7 +9,7 @@ Laws
 - Minutes in which nothing can change are not visited: a year of silence costs no more than the slices that leave the windows.
 
 `fold` changes the state in place (see state.py) and returns the requests for retraining, oldest first; the ends of
-incidents wait in `state.ended`.
+incidents wait in `state.ended`, what is known of stories that failed in `state.untold`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ from monitoring.segments.learnt import Learnt
 from monitoring.segments.watch import learn, segments_of
 from monitoring.state import ARM_SHADOW, UNROUTED, Counters, Judged, Key, State, Version
 from monitoring.tally import TRAFFIC_SIZE, Tally, Traffic, tally_requests, tally_shadows
-from monitoring.telling import story_of
+from monitoring.telling import story_or_none
 from monitoring.watch import incident_of, windows_of
 from monitoring.window import MINUTE_US
 from service.featurelog.chunk import Chunk, Lost
@@ -260,7 +260,7 @@ def _judge(state: State, version: Version, number: int, rules: Rules, references
     if action is not Action.REQUEST_RETRAIN or after.incident is None:
         return []
     incident = incident_of(state, version, number, after.incident, judgement)
-    story = story_of(state, version, number, judgement, rules, references)
+    story = story_or_none(state, version, number, judgement, rules, references)
     if story is not None:
         state.samples.stories[version] = story
     return [request_retrain(replace(incident, story=story))]

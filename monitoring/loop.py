@@ -99,6 +99,9 @@ class Loop:
         chunk, settled = self._intake.read()
         references = self._references.learn({**self._state.schemas, **schemas_named(chunk.runs)})
         events = fold(self._state, chunk, settled=settled, rules=self._rules, references=references)
+        for one in self._state.take_untold():
+            about = {"model": one.version.model, "version": one.version.version, "minute": one.minute}
+            structlog.get_logger().error("story_failed", **about, why=one.why)
         new = self._outbox.put([*events, *self._state.take_ended()])  # fsynced before anything is forgotten
         self._unsaved = self._unsaved or bool(chunk.runs or chunk.lost)
         if new or self._save_due():

@@ -35,6 +35,7 @@ from service.featurelog.record import Schema
 
 ARM_SHADOW = "shadow"  # counted and shown, not judged: the same rows are judged where they were answered
 COUNT_BYTES = 8
+UNTOLD_MAX = 16  # tracebacks that wait to be logged; the counter counts the rest
 
 
 class Version(NamedTuple):
@@ -100,7 +101,7 @@ class Counters:
     `late`: records of a minute that was already judged (counted in the windows all the same); `forgotten`: so late that
     their windows were over; `refused`: requests of versions beyond the limits; `malformed`: blocks that contradict
     their schema; `unsegmented`: rows of segments beyond the limits; `nameless`: requests whose schema the log has lost;
-    `lost`: records lost by reason; `lost_unknown`: holes of unknown size by reason.
+    `untold`: incidents whose story failed; `lost`: records lost by reason; `lost_unknown`: holes of unknown size by reason.
     """
 
     records: int = 0
@@ -112,11 +113,20 @@ class Counters:
     nameless: int = 0
     feedback: int = 0
     evaluations: int = 0
+    untold: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     lost_unknown: Counter[str] = field(default_factory=Counter)
 
 
 COUNTED = tuple(one.name for one in fields(Counters) if one.type is int)  # those that are one number
+
+
+class Untold(NamedTuple):
+    """A story that failed: of which version's breach, at which minute, and the traceback."""
+
+    version: Version
+    minute: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +145,8 @@ class Judged:
 @dataclass(slots=True)
 class State:
     """`closed`: the last minute that was closed, None before the first; `open`: tallies of minutes that are not yet
-    closed; `ended`: events of incidents that are over, until whoever tells of them takes them. They are not stored: a fold
-    from the checkpoint comes upon them again.
+    closed; `ended`: events of incidents that are over, `untold`: stories that failed, until whoever tells of them takes them.
+    They are not stored: a fold from the checkpoint comes upon them again.
     """
 
     max_at_us: int = 0
@@ -158,10 +168,16 @@ class State:
     series: Series = field(default_factory=Series)
     learnt: dict[tuple[Version, str], Learnt] = field(default_factory=dict)  # by segment: what it is compared with
     ended: list[Event] = field(default_factory=list)
+    untold: list[Untold] = field(default_factory=list)
 
     def take_ended(self) -> list[Event]:
         """The ends that the last folds came upon, oldest first; each is given once."""
         taken, self.ended = self.ended, []
+        return taken
+
+    def take_untold(self) -> list[Untold]:
+        """The stories that failed in the last folds, oldest first; each is given once."""
+        taken, self.untold = self.untold, []
         return taken
 
     def track(self, key: Key, minute: int, reference: Reference | None, rules: Rules) -> Track | None:

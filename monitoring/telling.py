@@ -1,9 +1,13 @@
 """What of the state does a story need: the counts and samples of every version and arm of a model.
 
-Law: only minutes that a replay of the incident reads as well are told of, so it tells the same.
+Laws
+- Only minutes that a replay of the incident reads as well are told of, so it tells the same.
+- A story that fails stops no event: it is counted and noted, and the incident is told without one. Neither an event's id nor
+  a verdict hangs on a story.
 """
 
 from collections.abc import Mapping
+from traceback import format_exception
 
 from monitoring.explain.scene import Arm
 from monitoring.explain.story import Story
@@ -11,8 +15,27 @@ from monitoring.explain.tell import tell
 from monitoring.judge import Judgement
 from monitoring.reference import Reference
 from monitoring.rules import Rules
-from monitoring.state import ARM_SHADOW, State, Version
+from monitoring.state import ARM_SHADOW, UNTOLD_MAX, State, Untold, Version
 from monitoring.verdict import LABEL
+
+
+def story_or_none(
+    state: State,
+    version: Version,
+    number: int,
+    judgement: Judgement,
+    rules: Rules,
+    references: Mapping[str, Reference],
+) -> Story | None:
+    """The same, also where telling it fails: then None, `untold` counts it, and `state.untold` says why."""
+    try:
+        story = story_of(state, version, number, judgement, rules, references)
+        return story if story is not None and story.sentence else None  # a sentence that fails does so here
+    except Exception as error:  # the border of a story: it only explains what was found, and memory may be short for it
+        state.counters.untold += 1
+        if len(state.untold) < UNTOLD_MAX:
+            state.untold.append(Untold(version, number, "".join(format_exception(error))))
+        return None
 
 
 def story_of(

@@ -3,6 +3,7 @@
 Laws
 - A column is put back by undoing what its story says was done to it; where that cannot be undone, its values are drawn from the
   rows before the change, by a seeded permutation, which keeps the column's own distribution and no relation to others.
+- Of a change that a segment alone has, only the rows of the segment are put back, and drawn from its rows before.
 - Both are run by the session that the service runs, in the same order; what differs is the column.
 """
 
@@ -25,12 +26,16 @@ Floats = npt.NDArray[np.float64]
 
 
 class Undo(msgspec.Struct, frozen=True):
-    """Of a story's column: the present value is `factor` × the right one + `by`; or another column has it: `swapped_with`."""
+    """Of a story's column: the present value is `factor` × the right one + `by`; or another column has it: `swapped_with`.
+
+    `segment`: (feature, value) where only the rows with that value are hit.
+    """
 
     column: str
     factor: float | None = None
     by: float = 0.0
     swapped_with: str = ""
+    segment: tuple[str, str] | None = None
 
 
 class Moved(NamedTuple):
@@ -45,19 +50,40 @@ class Moved(NamedTuple):
 
 
 def restored(rows: Sequence[Row], columns: Sequence[Column], undo: Undo, before: Sequence[Row]) -> list[Row] | None:
-    """The rows with the column put back; None where nothing is there to put back from."""
+    """The rows with the column put back in those that were hit; None where none were, or nothing is there to put back from."""
     names = [column.name for column in columns]
     place = names.index(undo.column)
+    hit = _hit(rows, names, undo.segment)
+    known = [row for row, is_in in zip(before, _hit(before, names, undo.segment), strict=True) if is_in]
+    if not any(hit):
+        return None
     if undo.swapped_with in names:
         other = names.index(undo.swapped_with)
-        return [_with(row, {place: row[other], other: row[place]}) for row in rows]
-    if undo.factor:
-        return [_with(row, {place: _undone(row[place], columns[place], undo)}) for row in rows]
-    if not before:
+        right = [{place: row[other], other: row[place]} for row in rows]
+    elif undo.factor:
+        right = [{place: _undone(row[place], columns[place], undo)} for row in rows]
+    elif known:
+        order = np.random.default_rng(SEED).permutation(len(known)).tolist()
+        right = [{place: known[at][place]} for at in islice(cycle(order), len(rows))]
+    else:
         return None
-    order = np.random.default_rng(SEED).permutation(len(before)).tolist()
-    drawn = islice(cycle(order), len(rows))
-    return [_with(row, {place: before[at][place]}) for row, at in zip(rows, drawn, strict=True)]
+    return [_with(row, values) if is_in else row for row, values, is_in in zip(rows, right, hit, strict=True)]
+
+
+def _hit(rows: Sequence[Row], names: Sequence[str], segment: tuple[str, str] | None) -> list[bool]:
+    if segment is None:
+        return [True] * len(rows)
+    feature, value = segment
+    if feature not in names:
+        return [False] * len(rows)
+    place = names.index(feature)
+    return [_shows(row[place], value) for row in rows]
+
+
+def _shows(value: Any, told: str) -> bool:
+    """Is it the value that the story names? A long name is cut there."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return value is not None and (text == told or (told.endswith("…") and text.startswith(told[:-1])))
 
 
 def _with(row: Row, values: Mapping[int, Any]) -> Row:

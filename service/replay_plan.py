@@ -89,6 +89,13 @@ def plan(target: Contract, recorded: Contract, columns: Collection[str]) -> Plan
     )
 
 
+def readable(contract: Contract, columns: Collection[str]) -> dict[str, str]:
+    """Feature → column of the log, in the order of the contract, of those that the log holds as they were given."""
+    places = names_in_log(contract)
+    kept = [column.name for column in contract.features if column.privacy is Privacy.KEEP]
+    return {name: places["feature", name] for name in kept if places["feature", name] in columns}
+
+
 def names_in_log(contract: Contract) -> dict[tuple[str, str], str]:
     """("feature" or "output", name) → column of the log, where the contract's columns are laid out as the archive does."""
     features = [column for column in contract.features if column.privacy is not Privacy.DROP]

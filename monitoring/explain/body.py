@@ -20,6 +20,7 @@ def story_body(story: Story, chars: int) -> dict[str, Any]:
         "sentence": _short(story.sentence, SENTENCE_NAMES * chars),
         "since": None if story.since is None else _since(story.since),
         "columns": [_column(column, chars) for column in story.columns],
+        "row_faults": [msgspec.to_builtins(fault) for fault in story.row_faults],
         "segment": None if story.segment is None else _cut(msgspec.to_builtins(story.segment), chars),
         "arms": _cut(msgspec.to_builtins(story.arms), chars),
         "moved_with_it": _cut(list(story.moved_with_it), chars),

@@ -7,28 +7,28 @@ cannot show: which values, in which rows.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from models.baseline import SPECIALS, Special
 from models.contract import Kind
+from monitoring.explain.bools import recognise_bools
 from monitoring.explain.categories import recognise_categories
-from monitoring.explain.fit import LEFT_MAX, MOVED_P_MAX, P_MIN, Fit
 from monitoring.explain.looks import AnyLook, Frozen, Missing, NewCategory, Nulls, Refused, Swapped, Unrecognised
-from monitoring.explain.numbers import ROWS_MIN, hit, moved, recognise_numbers
+from monitoring.explain.numbers import hit, recognise_numbers
 from monitoring.explain.sample import Rows
 from monitoring.explain.scene import Scene
 from monitoring.explain.story import COLUMNS_MAX
-from monitoring.explain.target import Target, edges_of, of_baseline, of_rows
+from monitoring.explain.swaps import swapped_with
+from monitoring.explain.values import bools, bools_expected, numbers, target_of, texts, texts_expected
 from monitoring.explain.where import bins
 from monitoring.reference import Reference
 
-BEFORE_ROWS_MIN = 300  # of rows just before the change, to be held against in place of the baseline
 FAULT_MIN = 0.01  # share of rows above training that is worth a word: what skew tolerates
 FAULT_ERRORS = 4.0  # standard errors of that share
 _WORDS = {Special.NULL: "null", Special.NAN: "NaN", Special.NEG_INF: "-inf", Special.POS_INF: "+inf"}
 
-Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -42,7 +42,7 @@ class Told(NamedTuple):
 def columns_told(scene: Scene, places: Sequence[int]) -> list[Told]:
     told = [_column(scene, place) for place in places[:COLUMNS_MAX]]
     for one in told[:1]:
-        if (other := _swapped(scene, one)) is not None:
+        if not _named(one.look) and (other := swapped_with(scene, one.place)) is not None:
             told = _paired(scene, told, one, other)
     return sorted(told, key=lambda one: isinstance(one.look, Unrecognised))
 
@@ -62,7 +62,10 @@ def _of_rows(scene: Scene, place: int, before: Rows, now: Rows) -> Told:
         hits = bins(now, reference, place) == Special.UNSEEN if isinstance(look, NewCategory) else everything
         return Told(place, look, now.n, hits)
     values, there = numbers(now, reference, place)
-    target = _target(reference, place, before)
+    if column.kind is Kind.BOOL:
+        expected = bools_expected(reference, place, before)
+        return Told(place, recognise_bools(expected, bools(now, reference, place), float(expected.sum())), now.n, there)
+    target = target_of(reference, place, before)
     if target is None:
         return Told(place, Unrecognised(rows=now.n), now.n, everything)
     look, _ = recognise_numbers(values, target, column.std or 0.0)
@@ -71,37 +74,10 @@ def _of_rows(scene: Scene, place: int, before: Rows, now: Rows) -> Told:
     return Told(place, look, int(there.sum()), everything)
 
 
-def numbers(rows: Rows, reference: Reference, place: int) -> tuple[Floats, Mask]:
-    """The finite values of a column, and in which rows they are."""
-    cells = rows.cells[:, place].copy()
-    values = cells.view("<f8") if reference.columns[place].kind is Kind.FLOAT else cells.astype(np.float64)
-    there = np.isfinite(values) & ~rows.nulls[:, place]
-    return values[there], there
-
-
-def _target(reference: Reference, place: int, before: Rows) -> Target | None:
-    """What training held; where the rows just before the change already differ from it, those."""
-    trained = of_baseline(reference.columns[place])
-    values, _ = numbers(before, reference, place)
-    if values.size < BEFORE_ROWS_MIN:
-        return trained
-    return of_rows(values, edges_of(reference.columns[place]))
-
-
 def _of_categories(reference: Reference, place: int, before: Rows, now: Rows) -> AnyLook:
-    column = reference.columns[place]
-    expected = np.array(column.counts[SPECIALS:], dtype=np.float64)
-    rows = float(expected.sum())
-    if before.n >= BEFORE_ROWS_MIN:
-        expected = np.bincount(bins(before, reference, place), minlength=column.bins)[SPECIALS:].astype(np.float64)
-        rows = float(expected.sum())
-    index = bins(now, reference, place)
-    seen = np.bincount(index, minlength=column.bins)[SPECIALS:].astype(np.float64)
-    unseen: dict[str, int] = {}
-    for i in np.flatnonzero(index == Special.UNSEEN).tolist():
-        text = next((text for at, text in now.texts[i] if at == place), "")
-        unseen[text] = unseen.get(text, 0) + 1
-    look, _ = recognise_categories(column.labels()[SPECIALS:], expected, seen, unseen, rows)
+    names, expected = reference.columns[place].labels()[SPECIALS:], texts_expected(reference, place, before)
+    came = texts(now, reference, place)
+    look, _ = recognise_categories(names, expected, came.seen, came.unseen, float(expected.sum()))
     return look
 
 
@@ -113,9 +89,9 @@ def _fault(scene: Scene, place: int) -> AnyLook | None:
     best: tuple[float, AnyLook] | None = None
     for special in (Special.ABSENT, Special.WRONG_TYPE, *_WORDS):
         before = float(trained[special] / max(1, trained.sum()))
-        share = float(seen[special] / max(1, came))
-        excess = (share - before) / max(1e-9, 1 - before)
-        if excess < FAULT_MIN or excess < FAULT_ERRORS * (max(before, share) / max(1, came)) ** 0.5:
+        rate = float(seen[special] / max(1, came))
+        excess = (rate - before) / max(1e-9, 1 - before)
+        if excess < FAULT_MIN or excess < FAULT_ERRORS * (max(before, rate) / max(1, came)) ** 0.5:
             continue
         share = min(1.0, round(excess, 2))
         look: AnyLook
@@ -124,7 +100,7 @@ def _fault(scene: Scene, place: int) -> AnyLook | None:
         elif special is Special.WRONG_TYPE:
             look = Refused(what="another type", share=share)
         else:
-            look = Nulls(what=_WORDS[special], trained=round(before, 4), share=share)
+            look = Nulls(what=_WORDS[special], trained=round(before, 4), now=round(rate, 4), share=share)
         if best is None or excess > best[0]:
             best = (excess, look)
     return None if best is None else best[1]
@@ -135,38 +111,8 @@ def _fault_hit(scene: Scene, place: int, look: AnyLook) -> Mask:
     return np.isin(index, list(_WORDS)) if isinstance(look, Nulls) else np.zeros(scene.now.n, dtype=np.bool_)
 
 
-def _swapped(scene: Scene, one: Told) -> int | None:
-    """The feature whose values this one holds, and that holds its own."""
-    reference, here = scene.reference, one.place
-    kind = reference.columns[here].kind
-    if (
-        here >= reference.features
-        or kind is Kind.STRING
-        or (not isinstance(one.look, Unrecognised) and _named(one.look))
-    ):
-        return None
-    values, _ = numbers(scene.now, reference, here)
-    target = _target(reference, here, scene.before)
-    fitting: list[tuple[float, int]] = []
-    for other, column in enumerate(reference.columns[: reference.features]):
-        if other == here or column.kind is Kind.STRING or target is None:
-            continue
-        others, _ = numbers(scene.now, reference, other)
-        theirs = _target(reference, other, scene.before)
-        if theirs is None or min(values.size, others.size) < ROWS_MIN:
-            continue
-        crossed, straight = (moved(values, theirs), moved(others, target)), moved(others, theirs)
-        if all(_fits(fit_, straight) for fit_ in crossed) and straight.p() < MOVED_P_MAX:
-            fitting.append((sum(fit_.g for fit_ in crossed), other))
-    return min(fitting)[1] if fitting else None
-
-
 def _named(look: AnyLook) -> bool:
     return isinstance(look, Frozen | Missing | Refused | Nulls)
-
-
-def _fits(crossed: Fit, straight: Fit) -> bool:
-    return crossed.p() > P_MIN or crossed.effect < LEFT_MAX * straight.effect
 
 
 def _paired(scene: Scene, told: list[Told], one: Told, other: int) -> list[Told]:
@@ -180,7 +126,17 @@ def _paired(scene: Scene, told: list[Told], one: Told, other: int) -> list[Told]
 
 def inside(scene: Scene, place: int, before: Rows, now: Rows, otherwise: Told) -> Told:
     """The look of the rows of a segment alone."""
+    if isinstance(otherwise.look, Nulls):
+        return otherwise._replace(look=_nulls_inside(scene, place, otherwise.look, now))
     within = _of_rows(scene, place, before, now)
     if isinstance(within.look, Unrecognised):
         return otherwise
     return within._replace(hit=np.isin(scene.now.hashes, now.hashes[within.hit]))
+
+
+def _nulls_inside(scene: Scene, place: int, look: Nulls, now: Rows) -> Nulls:
+    """How often in these rows, as the sample shows it."""
+    special = next(special for special, word in _WORDS.items() if word == look.what)
+    rate = float((bins(now, scene.reference, place) == special).mean()) if now.n else look.now
+    excess = (rate - look.trained) / max(1e-9, 1 - look.trained)
+    return msgspec.structs.replace(look, now=round(rate, 4), share=min(1.0, max(0.0, round(excess, 2))))

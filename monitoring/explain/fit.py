@@ -14,12 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from monitoring.explain.looks import AnyLook
+from monitoring.explain.looks import AnyLook, Offset, Scaled, Spread, Stretched
 
 EXPECTED_MIN = 3.0  # of a bin; below, χ² is far from what G does
 P_MIN = 1e-4  # of the fit of an explanation; a true one is refused once in 10 000 times
 # Seasons and noise of years keep a million rows from fitting anything exactly: what is left may be a tenth of what was there.
 LEFT_MAX = 0.1
+# Where a number was fitted that is too much of a large change: a wrong entry too brings the middle to its place. There may be
+# left what seasons leave, in G a row, which is about a PSI.
+FITTED_LEFT_MAX = 0.03
+FITTED = Scaled | Offset | Spread | Stretched
 # χ²(1) at 0.02 %, not at 0.1 %: a number that is found by trying a hundred of them also fits what chance did to the bins.
 PARAMETER_COST = 14.0
 # Rows outside the range of training that are looked at apart, and the share that is taken to be there by chance. They would
@@ -110,4 +114,7 @@ def cost(one: Candidate) -> float:
 
 
 def _fits(one: Candidate, came: Fit) -> bool:
-    return one.fit.p(one.parameters) > P_MIN or one.fit.effect < LEFT_MAX * came.effect
+    left_max = LEFT_MAX * came.effect
+    if isinstance(one.look, FITTED):
+        left_max = min(left_max, FITTED_LEFT_MAX)
+    return one.fit.p(one.parameters) > P_MIN or one.fit.effect < left_max

@@ -42,10 +42,11 @@ class Frozen(Look, frozen=True, gc=False, tag="constant"):
 
 
 class Nulls(Look, frozen=True, gc=False, tag="null_burst"):
-    """Null, or not a number, more often than at training."""
+    """Null, or not a number, more often than at training: in `now` of the rows; `share`: of those that were not so then."""
 
     what: str
     trained: float
+    now: float
 
 
 class Missing(Look, frozen=True, gc=False, tag="column_missing"):
@@ -97,6 +98,14 @@ class Weighted(Look, frozen=True, gc=False, tag="more_of"):
     category: str
     trained: float
     now: float
+
+
+class TrueShare(Look, frozen=True, gc=False, tag="true_share"):
+    """A bool is true in another share of the rows; `inverted`: in as many as it was false, which may also be chance."""
+
+    trained: float
+    now: float
+    inverted: bool = False
 
 
 class Scaled(Look, frozen=True, gc=False, tag="scaled"):
@@ -166,6 +175,7 @@ AnyLook = (
     | Merged
     | Vanished
     | Weighted
+    | TrueShare
     | Scaled
     | Offset
     | Shifted

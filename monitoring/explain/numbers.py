@@ -56,8 +56,9 @@ def recognise_numbers(values: Floats, target: Target, sigma: float) -> tuple[Any
     came = fit(target.expected, counted(seen, target.edges), target.rows, range_known=True)
     if seen.size < ROWS_MIN:
         return Unrecognised(rows=seen.size), came
-    found = [*_named(seen, target), *_frozen(seen, target), *_limits(seen, target), *_steps(seen, target)]
-    found += _fitted(seen, target, sigma)
+    with np.errstate(over="ignore", invalid="ignore"):  # an edge beyond the range of a double has nothing above it
+        found = [*_named(seen, target), *_frozen(seen, target), *_limits(seen, target), *_steps(seen, target)]
+        found += _fitted(seen, target, sigma)
     best = choose(found, came)
     if best is None:
         return Unrecognised(rows=seen.size), came
@@ -182,7 +183,8 @@ def _fitted(seen: Floats, target: Target, sigma: float) -> list[Candidate]:
     width, middle = target.width, target.middle
     wide = float(np.subtract(*np.quantile(seen, [0.75, 0.25])))
     here = float(np.median(seen))
-    if width <= 0 or wide <= 0:
+    mean, sigma = target.mean, sigma or target.sigma
+    if min(width, wide, sigma) <= 0 or not 0 < wide / width < np.inf:
         return []
     starts = [wide / width] + ([here / middle] if here * middle > 0 else [])
     scale = min((_scale(seen, target, start) for start in starts), key=lambda found: found[1].g)
@@ -192,7 +194,6 @@ def _fitted(seen: Floats, target: Target, sigma: float) -> list[Candidate]:
     both = _best(lambda by: _affine(seen, target, factor, by), here - factor * middle, wide)
     factor, _ = _log_best(lambda a: _affine(seen, target, a, both[0] + (factor - a) * middle), factor)
     both = _best(lambda by: _affine(seen, target, factor, by), here - factor * middle, wide)
-    mean, sigma = float(target.values.mean()), sigma or float(target.values.std())
     return [
         Candidate(Scaled(factor=_short(scale[0]), shift=_short(mean * (scale[0] - 1) / sigma)), 1, scale[1]),
         Candidate(Offset(by=_short(by[0]), shift=_short(by[0] / sigma)), 1, by[1]),
@@ -253,7 +254,8 @@ def _told_apart(best: Candidate, found: list[Candidate], came: Fit) -> AnyLook:
 def hit(look: AnyLook, values: Floats, target: Target) -> npt.NDArray[np.bool_]:
     """Which of the values were changed, as far as a value tells: all of them unless the look is of a share of the rows."""
     if isinstance(look, Frozen):
-        return np.asarray(np.abs(values - float(look.value)) <= 1e-5 * np.abs(values))
+        with np.errstate(over="ignore"):
+            return np.asarray(np.abs(values - float(look.value)) <= 1e-5 * np.abs(values))
     pair = affine(look)
     if pair is None or look.share >= FROZEN_SHARE:
         return np.ones(values.size, dtype=np.bool_)

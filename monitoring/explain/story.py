@@ -31,12 +31,14 @@ from monitoring.explain.looks import (
     Stretched,
     Swapped,
     Temperature,
+    TrueShare,
     Unit,
     Unrecognised,
     Vanished,
     Weighted,
 )
 
+_OF_ROWS = {"new": "come with names that the contract does not have", "shape": "come in a wrong shape"}
 COLUMNS_MAX, EXAMPLES_MAX, ARMS_MAX = 6, 5, 16
 ALL_ROWS = 0.97  # a share from which on a change is said to be of all rows: a sample does not tell the rest from none
 
@@ -68,6 +70,13 @@ class Segment(msgspec.Struct, frozen=True):
     value: str
 
 
+class RowFault(msgspec.Struct, frozen=True):
+    """What no single column has: `what` as the check is named (`new`, `shape`), in a share of the rows, which are refused."""
+
+    what: str
+    share: float
+
+
 class ArmStory(msgspec.Struct, frozen=True):
     """Is the change there? None: too few rows to tell."""
 
@@ -97,6 +106,7 @@ class Story(msgspec.Struct, frozen=True, omit_defaults=True):
     """All of it; `cause`: `data`, `version` or `unknown`; `rows`: of the examples, one each, which no event carries."""
 
     columns: tuple[ColumnStory, ...]
+    row_faults: tuple[RowFault, ...] = ()
     since: Since | None = None
     segment: Segment | None = None
     arms: tuple[ArmStory, ...] = ()
@@ -133,13 +143,14 @@ def _length(minutes: int) -> str:
 
 def _what(story: Story) -> str:
     told: list[str] = []
-    for one in story.columns:
+    for place, one in enumerate(story.columns):
         if one.like and isinstance(one.look, Swapped):
             continue  # said of its other half
         if one.like:
             told.append(f"`{one.column}` is hit in the same way" if one.why == "alike" else _same(one))
         else:
-            told.append(f"`{one.column}` {phrase(one.look)}{_scope(one.look, story)}")
+            told.append(f"`{one.column}` {phrase(one.look)}{_scope(one.look, None if place else story.segment)}")
+    told += [f"{_rows(fault.share)} {_OF_ROWS[fault.what]}, so they are refused" for fault in story.row_faults]
     return "; ".join(told)
 
 
@@ -148,17 +159,18 @@ def _same(one: ColumnStory) -> str:
     return f"`{one.column}` {phrase(one.look)}, {why}"
 
 
-def _scope(look: AnyLook, story: Story) -> str:
-    """Of which rows that is said."""
-    if isinstance(look, Unrecognised | Weighted | Vanished | Merged | Clipped | Spread):
-        rows = ""  # of the column as a whole
-    elif look.share >= ALL_ROWS:
-        rows = " in all rows"
-    else:
-        rows = f" in about {_percent(look.share)} of the rows"
-    if story.segment is None:
+def _scope(look: AnyLook, segment: Segment | None) -> str:
+    """Of which rows that is said; `segment`: that of the first column, of whose rows alone its look is."""
+    rows, beside = "", " in rows"
+    if isinstance(look, Nulls | TrueShare | Weighted):
+        beside = ""  # it says the share itself
+    elif not isinstance(
+        look, Unrecognised | Vanished | Merged | Clipped | Spread
+    ):  # which are of the column as a whole
+        rows = " in all rows" if look.share >= ALL_ROWS else f" in about {_percent(look.share)} of the rows"
+    if segment is None:
         return rows
-    return f"{rows or ' in rows'} where `{story.segment.feature}` is {story.segment.value}, and in no others"
+    return f"{rows or beside} where `{segment.feature}` is {segment.value}, and in no others"
 
 
 def _with(story: Story) -> str:
@@ -189,6 +201,10 @@ def _percent(share: float) -> str:
     return f"{share * 100:.2g} %" if share < 0.995 else "all"
 
 
+def _rows(share: float) -> str:
+    return "all rows" if share >= 0.995 else f"{_percent(share)} of the rows"
+
+
 def phrase(look: AnyLook) -> str:
     """What happened to a column, after its name."""
     match look:
@@ -202,8 +218,9 @@ def phrase(look: AnyLook) -> str:
             return f"and `{other}` are swapped"
         case Frozen(value=value):
             return f"is frozen at {value}"
-        case Nulls(what=what, trained=trained):
-            return f"is {what} (at training {_percent(trained)})" if trained else f"is {what} (never at training)"
+        case Nulls(what=what, trained=trained, now=now):
+            before = f"at training {_percent(trained)}" if trained else "never at training"
+            return f"is {what} in {_rows(now)} ({before})"
         case Missing():
             return "is missing, so the rows are refused,"
         case Refused(what=what):
@@ -225,7 +242,9 @@ def _phrase_of_shape(look: AnyLook) -> str:
         case Vanished(category=category, trained=trained):
             return f"no longer holds {category} ({_percent(trained)} at training)"
         case Weighted(category=category, trained=trained, now=now):
-            return f"holds {category} in {_percent(now)} of the rows instead of {_percent(trained)}"
+            return f"holds {category} in {_rows(now)} instead of {_percent(trained)}"
+        case TrueShare(trained=trained, now=now, inverted=inverted):
+            return f"is true in {_rows(now)} (at training {_percent(trained)}){', as if inverted' if inverted else ''}"
         case Scaled(factor=factor, shift=shift):
             return f"arrives {_times(factor)} (its mean moved by {shift:+.2g} σ, by a factor that no unit has)"
         case Offset(by=by, shift=shift):

@@ -39,6 +39,19 @@ class Target(NamedTuple):
         low, high = np.quantile(self.values, [0.25, 0.75])
         return float(high - low)
 
+    @property
+    def mean(self) -> float:
+        return float((self.values / self._unit).mean()) * self._unit
+
+    @property
+    def sigma(self) -> float:
+        """Never 0 where values differ: squares of values near 1e-160 or 1e160 leave the range of a double."""
+        return float((self.values / self._unit).std()) * self._unit
+
+    @property
+    def _unit(self) -> float:
+        return float(np.abs(self.values[[0, -1]]).max()) or 1.0
+
     def counts(self, edges: Floats) -> Floats:
         """How many of the values lie in each of the bins."""
         return counted(self.values, edges)
@@ -74,8 +87,8 @@ def edges_of(column: ColumnBaseline) -> Floats:
 def _between(low: float, high: float, n: int, kind: Kind) -> Floats:
     inside = (np.arange(n) + 0.5) / max(1, n)
     if kind is Kind.INT:
-        whole = np.arange(np.ceil(low), max(np.ceil(high), np.ceil(low) + 1))
-        return np.asarray(whole[(inside * whole.size).astype(int)])
+        first = np.ceil(low)  # never a list of all: a bin of milliseconds holds billions of them
+        return np.asarray(first + np.floor(inside * max(np.ceil(high) - first, 1.0)))
     if low > 0 and high > WIDE * low:
         return np.asarray(low * (high / low) ** inside)
     return np.asarray(low + (high - low) * inside)

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.contract import Kind
 from monitoring.explain.arms import arms_hit, cause_of
-from monitoring.explain.columns import BEFORE_ROWS_MIN, Told, columns_told, inside, numbers
+from monitoring.explain.columns import FAULT_MIN, Told, columns_told, inside
 from monitoring.explain.fit import P_MIN, fit
 from monitoring.explain.looks import Missing, Refused, Swapped, Unrecognised
 from monitoring.explain.sample import Rows
@@ -23,11 +23,14 @@ from monitoring.explain.story import (
     ColumnStory,
     Example,
     HeldRow,
+    RowFault,
     Segment,
     Since,
     Story,
 )
+from monitoring.explain.values import BEFORE_ROWS_MIN, numbers
 from monitoring.explain.where import Found, bins, segment, segment_of
+from monitoring.skew import WHOLE_ROW
 from monitoring.window import MINUTE_S
 
 CORRELATED = 0.5  # of ranks, in the rows before the change
@@ -59,6 +62,7 @@ def tell(arms: Sequence[Arm], places: Sequence[int], first: int, last: int) -> S
     hits = arms_hit(arms, reference.columns[places[0]].name if places[0] >= 0 else "", change.minute, first, last)
     return Story(
         columns=tuple(_column_story(scene, told, i) for i in range(len(told))),
+        row_faults=_row_faults(scene) if -1 in places else (),
         since=_since(change),
         segment=None if where is None else _segment(scene, where),
         arms=hits,
@@ -70,6 +74,12 @@ def tell(arms: Sequence[Arm], places: Sequence[int], first: int, last: int) -> S
         ),
         rows=tuple(_held(examples, i) for i in range(examples.n)),
     )
+
+
+def _row_faults(scene: Scene) -> tuple[RowFault, ...]:
+    counted = ((what, scene.reference.extra(scene.counts, word)) for what, word in WHOLE_ROW.items())
+    shares = ((what, rows / max(1, rows, scene.came)) for what, rows in counted)
+    return tuple(RowFault(what, round(share, 3)) for what, share in shares if share >= FAULT_MIN)
 
 
 def _segment(scene: Scene, found: Found) -> Segment:

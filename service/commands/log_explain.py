@@ -26,7 +26,7 @@ from service.commands.output import home_option, json_option, say, say_rows, set
 from service.domain import Told, tell_apart
 from service.featurelog.view import database
 from service.put_back import Moved, Undo, answers, moved, restored
-from service.replay_plan import ABOUT, Refused, plan
+from service.replay_plan import ABOUT, Refused, plan, readable
 from service.rows import Row
 from service.served import ServedVersion
 from service.settings import Settings
@@ -106,23 +106,26 @@ def _report(
 ) -> dict[str, Any]:
     story = data.get("story") or {}
     columns = [row[0] for row in connection.execute("DESCRIBE requests").fetchall()]
-    way = plan(served.contract, served.contract, columns)
-    if isinstance(way, Refused):
-        return {"not_replayed": f"the rows {ABOUT[way.reason]} ({way.column})", "story": story.get("sentence")}
+    way, places = plan(served.contract, served.contract, columns), readable(served.contract, columns)
+    why_not = {"not_replayed": f"the rows {ABOUT[way.reason]} ({way.column})"} if isinstance(way, Refused) else {}
+    features = [column for column in served.contract.features if column.name in places]
+    if not features:
+        return {**why_not, "story": story.get("sentence")}
     begin, end = _borders(data)
-    after = _rows(connection, way.features, data["digest"], begin[1], end, sample)
-    before = _rows(connection, way.features, data["digest"], None, begin[0], sample)
-    features = served.contract.features
+    after = _rows(connection, [*places.values()], data["digest"], begin[1], end, sample)
+    before = _rows(connection, [*places.values()], data["digest"], None, begin[0], sample)
     told = tell_apart(
         [column.name for column in features],
         [column.kind is Kind.STRING for column in features],
         *_numbers(features, before.rows, after.rows),
     )
+    unread = [column.name for column in served.contract.features if column.name not in places]
     return {
         "story": story.get("sentence"),
         "rows": {"before": len(before.rows), "after": len(after.rows)},
-        "put_back": _put_back(served, story, before.rows, after.rows),
-        "domain": None if told is None else _domain(told),
+        **why_not,
+        "put_back": [] if why_not else _put_back(served, story, before.rows, after.rows),
+        "domain": None if told is None else _domain(told, unread),
         "examples": [one["request_id"] for one in story.get("examples", ())] or after.ids[:EXAMPLES_MAX],
     }
 
@@ -182,30 +185,44 @@ def _codes(values: Sequence[Any]) -> list[float]:
 def _put_back(
     served: ServedVersion, story: dict[str, Any], before: Sequence[Row], after: Sequence[Row]
 ) -> list[dict[str, Any]]:
-    came, found = answers(served, after), []
+    came = answers(served, after)
+    found: list[dict[str, Any]] = []
     done: set[str] = set()
     for told in story.get("columns", ()):
-        undo = _undo(told)
+        undo = _undo(told, _segment(story, told))
         if told["side"] != "feature" or undo.column in done or undo.column not in served.features or not after:
             continue
         done |= {undo.column, undo.swapped_with}
         back = restored(after, served.contract.features, undo, before)
-        if back is not None:
-            how = "swapped back" if undo.swapped_with else "undone" if undo.factor else "drawn from the rows before"
-            effects = moved(served, came, answers(served, back))
-            found.append({"column": undo.column, "how": how, "outputs": [one._asdict() for one in effects]})
+        how = "swapped back" if undo.swapped_with else "undone" if undo.factor else "drawn from the rows before"
+        where = "" if undo.segment is None else f" where {undo.segment[0]} is {undo.segment[1]}"
+        if back is None:
+            found.append({"column": undo.column, "how": f"not put back: no rows to do so{where}", "outputs": []})
+            continue
+        effects = moved(served, came, answers(served, back))
+        found.append({"column": undo.column, "how": how + where, "outputs": [one._asdict() for one in effects]})
     return found
 
 
-def _undo(told: dict[str, Any]) -> Undo:
-    """Only of what was done to all rows: of a share of them which are hit is not known one by one."""
+def _segment(story: dict[str, Any], told: dict[str, Any]) -> tuple[str, str] | None:
+    """Of the first column, whose segment it is, and of those that share its cause."""
+    segment, first = story.get("segment"), story["columns"][0]
+    if segment is None or first["column"] not in (told["column"], told.get("like")):
+        return None
+    return segment["feature"], segment["value"]
+
+
+def _undo(told: dict[str, Any], segment: tuple[str, str] | None) -> Undo:
+    """Only of what was done to all rows, or all of the segment: of a share of them which are hit is not known one by one."""
     undone = told.get("undo") if told.get("share", 1.0) >= 0.97 else None
     factor, by = undone or (None, 0.0)
-    return Undo(told["column"], factor, by, told.get("other", "") if told.get("looks") == "swapped" else "")
+    other = told.get("other", "") if told.get("looks") == "swapped" else ""
+    return Undo(told["column"], factor, by, other, segment)
 
 
-def _domain(told: Told) -> dict[str, Any]:
-    return {**told._asdict(), "gives_away": [{"column": name, "auc_lost": lost} for name, lost in told.gives_away]}
+def _domain(told: Told, unread: Sequence[str]) -> dict[str, Any]:
+    gives_away = [{"column": name, "auc_lost": lost} for name, lost in told.gives_away]
+    return {**told._asdict(), "gives_away": gives_away, "unread": list(unread)}
 
 
 def _print(report: dict[str, Any], as_json: bool) -> None:
@@ -215,6 +232,7 @@ def _print(report: dict[str, Any], as_json: bool) -> None:
     click.echo(report["story"] or "the event holds no story")
     if "not_replayed" in report:
         click.echo(f"not replayed: {report['not_replayed']}")
+    if "rows" not in report:
         return
     click.echo(f"{report['rows']['after']} rows after the change, {report['rows']['before']} before it\n")
     rows = [
@@ -224,14 +242,23 @@ def _print(report: dict[str, Any], as_json: bool) -> None:
     ]
     if rows:
         say_rows(rows, as_json=False)
-    domain = report["domain"]
-    if domain is None:
-        click.echo("\ntoo few rows on one side for a classifier to tell them apart")
-    else:
-        click.echo(f"\nrows after it are told from rows before it with an AUC of {domain['auc']:.3f} "
-                   f"({domain['low']:.3f} – {domain['high']:.3f}), by")  # fmt: skip
-        say_rows([one for one in domain["gives_away"][:5] if one["auc_lost"] > 0], as_json=False)
+    for one in report["put_back"]:
+        if not one["outputs"]:
+            click.echo(f"{one['column']}: {one['how']}")
+    _print_domain(report["domain"])
     click.echo(f"\nexample requests: {', '.join(report['examples']) or 'none'}")
+
+
+def _print_domain(domain: dict[str, Any] | None) -> None:
+    if domain is None:
+        click.echo("\ntoo few rows on one side, or no column with two values, for a classifier to tell them apart")
+        return
+    click.echo(f"\nrows after it are told from rows before it with an AUC of {domain['auc']:.3f} "
+               f"({domain['low']:.3f} – {domain['high']:.3f}), by")  # fmt: skip
+    say_rows([one for one in domain["gives_away"][:5] if one["auc_lost"] > 0], as_json=False)
+    for word, names in (("hold one value", domain["left_out"]), ("cannot be read in the log", domain["unread"])):
+        if names:
+            click.echo(f"not asked: {', '.join(names)}, which {word}")
 
 
 def _shown(one: Moved) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import { h, pill, show } from "./dom.js";
 import { bytes, moment, sum, whole } from "./figures.js";
 
-const SAID = { records: "records read", feedback: "labels", evaluations: "judgements", late: "too late for their minute", forgotten: "after their window", refused: "beyond the limits", malformed: "malformed", unsegmented: "rows beyond the limit of segments", nameless: "without a schema", unsampled: "not sampled" };
+const SAID = { records: "records read", feedback: "labels", evaluations: "judgements", late: "too late for their minute", forgotten: "after their window", refused: "beyond the limits", malformed: "malformed", unsegmented: "rows beyond the limit of segments", nameless: "without a schema", unsampled: "not sampled", untold: "incidents whose story failed" };
 const OUTCOMES = [["answered", "good"], ["rejected", "unknown"], ["shed", "warn"], ["failed", "bad"]];
 
 export function showLedger(section, { ledger, outbox, loop }) {

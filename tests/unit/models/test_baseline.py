@@ -159,3 +159,15 @@ def test_a_baseline_matches_the_contract_of_its_columns_and_no_other() -> None:
     ):
         with pytest.raises(ContractInvalid):
             matches(other, baseline)
+
+
+@pytest.mark.parametrize(
+    ("training", "names"),
+    [([0.0, 1.0], ("false", "true")), ([1.0, 1.0], ("false", "true")), ([0.0, 0.0], ("false", "true"))],
+)
+def test_both_values_of_a_bool_are_named_also_where_training_had_one(
+    training: list[float], names: tuple[str, str]
+) -> None:
+    values = np.array(training)
+    column = column_of_numbers(Column(name="x", kind=Kind.BOOL), values, np.zeros(values.size, dtype=np.bool_))
+    assert tuple(column.labels()[i] for i in bin_numbers(column, np.array([0.0, 1.0]))) == names

@@ -119,3 +119,13 @@ def test_a_category_that_training_blocks_were_without_may_be_gone_as_long_as_the
     (by_night,), (all_day,) = (found(counts, seasonal, natural).values() for natural in (hour, day))
     assert isinstance(by_night, Stable)  # an hour without `phone` lies 0.2 from the whole: hours do
     assert isinstance(all_day, Drifted)
+
+
+@pytest.mark.parametrize(("value", "name"), [(0.0, "false"), (1.0, "true")])
+def test_the_only_value_that_training_had_of_a_bool_is_named_when_it_is_gone(value: float, name: str) -> None:
+    column = column_of_numbers(Column(name="on", kind=Kind.BOOL), np.full(5000, value), np.zeros(5000, bool))
+    reference = Reference.laid_out([column])
+    counts = np.zeros(reference.size, dtype=np.int64)
+    counts[Special.BELOW if value else Special.ABOVE] = 1000
+    counts[reference.starts[-1] + Extra.ROWS_ANSWERED] = 1000
+    assert [one.what for one in fallen(reference, counts)] == [name]

@@ -13,6 +13,8 @@ from models.registry import Registry
 from models.reserve import Reserve
 from monitoring.checkpoint import Checkpoints
 from monitoring.erased import Erased
+from monitoring.explain.ladder import place as slice_of
+from monitoring.explain.sample import Rows
 from monitoring.intake import Intake
 from monitoring.loop import Loop
 from monitoring.outbox import Outbox
@@ -191,6 +193,26 @@ def test_an_unreadable_checkpoint_is_kept_aside_and_the_log_read_again(tmp_path:
     run_to_the_end(loop_of(tmp_path)[0])
     assert bodies(tmp_path) == before
     assert (tmp_path / "monitor" / "checkpoint.bad").read_bytes() == b"rubbish"
+
+
+def test_a_story_that_fails_is_logged_and_its_event_is_kept(tmp_path: Path) -> None:
+    incident(tmp_path)
+    loop, _, offered = loop_of(tmp_path)
+    loop.start()
+    loop.tick()
+    (ladder,) = loop._state.samples.ladders.values()
+    at = slice_of(START_MINUTE - 2880, START_MINUTE)
+    assert at is not None
+    ladder.slices[at] = Rows.none(ladder.columns)._replace(
+        nulls=np.zeros((0, 1), dtype=np.bool_)
+    )  # joins with no other
+    with structlog.testing.capture_logs() as logs:
+        while not loop.tick():
+            pass
+    (line,) = [line for line in logs if line["event"] == "story_failed"]
+    assert (line["model"], line["version"]) == ("payments", "1")
+    assert "ValueError" in line["why"]
+    assert len(set(offered)) == 1
 
 
 def test_a_declared_segment_that_means_no_rows_is_said_once_and_the_others_are_watched(tmp_path: Path) -> None:

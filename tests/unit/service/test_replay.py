@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.contract import Column, Contract, Kind, Privacy, Tensor
 from service.replay import in_runs
-from service.replay_plan import ABOUT, Plan, Reason, Refused, names_in_log, plan
+from service.replay_plan import ABOUT, Plan, Reason, Refused, names_in_log, plan, readable
 from tests.onnx_models import image_contract
 
 X = Column(name="x", kind=Kind.FLOAT)
@@ -47,6 +47,12 @@ def contract(*features: Column, outputs: tuple[Column, ...] = (Column(name="y", 
 def test_why_an_input_cannot_be_asked_again_has_a_reason(recorded: Contract, expected: Refused) -> None:
     found = plan(contract(X), recorded, set(names_in_log(recorded).values()))
     assert found == expected and ABOUT[expected.reason]
+
+
+def test_what_the_log_holds_as_it_was_given_is_readable_beside_what_it_does_not() -> None:
+    hashed, dropped = (Column(name=p.value, kind=Kind.FLOAT, privacy=p) for p in (Privacy.HASH, Privacy.DROP))
+    assert readable(contract(hashed, X, dropped), {"hash", "x", "y"}) == {"x": "x"}
+    assert readable(contract(X), {"y"}) == {}
 
 
 def test_plain_tensors_are_known_by_digest_only() -> None:

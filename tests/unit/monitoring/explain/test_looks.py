@@ -1,5 +1,6 @@
 """Each entry of the catalogue is recognised from a few hundred values, and from values that fit nothing no name comes."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from models.baseline import column_of_numbers
 from models.contract import Column, Kind
+from monitoring.explain.bools import recognise_bools
 from monitoring.explain.categories import recognise_categories
 from monitoring.explain.looks import (
     AnyLook,
@@ -24,12 +26,14 @@ from monitoring.explain.looks import (
     Shifted,
     Spread,
     Temperature,
+    TrueShare,
     Unit,
     Unrecognised,
     Vanished,
     Weighted,
 )
 from monitoring.explain.numbers import FACTORS, hit, recognise_numbers
+from monitoring.explain.story import phrase
 from monitoring.explain.target import Target, edges_of, of_baseline, of_rows
 from monitoring.explain.undo import affine
 
@@ -105,6 +109,31 @@ def test_unchanged_values_and_values_that_nothing_explains_get_no_name() -> None
     assert isinstance(recognised(drawn(11, 5) * 1000), Unrecognised)
 
 
+def test_whole_numbers_over_a_wide_range_are_explained_in_little_memory() -> None:
+    rng, year_ms = np.random.default_rng(14), 31_000_000_000
+    whole = np.floor(1.7e12 + rng.random(20_000) * year_ms)
+    column = column_of_numbers(Column(name="at_ms", kind=Kind.INT), whole, np.zeros(20_000, np.bool_))
+    tracemalloc.start()
+    target = of_baseline(column)
+    assert target is not None
+    look, _ = recognise_numbers(whole[:600] / 1000, target, column.std or 0.0)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert look == Unit(factor=0.001)
+    assert peak_bytes < 20_000_000
+    assert np.array_equal(target.values, np.floor(target.values))
+    assert target.counts(np.array(column.edges))[0] == pytest.approx(target.values.size / 10, abs=1)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_a_shift_is_told_in_sigma_also_where_squares_leave_the_range_of_a_double(size: float) -> None:
+    rng = np.random.default_rng(15)
+    values = rng.normal(100, 2, 20_000) * size
+    target = of_rows(values[:2000], np.quantile(values, np.linspace(0, 1, 11)))
+    look, _ = recognise_numbers(rng.normal(104, 2, 600) * size, target, 0.0)
+    assert isinstance(look, Shifted | Scaled | Offset) and look.shift == pytest.approx(2.0, abs=0.3)
+
+
 def test_a_factor_and_an_offset_that_a_column_cannot_tell_apart_are_a_shift() -> None:
     rng = np.random.default_rng(12)
     normal = column_of_numbers(
@@ -125,6 +154,32 @@ def test_what_was_done_is_undone(look: AnyLook) -> None:
     assert affine(Unrecognised(rows=3)) is None
     values = drawn(13, 10)
     assert np.allclose((values * pair[0] + pair[1] - pair[1]) / pair[0], values)
+
+
+@pytest.mark.parametrize("n", [300, 1500, 10_000])
+def test_a_number_that_was_fitted_is_no_name_for_values_that_were_mirrored(n: int) -> None:
+    rng = np.random.default_rng(16)
+    scores = column_of_numbers(Column(name="s", kind=Kind.FLOAT), rng.beta(2, 5, 20_000), np.zeros(20_000, np.bool_))
+    for target in (of_baseline(scores), of_rows(rng.beta(2, 5, 1500), edges_of(scores))):
+        assert target is not None
+        assert isinstance(recognise_numbers(1 - rng.beta(2, 5, n), target, scores.std or 0.0)[0], Unrecognised)
+
+
+def test_a_bool_says_how_often_it_is_true() -> None:
+    trained = np.array([7000.0, 3000.0])
+    moved = recognise_bools(trained, np.array([300.0, 300.0]), 10_000.0)
+    assert moved == TrueShare(trained=0.3, now=0.5, share=0.2)
+    assert phrase(moved) == "is true in 50 % of the rows (at training 30 %)"
+    inverted = recognise_bools(trained, np.array([180.0, 420.0]), 10_000.0)
+    assert inverted == TrueShare(trained=0.3, now=0.7, inverted=True, share=0.4)
+    assert phrase(inverted) == "is true in 70 % of the rows (at training 30 %), as if inverted"
+    assert affine(inverted) is None
+    assert recognise_bools(trained, np.array([0.0, 600.0]), 10_000.0) == Frozen(value="true")
+    assert recognise_bools(np.array([10_000.0, 0.0]), np.array([300.0, 300.0]), 10_000.0) == TrueShare(
+        trained=0.0, now=0.5, share=0.5
+    )
+    assert isinstance(recognise_bools(trained, np.array([210.0, 90.0]), 10_000.0), Unrecognised)
+    assert isinstance(recognise_bools(np.zeros(2), np.array([210.0, 90.0]), 0.0), Unrecognised)
 
 
 NAMES = ("a", "b", "c", "d")

@@ -8,16 +8,25 @@ import msgspec
 import numpy as np
 import pytest
 
+from models.baseline import SPECIALS, ColumnBaseline, column_of_numbers
+from models.contract import Column, Kind
 from monitoring.checkpoint import Checkpoints
 from monitoring.events import BODY_BYTES_MAX, Event
 from monitoring.explain.body import story_body
-from monitoring.explain.looks import AnyLook, NewCategory, Unit
+from monitoring.explain.columns import columns_told
+from monitoring.explain.ladder import place as slice_of
+from monitoring.explain.looks import AnyLook, NewCategory, Nulls, Swapped, TrueShare, Unit
+from monitoring.explain.sample import Rows
+from monitoring.explain.scene import Scene
 from monitoring.explain.stored import StoredSamples, restore, store
 from monitoring.explain.story import ArmStory, ColumnStory, Example, Segment, Since, Story, phrase
+from monitoring.explain.tell import _segment
+from monitoring.explain.where import Found
 from monitoring.fold import fold
+from monitoring.reference import Reference
 from monitoring.rules import Rules
 from monitoring.state import State, Version
-from monitoring.status import versions_of
+from monitoring.status import log_of, versions_of
 from service.featurelog.chunk import Chunk, Run
 from service.featurelog.record import Problem, Record, SkewKind
 from tests.unit.monitoring.made import (
@@ -149,6 +158,28 @@ def test_what_does_not_fit_into_the_state_is_counted_and_told_from_counts_alone(
     assert story(events)["columns"][0]["looks"] == "unrecognised"
 
 
+def broken(state: State) -> None:
+    """A slice two days before the log that cannot be joined with any other."""
+    ladder = state.samples.ladders[VERSION, "stable"]
+    at = slice_of(START_MINUTE - 2880, START_MINUTE)
+    assert at is not None
+    ladder.slices[at] = Rows.none(ladder.columns)._replace(nulls=np.zeros((0, 1), dtype=np.bool_))
+
+
+def test_a_story_that_fails_stops_no_event_and_is_counted() -> None:
+    whole, (expected,) = records(9), folded(records(9))[1]
+    state, _ = folded(whole[: BEFORE * ROWS_A_MINUTE])
+    broken(state)
+    rest = chunk(*whole[BEFORE * ROWS_A_MINUTE :], made=MADE, first_seq=BEFORE * ROWS_A_MINUTE)
+    (event,) = fold(state, rest, settled=True, rules=Rules(), references=REFERENCES)
+    assert event.id == expected.id
+    assert json.loads(event.body)["data"]["story"] is None
+    assert log_of(state, {}, caught_up=True, lag_bytes=0).counters["untold"] == 1
+    (untold,) = state.take_untold()
+    assert (untold.version, state.take_untold()) == (VERSION, [])
+    assert "ValueError" in untold.why
+
+
 def test_samples_count_as_state_and_go_with_their_version() -> None:
     state, _ = folded(records(8, scale=1.0))
     ladder = state.samples.ladders[VERSION, "stable"]
@@ -160,8 +191,13 @@ def test_samples_count_as_state_and_go_with_their_version() -> None:
     assert not state.samples.ladders
 
 
+NO_NULLS = np.zeros(10_000, dtype=np.bool_)
+
+
 def _some(name: str) -> Any:
     texts = {"other", "value", "what", "old", "new", "example", "into", "category", "end", "came", "expected"}
+    if name == "inverted":
+        return True
     return "text" if name in texts else ("a", "b") if name == "names" else 3 if name == "rows" else 0.5
 
 
@@ -193,6 +229,95 @@ LOOKS: list[AnyLook] = [
 def test_every_look_has_its_words(look: AnyLook) -> None:
     assert phrase(look)
     assert msgspec.convert(msgspec.to_builtins(look), AnyLook) == look
+
+
+def test_nulls_are_told_by_how_often_they_come_now() -> None:
+    def sentence(look: AnyLook, segment: Segment | None = None) -> str:
+        return Story(columns=(ColumnStory("age", "feature", look),), segment=segment).sentence
+
+    burst = Nulls(what="null", trained=0.3, now=0.6, share=0.43)
+    assert sentence(burst) == "`age` is null in 60 % of the rows (at training 30 %)"
+    assert sentence(Nulls(what="NaN", trained=0.0, now=1.0)) == "`age` is NaN in all rows (never at training)"
+    where = " where `mobile` is true, and in no others"
+    assert sentence(burst, Segment("mobile", "true")) == f"`age` is null in 60 % of the rows (at training 30 %){where}"
+
+
+def test_a_segment_is_said_of_the_column_that_has_it() -> None:
+    columns = (
+        ColumnStory("a", "feature", Unit(factor=10.0)),
+        ColumnStory("b", "feature", Unit(factor=100.0, share=0.2)),
+    )
+    assert Story(columns=columns, segment=Segment("city", "riga")).sentence == (
+        "`a` arrives 10 times too large (looks like a change of unit) in all rows where `city` is riga, and in no others; "
+        "`b` arrives 100 times too large (looks like a change of unit) in about 20 % of the rows"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "words"),
+    [
+        (SkewKind.UNKNOWN, "new", "come with names that the contract does not have, so they are refused"),
+        (SkewKind.SHAPE, "shape", "come in a wrong shape, so they are refused"),
+    ],
+)
+def test_a_fault_of_whole_rows_is_named_with_its_share(kind: SkewKind, what: str, words: str) -> None:
+    begin = (START_MINUTE + BEFORE + AFTER) * MINUTE_US
+    good = [request(begin + i * 500_000, rows(1, np.random.default_rng(i))) for i in range(600)]
+    bad: list[Record] = [refused(begin + i * 500_000, problems=[Problem(kind, "", 1)]) for i in range(600)]
+    found = [*records(4, scale=1.0)[:-1], *good, *bad, heartbeat(begin + 6 * MINUTE_US)]
+    told = story(folded(found)[1])
+    (fault,) = told["row_faults"]
+    assert fault == {"what": what, "share": pytest.approx(0.5, abs=0.05)}
+    assert told["columns"] == []
+    assert told["sentence"].endswith(f" % of the rows {words}")
+
+
+ALIKE = {"kind": Kind.STRING, "categories": ("a", "b", "c")}
+TEXTS = (
+    ColumnBaseline(name="home", counts=(*[0] * SPECIALS, 6000, 3000, 1000), **ALIKE),
+    ColumnBaseline(name="away", counts=(*[0] * SPECIALS, 1000, 3000, 6000), **ALIKE),
+    ColumnBaseline(name="kind", kind=Kind.STRING, categories=("x", "y"), counts=(*[0] * SPECIALS, 5000, 5000)),
+)
+
+
+def drawn(shares: list[tuple[float, ...]], n: int, seed: int) -> Rows:
+    """Codes by these shares; the last one is a text outside the categories."""
+    rng = np.random.default_rng(seed)
+    cells = [rng.choice([*range(len(share) - 1), -1], n, p=share) for share in shares]
+    codes = np.array(cells, dtype=np.int64).T
+    texts = np.zeros(n, dtype=np.object_)
+    texts[:] = [tuple((j, "xyz"[j]) for j in range(len(shares)) if row[j] < 0) for row in codes]
+    return Rows.none(len(shares))._replace(
+        hashes=np.arange(n, dtype=np.uint64), cells=codes, nulls=np.zeros(codes.shape, np.bool_), texts=texts
+    )
+
+
+@pytest.mark.parametrize("before", [0, 600])
+def test_columns_of_text_that_hold_each_others_values_are_swapped(before: int) -> None:
+    reference = Reference.laid_out(TEXTS)
+    usual = [(0.6, 0.3, 0.1, 0.0), (0.1, 0.3, 0.6, 0.0), (0.5, 0.5, 0.0)]
+    counts = np.zeros(reference.size, dtype=np.int64)
+    swapped = drawn([usual[1], usual[0], usual[2]], 400, 2)
+    scene = Scene(reference, counts, 400, drawn(usual, before, 1), swapped)
+    told = columns_told(scene, [0, 1])
+    assert [(one.place, one.look) for one in told] == [(0, Swapped(other="away")), (1, Swapped(other="home"))]
+    alike = scene._replace(now=drawn([(0.1, 0.3, 0.6, 0.0), *usual[1:]], 400, 3))
+    assert not any(isinstance(one.look, Swapped) for one in columns_told(alike, [0]))
+    other = scene._replace(now=drawn([(0.0, 0.0, 0.0, 1.0), usual[1], usual[2]], 400, 4))
+    assert isinstance(columns_told(other, [0])[0].look, NewCategory)
+
+
+def test_a_bool_that_moves_is_told_and_its_values_are_named_as_segments() -> None:
+    rng = np.random.default_rng(5)
+    column = column_of_numbers(Column(name="on", kind=Kind.BOOL), (np.arange(10_000) % 10 < 3).astype(float), NO_NULLS)
+    reference = Reference.laid_out([column])
+    cells = (rng.random((500, 1)) < 0.6).astype(np.int64)
+    now = Rows.none(1)._replace(hashes=np.arange(500, dtype=np.uint64), cells=cells, nulls=np.zeros((500, 1), np.bool_))
+    scene = Scene(reference, np.zeros(reference.size, dtype=np.int64), 500, Rows.none(1), now)
+    (one,) = columns_told(scene, [0])
+    assert isinstance(one.look, TrueShare)
+    assert (one.look.trained, one.look.now) == (0.3, pytest.approx(0.6, abs=0.07))
+    assert _segment(scene, Found(0, SPECIALS + 1, 1.0)) == Segment("on", "true")
 
 
 def test_a_sentence_is_a_function_of_the_facts() -> None:

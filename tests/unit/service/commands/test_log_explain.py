@@ -1,5 +1,7 @@
 """An incident of the demo model, from its event to what it did to the answers: by the real session, from a real log."""
 
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from models.baseline import Baseline
 from models.demo.incidents import Incident, apply
-from models.demo.simulator import payments, rows
+from models.demo.simulator import Row, payments, rows
 from models.lock_file import LockFile
 from models.manifest import BASELINE
 from monitoring.events import Event
@@ -23,6 +25,7 @@ from service.commands.log import log
 from service.featurelog.chunk import Chunk, Run
 from service.featurelog.record import Ledger, Record
 from service.featurelog.segments import segment_name
+from service.featurelog.view import database
 from service.seeding import seed
 from service.settings import Settings
 from tests.promises.payments import START_S, VERSION, Traffic
@@ -36,7 +39,11 @@ BEFORE_MINUTES, MINUTES, ROWS_A_MINUTE = 20, 26, 60
 @pytest.fixture(scope="module")
 def happened(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Event]:
     """A home with amounts in thousandths from minute BEFORE_MINUTES on, and the event that its log makes."""
-    home = tmp_path_factory.mktemp("home")
+    return broken(tmp_path_factory.mktemp("home"), lambda row: True)
+
+
+def broken(home: Path, hit: Callable[[Row], bool]) -> tuple[Path, Event]:
+    """The same of the rows that are hit."""
     settings = Settings(home=home)
     assert seed(settings) == []
     pin = LockFile(settings.lock_path).read().find("payments", "1")
@@ -48,7 +55,8 @@ def happened(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Event]:
         at_s = START_S + 36_000 + minute * 60 + np.arange(ROWS_A_MINUTE) * 1.0
         batch = rows(payments(rng, at_s))
         if minute >= BEFORE_MINUTES:
-            batch = apply(Incident.UNIT_X1000, batch, rng=rng)
+            wrong = apply(Incident.UNIT_X1000, batch, rng=rng)
+            batch = [bad if hit(row) else row for row, bad in zip(batch, wrong, strict=True)]
         records.append(traffic.request(int(at_s[0] * 1e6), batch))
     records.append(Ledger(int((START_S + 36_000 + MINUTES * 60 + 10) * 1e6), 0, {}, {}, {}))
     reference = Reference.of(schema, Baseline.decode((VERSION / BASELINE).read_bytes()))
@@ -84,6 +92,23 @@ def test_predictions_move_as_far_as_the_column_does_and_come_back_with_it(happen
     assert len(told["examples"]) == 5
     kept = home / "monitor" / "explained" / f"{event.id}.json"
     assert msgspec.json.decode(kept.read_bytes()) == told
+
+
+def test_of_a_change_that_one_channel_has_only_its_rows_are_put_back(tmp_path: Path) -> None:
+    home, event = broken(tmp_path, lambda row: row["channel"] == "online")
+    told: Any = msgspec.json.decode(explained(home, event.id, "--json").stdout)
+    assert "where `channel` is online, and in no others" in told["story"]
+    (amount,) = told["put_back"]
+    assert amount["how"] == "undone where channel is online"
+    data = msgspec.json.decode(event.body)["data"]
+    span = [data["story"]["since"]["at_s"], datetime.fromisoformat(data["window"]["to"]).timestamp()]
+    with database(home, model="payments") as (connection, _):
+        sql = (
+            "SELECT avg((channel = 'online')::INT) FROM requests WHERE epoch(arrived_at) >= ? AND epoch(arrived_at) < ?"
+        )
+        (online,) = connection.execute(sql, span).fetchall()[0]
+    risk = next(one for one in amount["outputs"] if one["output"] == "probabilities[1]")
+    assert 0 < risk["changed"] <= online < 0.5
 
 
 def test_people_read_the_same_as_a_table(happened: tuple[Path, Event]) -> None:
