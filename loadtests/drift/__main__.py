@@ -14,10 +14,10 @@ from loadtests.bench.server import SystemUnfit
 from loadtests.drift.document import document
 from loadtests.drift.friedman import friedman
 from loadtests.drift.pictures import draw
-from loadtests.drift.results import Results, Rides, Speed
+from loadtests.drift.results import Results, Rides
 from loadtests.drift.run import TargetFailed, ran
 from loadtests.drift.scenarios import Scenario, incidents, rides, unchanged
-from loadtests.drift.score import Quiet, Ran, only_wide, quiet, seen, speed
+from loadtests.drift.score import Quiet, Ran, Speed, only_wide, quiet, seen, speed
 from loadtests.drift.systems import SYSTEMS, System
 
 HERE = Path(__file__).parent
