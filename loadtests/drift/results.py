@@ -5,17 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-from loadtests.drift.score import Alarm, Quiet, Seen
+from loadtests.drift.score import Alarm, Quiet, Seen, Speed
 
 FILE = "RESULTS.json"
-
-
-class Speed(msgspec.Struct, frozen=True):
-    """In the system's own calls, one thread; MiB are the high water of its process."""
-
-    rows: int
-    rows_per_s: float
-    peak_mib: float
 
 
 class Rides(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from loadtests.drift.systems import System
 
 TARGETS = Path(__file__).parent / "targets"
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 3600
+DEADLINE_S = 7200  # a target on a core that others use as well
 # One thread each: what a monitor beside a service has.
 ENVIRONMENT = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), "1"
@@ -36,7 +36,7 @@ class TargetFailed(Exception):
 
 def ran(system: System, scenario: Path, cache: Path, *, rows_max: int) -> Ran:
     """What it found. Raises TargetFailed."""
-    words = [TARGETS / system.target, scenario, system.variant, min(rows_max, system.rows_max)]
+    words = [TARGETS / system.target, scenario, system.variant, rows_max]
     lines = program(system.name, [interpreter(system.requirements, cache), *words]).splitlines()
     try:
         alarms = tuple(msgspec.json.decode(line, type=Alarm) for line in lines[:-1])

@@ -16,12 +16,15 @@ from scipy.stats import beta, chi2
 
 
 class Alarm(msgspec.Struct, frozen=True):
+    """`look`: the number of the look in its stream, from 1; 0 where a target does not say (`targets/scenario.py`)."""
+
     stream: int
     row: int
     minute: float
     what: str
     new: bool = True
     wide: bool = False
+    look: int = 0
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -42,9 +45,30 @@ class Ran(msgspec.Struct, frozen=True):
     told: Told
 
 
+class Speed(msgspec.Struct, frozen=True):
+    """In the system's own calls, one thread; MiB are the high water of its process."""
+
+    rows: int
+    rows_per_s: float
+    peak_mib: float
+    cpu_ms_a_look: float = 0.0
+
+
+def speed(told: Told) -> Speed:
+    """Of one run. Its calls took some time."""
+    return Speed(
+        told.rows, told.rows / told.seconds, told.peak_mib, cpu_ms_a_look=told.seconds * 1000 / max(1, told.looks)
+    )
+
+
 def only_wide(ran: Ran) -> Ran:
-    """The same run, read as alarming only where half of the columns did."""
-    kept = tuple(alarm for alarm in ran.alarms if alarm.wide)
+    """The same run, read as alarming only where half of the columns did: so the look before a page was not a wide one."""
+    wide = {(alarm.stream, alarm.look) for alarm in ran.alarms if alarm.wide}
+    kept = tuple(
+        msgspec.structs.replace(alarm, new=(alarm.stream, alarm.look - 1) not in wide)
+        for alarm in ran.alarms
+        if alarm.wide
+    )
     return Ran(kept, msgspec.structs.replace(ran.told, alarmed=len(kept)))
 
 
@@ -101,7 +125,7 @@ def seen(ran: Ran, trials: Iterable[tuple[int, int, float]]) -> Seen:
         share_low=float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0,  # Clopper and Pearson 1934
         share_high=float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0,
         rows=median(rows) if rows else nan,
-        rows_high=rows[int(0.95 * (len(rows) - 1))] if rows else nan,
+        rows_high=rows[-(-95 * k // 100) - 1] if rows else nan,  # nearest rank: never below the median
         minutes=median(minutes) if minutes else nan,
         early=early / n if n else nan,
     )

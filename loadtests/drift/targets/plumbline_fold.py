@@ -2,7 +2,8 @@
 
 A baseline is made of the reference as `plumbline models add` makes it of training data with a time column. The variant says how
 many rows a record has: `minute`: all of a minute (as a batch client sends them), or a number. Making records is the
-service's work and is not timed. A row that was rejected is a record of a rejected request. Run from the project's folder.
+service's work and is not timed. A row that was rejected is a record of a rejected request. A look is a judged minute, and it
+alarms when its judgement is a breach, a held one too; a page is an event. Run from the project's folder.
 """
 
 # ruff: noqa: B023  the call is over before the loop goes on
@@ -19,10 +20,11 @@ from scenario import Report, Scenario, given
 from models.baseline import Baseline, ColumnBaseline, bin_codes, bin_numbers, column_of_codes, column_of_numbers
 from models.contract import Column, Kind
 from models.natural import blocks, tolerance
+from monitoring.alert import Standing
 from monitoring.fold import fold
 from monitoring.reference import Reference
 from monitoring.rules import Rules
-from monitoring.state import State
+from monitoring.state import Judged, State, Version
 from service.featurelog.chunk import Chunk, Run
 from service.featurelog.record import Block, Ledger, Outcome, Problem, Record, Request, Schema, SchemaColumn, SkewKind
 
@@ -101,6 +103,16 @@ def _borders(at_us: np.ndarray, rejected: np.ndarray, rows_per_record: int | Non
     return sorted(begins)
 
 
+class Judgements(dict[Version, Judged]):
+    """What the fold writes a judged minute: a call of it judges many, and only the last of them can be read afterwards."""
+
+    breaches = 0
+
+    def __setitem__(self, version: Version, judged: Judged) -> None:
+        self.breaches += judged.judgement.standing is Standing.BREACH
+        super().__setitem__(version, judged)
+
+
 def main() -> None:
     scenario, variant = given()
     report, rules = Report(scenario), Rules()
@@ -108,7 +120,8 @@ def main() -> None:
     references = {schema.digest: Reference.of(schema, baseline)}
     rows_per_record = None if variant == "minute" else int(variant)
     for number, stream in scenario.streams():
-        state, seq, held = State(), 0, list[tuple[int, Record]]()
+        judged = Judgements()
+        state, seq, held = State(judged=judged), 0, list[tuple[int, Record]]()
         last = stream.stop - stream.start
         source = records(scenario, stream, rows_per_record)
         while True:
@@ -123,8 +136,7 @@ def main() -> None:
                 seen = int(np.searchsorted(scenario.at_s[stream], at_s))
                 what = f"{told['data']['feature']} {told['data']['check']}"
                 report.alarm(number, stream, min(seen, last), what)
-                report.looked(0, 1)
-        report.looked(state.counters.evaluations, 0)
+        report.looked(state.counters.evaluations, judged.breaches)
         report.over(stream)
     report.end()
 

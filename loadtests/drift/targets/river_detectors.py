@@ -4,8 +4,10 @@
     if drift_detector.drift_detected: …
 
 A detector watches one number: one a numeric column, null left out; text cannot be said to them. They need no reference
-and forget the past at each alarm. HDDM takes bits (a prediction was wrong or not): one is 1 where the value is above the
-third quartile of the reference. KSWIN gets a seed.
+and forget the past at each alarm; a row at which any of them alarms is one alarm. ADWIN, KSWIN and PageHinkley get numbers
+in standard deviations from the mean of the reference: the defaults of PageHinkley (δ 0.005, threshold 50) and the bound of
+ADWIN are in units of what they watch. HDDM takes bits (a prediction was wrong or not): one is 1 where the value is above
+the third quartile of the reference. KSWIN gets a seed.
 """
 
 import numpy as np
@@ -37,16 +39,17 @@ def main() -> None:
         return found
 
     for number, stream in scenario.streams():
-        alarms: list[tuple[int, str]] = []
+        alarming: dict[int, str] = {}
         for place, limit in zip(numeric, limits, strict=True):
             values = scenario.rows[stream, place]
             if variant.startswith("hddm"):
                 values = np.where(np.isnan(values), np.nan, values > limit)
+            else:
+                values = scenario.standardised(values, place)
             name = scenario.columns[place]["name"]
-            alarms += [(seen, name) for seen in report.own(fed, values.tolist())]
-        for seen, name in sorted(alarms):
-            report.alarm(number, stream, seen, name)
-        report.looked(stream.stop - stream.start, len({seen for seen, _ in alarms}))
+            for seen in report.own(fed, values.tolist()):
+                alarming[seen] = f"{alarming[seen]},{name}" if seen in alarming else name
+        report.rows(number, stream, alarming)
         report.over(stream)
     report.end()
 

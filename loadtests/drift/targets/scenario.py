@@ -4,15 +4,16 @@ A scenario is an .npz: `meta` (JSON), `reference` (m, k) with `reference_at_s` (
 `rejected` (n,), and `borders`: stream i is rows[borders[i]:borders[i+1]], and streams know nothing of each other. A cell
 is a float64; NaN is null; of a text it is the place in the column's categories, -1 for a text that is not among them.
 
-A target prints a line of JSON an alarm: {"stream", "row", "minute", "what", "new", "wide"}: how many rows of the stream
-had been seen, the minute of the last of them since the stream's first, what was alarming, whether the look before was
-quiet, and whether it was half of the columns or more. Its last line is
+A target prints a line of JSON an alarm: {"stream", "row", "minute", "what", "new", "wide", "look"}: how many rows of the
+stream had been seen, the minute of the last of them since the stream's first, what was alarming, whether the look before
+was quiet, whether it was half of the columns or more, and the number of the look in its stream, from 1 (0: not said). Its
+last line is
 {"looks", "alarmed", "rows", "streams", "seconds", "peak_mib"}: seconds in the system's own calls.
 """
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import process_time
@@ -58,6 +59,11 @@ class Scenario:
             end = start + self.chunk_rows
             yield end - stream.start, slice(start, end)
 
+    def standardised(self, cells: np.ndarray, place: int) -> np.ndarray:
+        """Cells of one column in standard deviations from the mean of its reference, which need not vary."""
+        reference = self.reference[:, place]
+        return (cells - np.nanmean(reference)) / (np.nanstd(reference) or 1.0)
+
     def frame(self, cells: np.ndarray, pandas: Any) -> Any:
         """A table as a person would hand it over: text as text, null as NaN or None."""
         found = {}
@@ -79,7 +85,7 @@ class Report:
         self._scenario = scenario
         self._looks = self._alarmed = self._rows = self._streams = 0
         self._seconds = 0.0
-        self._last: tuple[int, bool] = (-1, False)
+        self._last: tuple[int, int, bool] = (-1, 0, False)
 
     def own(self, call: Any, *words: Any) -> Any:
         """Calls the system; these are the seconds that count."""
@@ -90,23 +96,30 @@ class Report:
 
     def look(self, number: int, stream: slice, seen: int, what: str, *, wide: bool = False) -> None:
         """A look at the stream after `seen` rows; `what` is empty where it was quiet."""
-        quiet_before = self._last != (number, True)
-        self._last = (number, bool(what))
-        self._looks += 1
+        last, look, alarming = self._last
+        if last != number:
+            look, alarming = 0, False
+        self._last = (number, look + 1, bool(what))
+        self.looked(1, int(bool(what)))
         if what:
-            self._alarmed += 1
-            self.alarm(number, stream, seen, what, new=quiet_before, wide=wide)
+            self.alarm(number, stream, seen, what, new=not alarming, wide=wide, look=look + 1)
+
+    def rows(self, number: int, stream: slice, alarming: Mapping[int, str]) -> None:
+        """A look at every row of the stream; `alarming`: what was, by how many rows had been seen."""
+        for seen, what in sorted(alarming.items()):
+            self.alarm(number, stream, seen, what, new=seen - 1 not in alarming, look=seen)
+        self.looked(stream.stop - stream.start, len(alarming))
 
     def looked(self, looks: int, alarmed: int) -> None:
         self._looks, self._alarmed = self._looks + looks, self._alarmed + alarmed
 
-    def alarm(self, number: int, stream: slice, seen: int, what: str, *, new: bool = True, wide: bool = False) -> None:
+    def alarm(
+        self, number: int, stream: slice, seen: int, what: str, *, new: bool = True, wide: bool = False, look: int = 0
+    ) -> None:
         at_s = self._scenario.at_s
         minute = (float(at_s[stream.start + max(0, seen - 1)]) - float(at_s[stream.start])) / 60
-        print(
-            json.dumps({"stream": number, "row": seen, "minute": minute, "what": what, "new": new, "wide": wide}),
-            flush=True,
-        )
+        told = {"stream": number, "row": seen, "minute": minute, "what": what, "new": new, "wide": wide, "look": look}
+        print(json.dumps(told), flush=True)
 
     def over(self, stream: slice) -> None:
         """A stream was read to its end."""

@@ -1,5 +1,6 @@
 """The whole comparison in small: ours and what needs no environment of its own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 from loadtests.drift.__main__ import Amount, Bench, measured_without_losses
 from loadtests.drift.document import document
 from loadtests.drift.pictures import draw
-from loadtests.drift.results import read
-from loadtests.drift.scenarios import incidents, unchanged
+from loadtests.drift.results import Results, read
+from loadtests.drift.scenarios import incidents, losses, unchanged
 from loadtests.drift.systems import SYSTEMS
 
 pytestmark = pytest.mark.simulation
@@ -47,3 +48,19 @@ def test_a_scenario_is_a_function_of_its_seed_and_damages_only_the_incidents_col
     assert not stream.rejected[: stream.onset].any()
     assert np.isnan(stream.cells[stream.onset :, names.index("country")]).all()
     assert not np.isnan(stream.cells[:, names.index("amount")]).any()
+
+
+def test_what_needs_several_columns_is_left_out_of_a_scenario_of_one_and_the_document_says_why(tmp_path: Path) -> None:
+    never = next(one for one in SYSTEMS if one.name == "never")
+    odd = replace(never, name="odd", not_of_one="of one it is exact")
+    bench = Bench([never, odd], tmp_path, tmp_path, 10_000)
+    rows = np.ones((2, 100))
+    assert [name for name, _ in bench.on(losses(np.ones(100), rows, 50))] == ["never"]
+    assert [name for name, _ in bench.on(unchanged(1, 1, 1, 1))] == ["never", "odd"]
+    assert bench.failed == {}
+    assert "NannyML, PCA (of one column it is exact)" in document(Results({}, 1), {})
+
+
+def test_a_slow_system_is_given_more_rows_where_they_are_narrower() -> None:
+    slow = replace(SYSTEMS[0], rows_max=1_000)
+    assert [slow.rows_of(columns) for columns in (1, 8, 11)] == [8_000, 1_000, 1_000]
