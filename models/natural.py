@@ -9,6 +9,10 @@ Laws
 - Two windows with the same shares have distance 0; it is symmetric in window and reference.
 - The tolerance of a length is the largest distance of one block of that length from the rest. It errs upwards: a maximum over
   blocks keeps their largest noise, so quiet hours with few rows widen it; more training data narrows it.
+- A block that its rows do not fill is no block of that length: three hours of a day that the data breaks off in would pass
+  the day's season off as what days vary by. Filled is one that is silent for at most SILENCE_MAX of its length longer than is
+  usual: at its place in the week, so that a shop's nights and short Saturdays are no holes; the last one, which ends where
+  the data does, also anywhere.
 
 `beyond_noise` is for references by hour of the week (weekly.py): the mean of the distances and three standard deviations of
 what is not noise among them (moments: the variance of λ̂ is 2(df + 2λ)), at most the largest distance seen, and at least what
@@ -22,9 +26,11 @@ import numpy.typing as npt
 from models.baseline import Counts, Index
 from models.noncentral import noncentrality_lower
 
-BLOCK_LENGTHS_S = (3600, 86_400, 7 * 86_400)
+WEEK_S = 7 * 86_400
+BLOCK_LENGTHS_S = (3600, 86_400, WEEK_S)
 BLOCKS_MIN = 8  # fewer say little of what the next one may be
 BLOCK_ROWS_MIN = 50  # below, the noise of a decile alone is near 0.2
+SILENCE_MAX = 0.05  # of a length: 1.2 h of a day move even a column that is the hour of the day by 0.03 only
 DEVIATIONS, PROVEN = 3.0, 0.05
 _DIGITS = 4  # of a tolerance: more would only record noise
 
@@ -41,8 +47,10 @@ def blocks(at_s: Floats) -> list[tuple[int, npt.NDArray[np.intp]]]:
     """(length in s, block number of each row or -1) for every length with enough full blocks; counted from the first row."""
     found = []
     for length_s in BLOCK_LENGTHS_S:
-        _, number, rows = np.unique((at_s - at_s.min()) // length_s, return_inverse=True, return_counts=True)
+        since = (at_s - at_s.min()) / length_s
+        at, number, rows = np.unique(np.floor(since), return_inverse=True, return_counts=True)
         full = rows >= BLOCK_ROWS_MIN
+        full[full] = _filled(at[full], _silence(since, at)[full], WEEK_S // length_s)
         if full.sum() >= BLOCKS_MIN:
             renumbered = np.where(full, np.cumsum(full) - 1, -1)
             found.append((length_s, renumbered[number]))
@@ -67,6 +75,27 @@ def beyond_noise(window: Counts, reference: Counts) -> float:
     usual = min(float(distance.max()), float(distance.mean()) + DEVIATIONS * apart)
     proven = (noncentrality_lower(g, df, 1 - PROVEN / len(g)) * scale).max()
     return float(f"{max(0.0, usual, proven):.{_DIGITS}g}")
+
+
+def _silence(since: Floats, at: Floats) -> Floats:
+    """The longest stretch without a row in each block [at, at + 1), in blocks; since: times of the rows, unordered."""
+    points = np.sort(np.concatenate([since, at, at + 1]))
+    owner = np.floor(points[:-1])  # of the stretch that begins there: an end is the next block's start
+    known = np.isin(owner, at)
+    longest = np.zeros(len(at))
+    np.maximum.at(longest, np.searchsorted(at, owner[known]), np.diff(points)[known])
+    return longest
+
+
+def _filled(at: Floats, silence: Floats, week: int) -> npt.NDArray[np.bool_]:
+    """Which blocks are no longer silent than is usual; at: their numbers, silence: in blocks, week: blocks a week."""
+    usual = np.zeros(len(at))
+    for place in np.unique(at % week):
+        here = at % week == place
+        usual[here] = np.median(silence[here])
+    if len(at):
+        usual[-1] = min(usual[-1], np.median(silence))
+    return np.asarray(silence <= usual + SILENCE_MAX)
 
 
 def _statistic(window: Counts, reference: Counts) -> tuple[Floats, Counts, Floats]:

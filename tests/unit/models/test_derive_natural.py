@@ -92,3 +92,36 @@ def test_dates_numbers_and_text_are_the_same_times() -> None:
     natural = [derive(GRAPH, "test:1", pd.DataFrame({"a": a, "at": way}), time="at")[1] for way in ways]
     assert len({baseline.encode() for baseline in natural if baseline is not None}) == 1
     assert None not in natural
+
+
+def temperature(rng: np.random.Generator, at_s: np.ndarray) -> np.ndarray:
+    return 10 + 5 * np.sin(2 * np.pi * (at_s % DAY_S) / DAY_S) + rng.normal(0, 3, at_s.size)
+
+
+def tolerance_of_days(at_s: np.ndarray) -> float:
+    _, baseline = derive(
+        GRAPH, "test:1", pd.DataFrame({"a": temperature(np.random.default_rng(3), at_s), "at": at_s}), time="at"
+    )
+    assert baseline is not None
+    return dict(baseline.features[0].natural)[DAY_S]
+
+
+@pytest.mark.parametrize("days", [28, 28 + 1 / 24, 28 + 3 / 24, 28.5, 28.9])
+def test_hours_beyond_the_last_whole_day_do_not_pass_for_what_days_vary_by(days: float) -> None:
+    at_s = 1_767_571_200 + np.sort(np.random.default_rng(3).uniform(0, days * DAY_S, int(days * 2880)))
+    assert tolerance_of_days(at_s) < 0.02
+
+
+def test_a_day_with_a_hole_does_not_pass_for_what_days_vary_by() -> None:
+    at_s = 1_767_571_200 + np.arange(0, 28 * DAY_S, 30.0)
+    silent = (at_s >= at_s[0] + 9.2 * DAY_S) & (at_s < at_s[0] + 9.9 * DAY_S)
+    assert tolerance_of_days(at_s[~silent]) < 0.02
+
+
+def test_nights_and_short_saturdays_of_a_shop_are_no_holes() -> None:
+    opens, closes = 8 * HOUR_S, np.array([18, 18, 18, 18, 18, 12]) * HOUR_S
+    days = [7 * DAY_S * week + DAY_S * day for week in range(4) for day in range(6)]
+    at_s = np.concatenate([day + np.arange(opens, closes[day // DAY_S % 7], 60.0) for day in days])
+    of_days = dict(blocks(at_s))[DAY_S]
+    assert of_days.max() == len(days) - 2  # only the last one, a Saturday, may be one that the data breaks off in
+    assert (of_days[at_s < days[-1] + opens] >= 0).all()
