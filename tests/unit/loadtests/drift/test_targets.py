@@ -16,12 +16,12 @@ from loadtests.drift.targets.scenario import Report, Scenario
 
 @pytest.fixture
 def two_streams(tmp_path: Path) -> Scenario:
-    """Two streams of five rows, a row a minute, of one column; the reference is 2, 4 and a null."""
+    """Two streams of five rows, a row a minute, of one column; the reference is 2, 6 and a null."""
     stream = Stream(cells=np.zeros((5, 1)), at_s=60.0 * np.arange(5), rejected=np.zeros(5, bool), about="")
     Written(
         name="two",
         columns=[{"name": "x", "kind": "float", "categories": []}],
-        reference=np.array([[2.0], [4.0], [np.nan]]),
+        reference=np.array([[2.0], [6.0], [np.nan]]),
         reference_at_s=np.arange(3.0),
         streams=[stream, stream],
     ).write(tmp_path / "scenario.npz")
@@ -63,7 +63,7 @@ def test_looks_are_numbered_in_their_stream_and_a_stream_begins_quiet(
 
 
 def test_a_detector_with_a_scale_gets_standard_deviations_from_the_mean_of_the_reference(two_streams: Scenario) -> None:
-    assert two_streams.standardised(np.array([3.0, 5.0, np.nan]), 0)[:2].tolist() == [0.0, 2.0]
+    assert two_streams.standardised(np.array([4.0, 8.0, np.nan]), 0)[:2].tolist() == [0.0, 2.0]
     two_streams.reference[:] = 7.0
     assert two_streams.standardised(np.array([7.0, 8.0]), 0).tolist() == [0.0, 1.0]
 
