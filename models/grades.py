@@ -22,7 +22,7 @@ import numpy.typing as npt
 from models.task import TaskKind
 
 SCORE_BINS = 64
-BIN_LOGIT = 0.25  # ± 8 in 64 bins: from 0.03 % to 99.97 %; AUC on them is within 0.002 of that on the scores themselves
+BIN_LOGIT = 0.25  # ± 8 in 64 bins: from 0.03 % to 99.97 %; too wide for AUC where scores are narrow or rare
 MICRO = 1_000_000  # sums are of millionths
 STEPS = 256  # squares are of whole 256ths, squared: at the largest error (1 024 in squares), 10⁷ rows fit in 64 bits
 PROBABILITY_MIN = 1e-6  # a log loss is 13.8 at most

@@ -31,7 +31,8 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     `held_out`: the model was not trained on these rows; `edges`, `scale`: a number's bins and the unit of its errors;
     `grades`: shape (parts, bins) of models.grades; `natural`: (block length in s, deviation of the main loss, deviation
-    of the main loss from what the scores promise), as shares of the main loss.
+    of the main loss from what the scores promise), as shares of the main loss; `alike`: how many times the variance of the
+    mean loss is that of as many rows that are independent.
     """
 
     task: Task
@@ -41,6 +42,7 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     edges: tuple[float, ...] = ()
     scale: float = 1.0
     natural: tuple[tuple[int, float, float], ...] = ()
+    alike: float = 1.0
 
     def __post_init__(self) -> None:
         shape = (Part.LOSS_SQUARED + 1, bins_of(self.task.kind, self.edges))

@@ -12,7 +12,7 @@ Laws
 incidents wait in `state.ended`, what is known of stories that failed in `state.untold`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +32,7 @@ from monitoring.segments.watch import learn, segments_of
 from monitoring.state import ARM_SHADOW, UNROUTED, Counters, Judged, Key, State, Version
 from monitoring.tally import TRAFFIC_SIZE, Tally, Traffic, tally_requests, tally_shadows
 from monitoring.telling import story_or_none
+from monitoring.verdict import LABEL, Check, Finding
 from monitoring.watch import incident_of, windows_of
 from monitoring.window import MINUTE_US
 from service.featurelog.chunk import Chunk, Lost
@@ -235,8 +236,8 @@ def _into_windows(state: State, number: int, rules: Rules) -> None:
 def _judge(state: State, version: Version, number: int, rules: Rules, references: References) -> list[Event]:
     reference = references[version.digest]
     before = state.alerts.get(version, Alert())
-    watched = {"", *reference.segments.names}  # a segment that is declared no more cannot clear
-    latched = frozenset(check for check in before.latched if check.segment in watched)
+    beside = labels.findings(state.labels, version, rules, reference)
+    latched = _can_clear(before.latched, reference, beside)
     known = state.judged.get(version)
     judgement = judge(
         reference,
@@ -246,7 +247,7 @@ def _judge(state: State, version: Version, number: int, rules: Rules, references
         versions=max(1, state.versions_of(version.model)),
         latched=latched,
         segments=segments_of(state, version, number, reference, rules, latched),
-        beside=labels.findings(state.labels, version, rules),
+        beside=beside,
         before=None if known is None else known.judgement.looks,
     )
     state.counters.evaluations += 1
@@ -264,6 +265,14 @@ def _judge(state: State, version: Version, number: int, rules: Rules, references
     if story is not None:
         state.samples.stories[version] = story
     return [request_retrain(replace(incident, story=story))]
+
+
+def _can_clear(latched: frozenset[Check], reference: Reference, beside: Sequence[Finding]) -> frozenset[Check]:
+    """Without the checks of a segment that is declared no more, and those of labels that are made no more: of another
+    output, or of a version that the book has forgotten. One that lacks data is made, and stays.
+    """
+    watched, made = {"", *reference.segments.names}, {finding.check for finding in beside}
+    return frozenset(check for check in latched if (check in made if check.side == LABEL else check.segment in watched))
 
 
 def _judged(known: Judged | None, number: int, judgement: Judgement, reference: Reference) -> Judged:

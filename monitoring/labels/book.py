@@ -7,6 +7,7 @@ Laws
   later than `lateness_s` counts with the next minute that is closed.
 - received = joined + unknowable + misfit + duplicate + changed + unsampled + unknown: every label counts once.
   `unsampled`: for lack of room its row may have been let go; `unknown`: no prediction with this key waits or is remembered.
+- Of the joined ones `uncounted` do not count for the alarm: for lack of room they were let go before they were old enough.
 - Bounded: TRACKS_MAX versions, of each the rows of waiting.py; the version that was silent for longest makes room for a
   new one.
 """
@@ -21,7 +22,7 @@ import numpy.typing as npt
 
 from models.task import outcome
 from monitoring.labels.ask import Ask
-from monitoring.labels.cohorts import SLICES_MAX, size_of
+from monitoring.labels.cohorts import SLICES_MAX, slice_bytes
 from monitoring.labels.keys import Keys, request_keys, row_keys
 from monitoring.labels.rows import NONE, Predicted, Rows, distinct, read
 from monitoring.labels.track import HELD, LabelRules, Track
@@ -31,7 +32,7 @@ from service.featurelog.record import Feedback, Request
 
 TRACKS_MAX = 16
 FATES = ("joined", "unknowable", "misfit", "duplicate", "changed", "unsampled", "unknown")
-COUNTERS = ("received", *FATES, "forgotten_versions")
+COUNTERS = ("received", *FATES, "uncounted", "forgotten_versions")
 
 Floats = npt.NDArray[np.float64]
 
@@ -100,9 +101,9 @@ class Book:
                 yield change
 
     def reserved_bytes(self, rows_max: int) -> int:
-        """What the held versions can grow to: waiting rows, remembered ones, held ones, and slices of counts."""
+        """What the held versions can grow to: waiting rows, remembered ones, held ones, and slices of counts and ranks."""
         rows = rows_max * (ROW_BYTES + HELD.itemsize)
-        return sum(rows + 8 * (SLICES_MAX + 1) * size_of(track.ask.bins) for track in self.tracks.values())
+        return sum(rows + (SLICES_MAX + 1) * slice_bytes(track.ask) for track in self.tracks.values())
 
     def _expect(self, subject: Subject, predicted: Predicted, ask: Ask, minute: int, held: Open) -> None:
         track = self.tracks.get(subject)
@@ -149,7 +150,7 @@ class Book:
         null = np.array([labels[number].label is None for number in first.tolist()], dtype=np.bool_)
         at_us = np.array([labels[number].at_us for number in first.tolist()], dtype=np.int64)
         misfit = np.isnan(values) & ~null
-        track.settle(minute, place[first], values, at_us, misfit)
+        self.counters["uncounted"] += track.settle(minute, place[first], values, at_us, misfit)
         self.counters["unknowable"] += int(np.count_nonzero(null))
         self.counters["misfit"] += int(np.count_nonzero(misfit))
         self.counters["joined"] += int(np.count_nonzero(~np.isnan(values)))

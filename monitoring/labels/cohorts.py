@@ -4,7 +4,9 @@ Laws
 - A label counts in the slice of its prediction, however late it comes, as long as that slice is held.
 - Counts add: a window's are the sum of its slices', and neither chunks nor writers show in them.
 - Intervals are of requests, not of rows: beside the sums of losses stand those of squares of what the rows of one
-  request, joined in one minute, had together.
+  request, joined in one minute, had together (witnesses.py).
+- Beside the counts of a probability stand its ranks (ranks.py): bins of what a score promises are too wide for who ranks
+  above whom.
 
 A vector is `Head`, then delays by DELAY_BUCKETS, then the grades of models.grades.
 """
@@ -15,9 +17,12 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from models.grades import MICRO, STEPS, Loss, Part, bin_numbers, graded, losses, predicted
+from models.grades import Loss, Part, bin_numbers, graded, losses, predicted
+from models.task import TaskKind
 from monitoring.labels.ask import Ask
+from monitoring.labels.ranks import BIN_BYTES, BINS_MAX, Ranks
 from monitoring.labels.rows import Rows
+from monitoring.labels.witnesses import Witnesses, squares_together, witnesses_of
 
 SLICE_MINUTES = 360
 WINDOWS_S = (86_400, 7 * 86_400, 30 * 86_400)
@@ -50,12 +55,18 @@ class Head(IntEnum):
 
 
 DELAYS = int(Head.SIZE)
+SQUARES = slice(Head.SQUARES, Head.SQUARES + len(Loss))
 GRADES = DELAYS + DELAY_BUCKETS
 
 
 def size_of(bins: int) -> int:
     """Length of a vector."""
     return GRADES + PARTS * bins
+
+
+def slice_bytes(ask: Ask) -> int:
+    """What a slice can grow to."""
+    return 8 * size_of(ask.bins) + (BINS_MAX * BIN_BYTES if ask.kind is TaskKind.BINARY else 0)
 
 
 def grades_of(vector: Counts) -> Counts:
@@ -80,6 +91,7 @@ class Cohorts:
     """The slices of one version; owned and changed by its track."""
 
     slices: dict[int, Counts] = field(default_factory=dict)
+    ranks: dict[int, Ranks] = field(default_factory=dict)
 
     def heads(self, head: Head, rows: Rows, ask: Ask, closed: int) -> None:
         """Counts rows under one head."""
@@ -115,22 +127,29 @@ class Cohorts:
             vector[DELAYS:GRADES] += np.bincount(delays, minlength=DELAY_BUCKETS)
             grades_of(vector)[:] += graded(ask.kind, bins, ask.bins, some["score"], true, found, ask.scale)
             _add_requests(vector, some, found)
+            if ask.kind is TaskKind.BINARY:
+                self.ranks.setdefault(number, Ranks()).add(some["score"], true)
 
     def advance(self, minute: int) -> None:
         """Forgets the slices that no window holds when `minute` was closed."""
         oldest = minute // SLICE_MINUTES - SLICES_MAX
         for number in [number for number in self.slices if number < oldest]:
             del self.slices[number]
+            self.ranks.pop(number, None)
 
     def window(self, window_s: int, minute: int, ask: Ask) -> Counts:
         """The newest, unfinished slice and the whole ones before it that lie in the window."""
-        newest = minute // SLICE_MINUTES
-        oldest = newest - window_s // 60 // SLICE_MINUTES + 1
         total = np.zeros(size_of(ask.bins), dtype=np.int64)
-        for number, vector in self.slices.items():
-            if oldest <= number <= newest:
+        for number in _numbers(window_s, minute):
+            if (vector := self.slices.get(number)) is not None:
+                squares = squares_together(total[SQUARES], vector[SQUARES])
                 total += vector
+                total[SQUARES] = squares
         return total
+
+    def ranks_of(self, window_s: int, minute: int) -> Ranks:
+        """Those of the same slices."""
+        return Ranks.together(self.ranks[number] for number in _numbers(window_s, minute) if number in self.ranks)
 
     def _slice(self, number: int, ask: Ask, closed: int) -> Counts | None:
         """None where no window holds it any more."""
@@ -142,11 +161,15 @@ class Cohorts:
         return self.slices[number]
 
 
-def together(who: npt.NDArray[np.uint64], values: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Sums over the rows of each request, and their number; values: shape (k, n)."""
-    _, place, rows = np.unique(who, return_inverse=True, return_counts=True)
-    sums: Floats = np.stack([np.bincount(place, one, minlength=len(rows)).astype(np.float64) for one in values])
-    return sums, rows.astype(np.int64)
+def witnesses_in(vector: Counts, loss: Loss) -> Witnesses:
+    """Of one loss."""
+    squares, times_rows = int(vector[Head.SQUARES + loss]), int(vector[Head.TIMES_ROWS + loss])
+    return Witnesses(int(vector[Head.REQUESTS]), int(vector[Head.ROWS_SQUARED]), squares, times_rows)
+
+
+def _numbers(window_s: int, minute: int) -> range:
+    newest = minute // SLICE_MINUTES
+    return range(newest - window_s // 60 // SLICE_MINUTES + 1, newest + 1)
 
 
 def _by_slice(rows: Rows) -> list[tuple[int, Rows]]:
@@ -155,9 +178,8 @@ def _by_slice(rows: Rows) -> list[tuple[int, Rows]]:
 
 
 def _add_requests(vector: Counts, rows: Rows, found: Floats) -> None:
-    sums, n = together(rows["who"], np.rint(found * MICRO))
-    steps = np.rint(sums / MICRO * STEPS).astype(np.int64)
-    vector[Head.REQUESTS] += len(n)
-    vector[Head.ROWS_SQUARED] += (n**2).sum()
-    vector[Head.SQUARES : Head.SQUARES + len(Loss)] += (steps**2).sum(axis=1)
-    vector[Head.TIMES_ROWS : Head.TIMES_ROWS + len(Loss)] += (steps * n).sum(axis=1)
+    of = witnesses_of(rows["who"], found)
+    vector[Head.REQUESTS] += of[0].requests
+    vector[Head.ROWS_SQUARED] += of[0].rows_squared
+    vector[SQUARES] = squares_together(vector[SQUARES], np.array([one.squares for one in of]))
+    vector[Head.TIMES_ROWS : Head.TIMES_ROWS + len(Loss)] += [one.times_rows for one in of]

@@ -9,11 +9,12 @@ import click
 import httpx
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from models.errors import UNDECODABLE
 from monitoring.labels.measures import Measure
-from monitoring.labels.said import LabelsSaid, VersionLabels, WindowSaid
+from monitoring.labels.said import LabelsSaid, NotAsked, VersionLabels, WindowSaid
 
 TIMEOUT_S = 5.0
 API_KEY = "PLUMBLINE_API_KEY"  # no setting: the key, of the scope `read`, for a monitor that lets nobody in without one
@@ -27,16 +28,17 @@ def show(address: str, model: str | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(said).decode())
         return
-    console = Console(soft_wrap=True)
+    _tell(Console(soft_wrap=True), said)
+
+
+def _tell(console: Console, said: LabelsSaid) -> None:
     for one in said.versions:
         _show(console, one)
     for left_out in said.not_asked:
-        console.print(
-            f"[bold]{left_out.model}[/] {left_out.version}: labels are not looked at: {left_out.why}", highlight=False
-        )
+        console.print(f"{_name(left_out)}: labels are not looked at: {escape(left_out.why)}", highlight=False)
     if not said.versions and not said.not_asked:
         console.print("no version has answered a request")
-    fates = ", ".join(f"{n} {name}" for name, n in said.counters.items() if name != "received" and n)
+    fates = ", ".join(f"{n} {escape(name)}" for name, n in said.counters.items() if name != "received" and n)
     console.print(f"labels received: {said.counters.get('received', 0)}{f' ({fates})' if fates else ''}")
 
 
@@ -54,8 +56,8 @@ def _asked(url: str, model: str | None) -> LabelsSaid:
 
 def _show(console: Console, told: VersionLabels) -> None:
     console.print(
-        f"[bold]{told.model}[/] {told.version}: {told.task}, {told.output}"
-        f"{f' of {told.positive}' if told.positive is not None else ''}; held against {_reference(told)}; "
+        f"{_name(told)}: {told.task}, {escape(told.output)}"
+        f"{f' of {escape(told.positive)}' if told.positive is not None else ''}; held against {_reference(told)}; "
         f"loss: {_alarm(told.alarm_loss, told.evidence_loss, told.evidence_needed_loss)}, "
         f"estimate: {_alarm(told.alarm_estimate, told.evidence_estimate, told.evidence_needed_estimate)}",
         highlight=False,
@@ -66,6 +68,10 @@ def _show(console: Console, told: VersionLabels) -> None:
             head = _head(window) if not place else ("", "", "", "")
             table.add_row(*head, measure.name, _realised(measure), _estimated(measure, told))
     console.print(table)
+
+
+def _name(one: VersionLabels | NotAsked) -> str:
+    return f"[bold]{escape(one.model)}[/] {escape(one.version)}"
 
 
 def _reference(told: VersionLabels) -> str:
@@ -103,7 +109,11 @@ def _realised(measure: Measure) -> str:
         return "-"
     if measure.noise is not None:
         return f"{measure.realised:.4g} (chance alone {measure.noise:.2g})"
-    return f"{measure.realised:.4g} ({measure.low:.4g} … {measure.high:.4g})"
+    return f"{measure.realised:.4g} ({_interval(measure.low, measure.high)})"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"{low:.4g} … {high:.4g}"
 
 
 def _estimated(measure: Measure, told: VersionLabels) -> str:

@@ -51,10 +51,12 @@ def changes(book: Book, rules: Rules) -> Iterable[int]:
     return book.changes(rules_of(book, rules))
 
 
-def findings(book: Book, version: tuple[str, str, str], rules: Rules) -> tuple[Finding, ...]:
-    """What labels say of a version; nothing where they are not looked at."""
+def findings(book: Book, version: tuple[str, str, str], rules: Rules, reference: Reference) -> tuple[Finding, ...]:
+    """What labels say of a version; nothing where they are not looked at. A version whose artefact cannot be read now is asked
+    what it was asked."""
     track = book.tracks.get(Subject(*version))
-    return () if track is None else findings_of(track, rules_of(book, rules)[version[0]], rules.n_min)
+    asked = isinstance(ask_of(reference, rules.label_tasks.get(version[0])), Ask) or not reference.judged
+    return findings_of(track, rules_of(book, rules)[version[0]], rules.n_min) if track is not None and asked else ()
 
 
 def labels_said(

@@ -1,8 +1,10 @@
 """What a version without a reference of held-out rows is held against: its own first labelled rows in production.
 
 Laws
-- Rows are taken in the order in which their labels count, until there are ROWS and whole DAYS of them; then the
+- Rows are taken in the order in which their labels count, until there are ROWS of REQUESTS and whole DAYS of them; then the
   reference stands and never changes.
+- Rows of one request that count in one minute are one witness: the reference says how many times the variance of its mean is
+  that of as many rows apart (design effect, Kish 1965).
 - A version that was bad from its first day is held against that: nothing here can tell.
 """
 
@@ -15,9 +17,12 @@ from models.grades import MICRO, STEPS, Loss, Part, bin_numbers, graded, losses,
 from models.performance import BLOCK_ROWS_MIN, Performance, between_blocks
 from monitoring.labels.ask import Ask
 from monitoring.labels.cohorts import PARTS
+from monitoring.labels.promise import LOSS_MIN
 from monitoring.labels.rows import Rows
+from monitoring.labels.witnesses import NOBODY, Witnesses, witnesses_of
 
 ROWS = 5_000  # a mean loss is then known to some 4 % where its spread is three times its mean
+REQUESTS = 100  # of fewer witnesses nobody knows how far the mean is known
 DAYS = 7  # so that every hour of a week has had its say
 DAYS_KEPT = 60  # of sums by day; a slow trickle of labels then goes into the last one
 DAY_S = 86_400
@@ -29,10 +34,11 @@ Floats = npt.NDArray[np.float64]
 @dataclass(slots=True)
 class Learning:
     """Owned and changed by a track. `days`: (rows, sum of the main loss in millionths, of its squares in squared steps)
-    by day."""
+    by day; `witnesses`: of the main loss."""
 
     grades: Counts | None = None
     days: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    witnesses: Witnesses = NOBODY
 
     @property
     def rows(self) -> int:
@@ -44,8 +50,9 @@ class Learning:
         found = losses(ask.kind, rows["score"], hits, ask.scale)
         grades = predicted(bins, ask.bins) + graded(ask.kind, bins, ask.bins, rows["score"], hits, found, ask.scale)
         if self.grades is None or self.grades.shape != (PARTS, ask.bins):
-            self.grades, self.days = np.zeros((PARTS, ask.bins), dtype=np.int64), {}
+            self.grades, self.days, self.witnesses = np.zeros((PARTS, ask.bins), dtype=np.int64), {}, NOBODY
         self.grades = self.grades + grades
+        self.witnesses = self.witnesses.and_(witnesses_of(rows["who"], found)[Loss.MAIN])
         day = minute * 60 // DAY_S
         if day not in self.days and len(self.days) >= DAYS_KEPT:
             day = max(self.days)
@@ -59,7 +66,8 @@ class Learning:
     def reference(self, minute: int, ask: Ask) -> Performance | None:
         """The reference, once there is enough; `minute` is over."""
         whole_days = sum(day < (minute + 1) * 60 // DAY_S for day in self.days)
-        if self.grades is None or self.rows < ROWS or whole_days < DAYS:
+        enough = self.rows >= ROWS and self.witnesses.requests >= REQUESTS and whole_days >= DAYS
+        if self.grades is None or not enough:
             return None
         return Performance(
             task=ask.task,
@@ -69,7 +77,16 @@ class Learning:
             edges=ask.edges,
             scale=ask.scale,
             natural=((DAY_S, self._natural(), 0.0),),
+            alike=self._alike(self.grades),
         )
+
+    def _alike(self, grades: Counts) -> float:
+        """The design effect, at least 1; of sums that do not say it that of one single witness."""
+        rows = self.rows
+        mean = float(grades[Part.LOSS].sum()) / MICRO / rows
+        variance = max(float(grades[Part.LOSS_SQUARED].sum()) / STEPS**2 / rows - mean**2, LOSS_MIN**2)
+        error = self.witnesses.error(mean, rows)
+        return float(rows) if error is None else max(1.0, error**2 * rows / variance)
 
     def _natural(self) -> float:
         """How far days lie from the whole, as a share of the mean loss."""

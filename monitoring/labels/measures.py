@@ -1,19 +1,21 @@
 """How good were the predictions of a window, by their labels; and how good are they probably, before labels come?
 
 Realised, with 95 % intervals:
-- means (log loss, Brier, accuracy, bias, MAE): the ratio of sums over requests with its linearised variance (Cochran
-  1977), so that rows of one request count as one witness; RMSE: the root of the interval of the mean square;
-- AUC: on the bins of the scores, ties as halves, with DeLong's variance (DeLong, DeLong and Clarke-Pearson 1988); rows count as
-  independent;
+- means (log loss, Brier, accuracy, bias, MAE): the ratio of sums over requests with its linearised variance, so that rows
+  of one request count as one witness (witnesses.py); RMSE: the root of the interval of the mean square;
+- AUC: on bins of the scores as fine as there is room for (ranks.py), ties as halves, with DeLong's variance (DeLong, DeLong and
+  Clarke-Pearson 1988), rows as independent, and as far wider as the order inside of bins could move it;
 - calibration in the large: mean outcome less mean score; its slope: the logistic line of outcomes over log odds (Cox
   1958); expected calibration error: the mean over bins of |share of hits − mean score|, beside the value that chance
   alone gives it (Bröcker 2012): below that it says nothing.
 
 Estimated, of all predictions of the window, labelled or not: what the scores promise (promise.py); the interval holds
-the error of the promise and nothing of what the world may have become.
+the error of the promise, for AUC also the order inside of bins, and nothing of what the world may have become.
 
 Laws
-- Fewer than ROWS_MIN rows, or a single class for AUC: no number, rather than a wide one.
+- Fewer than ROWS_MIN rows, a single class for AUC, or an AUC that hangs on the order inside of bins: no number, rather than a
+  wide one.
+- An interval has a width or is none: rows that are all alike, or one single positive, do not say how far others would lie.
 - Both are functions of integer counts.
 """
 
@@ -24,12 +26,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from models.grades import MICRO, SCORE_BINS, STEPS, Loss, Part, log_odds
+from models.grades import MICRO, SCORE_BINS, Loss, Part, log_odds
 from models.task import TaskKind
-from monitoring.labels.cohorts import Head, grades_of
+from monitoring.labels.cohorts import grades_of, witnesses_in
 from monitoring.labels.promise import Promise
+from monitoring.labels.ranks import Ranks
 
 ROWS_MIN = 30
+TIES_MAX = 0.05  # that the order inside of bins may move an AUC by: what is reported was then seen to be off by 0.006
 Z_95 = 1.959964
 NEWTON_STEPS = 12  # from slope 1: a dozen lead to the last digit or, where classes are parted, nowhere
 CONDITION_MAX = 1e9
@@ -39,7 +43,8 @@ Floats = npt.NDArray[np.float64]
 
 
 class Measure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One measure; None where there is too little to say it. `noise`: what chance alone gives it, where that is not 0."""
+    """One measure; None where there is too little to say it, or its bounds. `noise`: what chance alone gives it, where that
+    is not 0."""
 
     name: str
     realised: float | None = None
@@ -53,35 +58,36 @@ class Measure(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class _Value:
+    """`half`: of its interval; None where nobody knows."""
+
     at: float
-    half: float
+    half: float | None
 
     def times(self, scale: float) -> "_Value":
-        return _Value(self.at * scale, self.half * abs(scale))
+        return _Value(self.at * scale, None if self.half is None else self.half * abs(scale))
 
 
-def measures_of(kind: TaskKind, vector: Counts, promise: Promise | None, scale: float) -> tuple[Measure, ...]:
-    """Every measure of a window; `scale`: the unit of a number's errors."""
+def measures_of(
+    kind: TaskKind, vector: Counts, promise: Promise | None, scale: float, ranks: Ranks | None = None
+) -> tuple[Measure, ...]:
+    """Every measure of a window; `scale`: the unit of a number's errors, `ranks`: of a probability, where they are held."""
     match kind:
         case TaskKind.BINARY:
-            return _binary(vector, promise)
+            return _binary(vector, promise, ranks)
         case TaskKind.CLASSES:
             return _classes(vector, promise)
         case TaskKind.NUMBER:
             return _number(vector, promise, scale)
 
 
-def _binary(vector: Counts, promise: Promise | None) -> tuple[Measure, ...]:
+def _binary(vector: Counts, promise: Promise | None, ranks: Ranks | None) -> tuple[Measure, ...]:
     grades = grades_of(vector)
     hits, misses = grades[Part.HITS], grades[Part.LABELLED] - grades[Part.HITS]
-    expected, said = _expected_hits(grades, promise), grades[Part.PREDICTED]
-    auc = _auc(hits.astype(np.float64), misses.astype(np.float64), interval=True)
-    guessed = None if promise is None else _auc(expected, said - expected, interval=False)
     return (
-        _measure("auc", auc, guessed),
+        _measure("auc", _auc(grades, ranks), _expected_auc(grades, promise)),
         _measure("log_loss", _mean(vector, Loss.MAIN), _promised(grades, promise, Loss.MAIN)),
         _measure("brier", _mean(vector, Loss.SQUARED), _promised(grades, promise, Loss.SQUARED)),
-        _measure("accuracy", _accuracy(hits, misses), _expected_accuracy(expected, said, promise)),
+        _measure("accuracy", _accuracy(hits, misses), _expected_accuracy(grades, promise)),
         *_calibration(vector, promise),
     )
 
@@ -116,7 +122,9 @@ def _measure(name: str, realised: _Value | None, estimated: _Value | None, noise
 def _bounds(value: _Value | None) -> tuple[float | None, float | None, float | None]:
     if value is None:
         return None, None, None
-    return _round(value.at), _round(value.at - value.half), _round(value.at + value.half)
+    half = value.half or 0.0
+    low, high = _round(value.at - half), _round(value.at + half)
+    return (_round(value.at), low, high) if low < high else (_round(value.at), None, None)
 
 
 def _root(squares: Measure) -> Measure:
@@ -131,14 +139,12 @@ def _root(squares: Measure) -> Measure:
 
 def _mean(vector: Counts, loss: Loss) -> _Value | None:
     grades = grades_of(vector)
-    rows, requests = int(grades[Part.LABELLED].sum()), int(vector[Head.REQUESTS])
-    if rows < ROWS_MIN or requests < 2:
+    rows = int(grades[Part.LABELLED].sum())
+    if rows < ROWS_MIN:
         return None
     mean = int(grades[Part.LOSS + loss].sum()) / MICRO / rows
-    steps = mean * STEPS
-    squares = int(vector[Head.SQUARES + loss]) - 2 * steps * int(vector[Head.TIMES_ROWS + loss])
-    squares += steps**2 * int(vector[Head.ROWS_SQUARED])
-    return _Value(mean, Z_95 * sqrt(max(0.0, squares) * requests / (requests - 1)) / rows / STEPS)
+    error = witnesses_in(vector, loss).error(mean, rows)
+    return _Value(mean, None if error is None else Z_95 * error)
 
 
 def _promised(grades: Counts, promise: Promise | None, loss: Loss) -> _Value | None:
@@ -155,24 +161,59 @@ def _complement(value: _Value | None) -> _Value | None:
     return None if value is None else _Value(1 - value.at, value.half)
 
 
-def _expected_hits(grades: Counts, promise: Promise | None) -> Floats:
-    rate = np.zeros(SCORE_BINS) if promise is None else promise.rate
-    expected: Floats = grades[Part.PREDICTED] * rate
-    return expected
+@dataclass(frozen=True, slots=True, eq=False)
+class _Area:
+    """Under the curve of hits over misses, ties as halves. `below`: of a hit in each bin, the share of misses below it;
+    `above`: of a miss, that of hits above it; `ties`: how far the order inside of bins could move it.
+    """
+
+    at: float
+    below: Floats
+    above: Floats
+    ties: float
+
+    @classmethod
+    def of(cls, hits: Floats, misses: Floats) -> "_Area | None":
+        """hits, misses: by bin, from the lowest score on. None where there are too few."""
+        p, n = float(hits.sum()), float(misses.sum())
+        if p + n < ROWS_MIN or p < 1 or n < 1:
+            return None
+        below = (np.cumsum(misses) - misses / 2) / n
+        above = 1 - (np.cumsum(hits) - hits / 2) / p
+        return cls(float(hits @ below) / p, below, above, float(hits @ misses) / (2 * p * n))
 
 
-def _auc(hits: Floats, misses: Floats, *, interval: bool) -> _Value | None:
-    """hits, misses: by bin, from the lowest score on."""
-    p, n = float(hits.sum()), float(misses.sum())
-    if p + n < ROWS_MIN or p < 1 or n < 1:
+def _auc(grades: Counts, ranks: Ranks | None) -> _Value | None:
+    """On the ranks, where they are of all labelled rows: slices of earlier checkpoints have none; else on the grades' bins."""
+    hits, misses = grades[Part.HITS].astype(np.float64), (grades[Part.LABELLED] - grades[Part.HITS]).astype(np.float64)
+    ranked = ranks is not None and ranks.rows == int(grades[Part.LABELLED].sum())
+    if ranks is not None and ranked:
+        hits, misses = ranks.hits, ranks.misses
+    area = _Area.of(hits, misses)
+    if area is None:
         return None
-    below = (np.cumsum(misses) - misses / 2) / n  # of a hit in each bin: the share of misses below it
-    above = 1 - (np.cumsum(hits) - hits / 2) / p
-    auc = float(hits @ below) / p
-    if not interval or p < 2 or n < 2:
-        return _Value(auc, 0.0)
-    variance = float(hits @ (below - auc) ** 2) / (p - 1) / p + float(misses @ (above - auc) ** 2) / (n - 1) / n
-    return _Value(auc, Z_95 * sqrt(variance))
+    ties = 0.0 if ranks is not None and ranked and not ranks.shift else area.ties
+    if ties > TIES_MAX:
+        return None
+    p, n = float(hits.sum()), float(misses.sum())
+    if p < 2 or n < 2:
+        return _Value(area.at, None)
+    variance = float(hits @ (area.below - area.at) ** 2) / (p - 1) / p
+    variance += float(misses @ (area.above - area.at) ** 2) / (n - 1) / n
+    return _Value(area.at, Z_95 * sqrt(variance) + ties if variance > 0 else None)
+
+
+def _expected_auc(grades: Counts, promise: Promise | None) -> _Value | None:
+    """By the rates that the scores promise; their errors are carried over by the derivative, and add as in _promised."""
+    if promise is None:
+        return None
+    said = grades[Part.PREDICTED].astype(np.float64)
+    hits, misses = said * promise.rate, said * (1 - promise.rate)
+    area = _Area.of(hits, misses)
+    if area is None or area.ties > TIES_MAX:
+        return None
+    slope = said * np.abs((area.below - area.at) / hits.sum() - (area.above - area.at) / misses.sum())
+    return _Value(area.at, Z_95 * float(slope @ promise.errors[Loss.SIGNED]) + area.ties)
 
 
 def _accuracy(hits: Counts, misses: Counts) -> _Value | None:
@@ -185,12 +226,13 @@ def _accuracy(hits: Counts, misses: Counts) -> _Value | None:
     return _Value(share, Z_95 * sqrt(share * (1 - share) / n))
 
 
-def _expected_accuracy(expected: Floats, said: Counts, promise: Promise | None) -> _Value | None:
-    n = int(said.sum())
+def _expected_accuracy(grades: Counts, promise: Promise | None) -> _Value | None:
+    said = grades[Part.PREDICTED]
+    n, half = int(said.sum()), SCORE_BINS // 2
     if promise is None or n < ROWS_MIN:
         return None
-    half = SCORE_BINS // 2
-    return _Value(float((said - expected)[:half].sum() + expected[half:].sum()) / n, 0.0)
+    right = np.where(np.arange(SCORE_BINS) < half, 1 - promise.rate, promise.rate)
+    return _Value(float(said @ right) / n, Z_95 * float(said @ promise.errors[Loss.SIGNED]) / n)
 
 
 def _calibration(vector: Counts, promise: Promise | None) -> tuple[Measure, ...]:

@@ -6,7 +6,8 @@ through the groups' shares of hits over the log odds of their mean scores. Of a 
 estimation, with the prediction's bin in place of a model): the mean loss of the group.
 
 Laws
-- It is a function of the grades alone.
+- It is a function of the grades alone; its errors are wider by how alike rows of one request were, those of a group of bins
+  by as much as that of the mean.
 - It holds for rows like those it was learnt from *given their score*: of features it knows nothing. Where what a score is worth
   changes, it is wrong, and that is what the alarm looks for.
 """
@@ -70,12 +71,12 @@ class Promise:
             rate=parts[0],
             scores=parts[1],
             loss=parts[2],
-            errors=np.stack(parts[6:]),
+            errors=np.stack(parts[6:]) * np.sqrt(performance.alike),
             second=parts[3],
             signed=parts[4],
             square=parts[5],
             mean=max(mean, LOSS_MIN),
-            mean_error=float(np.sqrt(variance / rows)),
+            mean_error=float(np.sqrt(variance * performance.alike / rows)),
             variance=variance,
             variance_within=max(float((labelled * (parts[5] - parts[2] ** 2)).sum()) / rows, LOSS_MIN**2),
             mean_square=max(square, LOSS_MIN**2),

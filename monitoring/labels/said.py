@@ -166,7 +166,7 @@ def _window(track: Track, window_s: int, closed: int, ask: Ask) -> WindowSaid:
         let_go=int(vector[Head.LET_GO]),
         labelled_share=_round(labelled / waited) if waited else None,
         delay_s={f"p{round(100 * q)}": _delay(vector, q) for q in QUANTILES},
-        measures=measures_of(ask.kind, vector, track.promise, ask.scale),
+        measures=measures_of(ask.kind, vector, track.promise, ask.scale, track.cohorts.ranks_of(window_s, closed)),
     )
 
 

@@ -18,12 +18,16 @@ from monitoring.labels.book import COUNTERS, Book, Open, Subject
 from monitoring.labels.cohorts import PARTS, Cohorts, size_of
 from monitoring.labels.detector import EXCESSES, Detector
 from monitoring.labels.learning import Learning
+from monitoring.labels.ranks import Ranks
 from monitoring.labels.recent import Recent, Sums
 from monitoring.labels.rows import ROW, Rows
 from monitoring.labels.track import HELD, Track
 from monitoring.labels.waiting import DONE, Waiting
+from monitoring.labels.witnesses import Witnesses
 from monitoring.vectors import StoredVector, pack, unpack
 from service.featurelog.record import Feedback, SchemaColumn
+
+PLACES = "<i8"
 
 
 class StoredAsk(msgspec.Struct, frozen=True, array_like=True):
@@ -50,6 +54,12 @@ class StoredDetector(msgspec.Struct, frozen=True, array_like=True):
     unseen: bool
 
 
+class StoredRanks(msgspec.Struct, frozen=True, array_like=True):
+    shift: int
+    places: bytes
+    counts: StoredVector
+
+
 class StoredTrack(msgspec.Struct, frozen=True):
     subject: tuple[str, str, str]
     ask: StoredAsk
@@ -65,6 +75,8 @@ class StoredTrack(msgspec.Struct, frozen=True):
     learnt: Performance | None
     detector: StoredDetector
     recent: dict[int, tuple[int, ...]]
+    ranks: dict[int, StoredRanks] = {}  # checkpoints of earlier versions have none
+    learning_witnesses: tuple[int, int, int, int] | None = None  # the same: they learn anew
 
 
 class StoredOpen(msgspec.Struct, frozen=True, array_like=True):
@@ -142,6 +154,11 @@ def _track(subject: Subject, track: Track) -> StoredTrack:
             detector.unseen,
         ),
         recent={day: tuple(sums) for day, sums in sorted(track.recent.days.items())},
+        ranks={
+            number: StoredRanks(ranks.shift, ranks.places.astype(PLACES).tobytes(), pack(ranks.counts.ravel()))
+            for number, ranks in sorted(track.cohorts.ranks.items())
+        },
+        learning_witnesses=track.learning.witnesses,
     )
 
 
@@ -150,18 +167,30 @@ def _restored(held: StoredTrack) -> Track:
     rows, done = _rows(held.rows, ROW), _rows(held.done, DONE)
     oldest_us = min((int(some["at_us"].min()) for some in (rows, done) if len(some)), default=0)
     size = size_of(ask.bins)
-    grades = None if held.learning is None else unpack(held.learning, PARTS * ask.bins).reshape(PARTS, ask.bins)
+    slices = {number: unpack(vector, size) for number, vector in held.slices.items()}
     return Track(
         ask=ask,
         waiting=Waiting(held.rows_max, rows, done, oldest_us, held.let_go_from),
         last_minute=held.last_minute,
-        cohorts=Cohorts({number: unpack(vector, size) for number, vector in held.slices.items()}),
+        cohorts=Cohorts(slices, {number: _ranks(ranks) for number, ranks in held.ranks.items()}),
         held=_rows(held.held, HELD),
-        learning=Learning(grades, dict(held.learning_days)),
+        learning=_learning(held, ask.bins),
         learnt=held.learnt,
         detector=_detector(held.detector),
         recent=Recent({day: Sums(*sums) for day, sums in held.recent.items()}),
     )
+
+
+def _ranks(held: StoredRanks) -> Ranks:
+    places = np.frombuffer(held.places, dtype=PLACES).astype(np.int64)
+    return Ranks(held.shift, places, unpack(held.counts, 2 * len(places)).reshape(2, len(places)))
+
+
+def _learning(held: StoredTrack, bins: int) -> Learning:
+    if held.learning is None or held.learning_witnesses is None:
+        return Learning()
+    grades = unpack(held.learning, PARTS * bins).reshape(PARTS, bins)
+    return Learning(grades, dict(held.learning_days), Witnesses(*held.learning_witnesses))
 
 
 def _detector(held: StoredDetector) -> Detector:

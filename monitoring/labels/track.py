@@ -6,6 +6,8 @@ Laws
   was read first.
 - A label counts for the alarm when its prediction is `mature_s` old. Where some outcomes are known sooner than others (a fraud
   is reported, its absence is only ever not reported), anything sooner would look at one kind of them.
+- At most `rows_max` labelled rows wait for that, those with the lowest keys; the others are measured, and do not count for
+  the alarm.
 """
 
 from dataclasses import dataclass, field
@@ -100,22 +102,25 @@ class Track:
         self.cohorts.heads(Head.ENTERED, entered, self.ask, minute)
         self.cohorts.heads(Head.LET_GO, let_go, self.ask, minute)
 
-    def settle(self, minute: int, places: npt.NDArray[np.intp], values: Floats, at_us: Times, misfit: Mask) -> None:
+    def settle(self, minute: int, places: npt.NDArray[np.intp], values: Floats, at_us: Times, misfit: Mask) -> int:
         """Labels that found their rows: the outcome of each, NaN where there is none; `misfit`: of
-        these, those of another kind."""
+        these, those of another kind. Says how many labelled rows were let go and will not count for the alarm."""
         rows = self.waiting.settle(places, values)
         known = ~np.isnan(values)
         self.cohorts.heads(Head.UNKNOWABLE, rows[~known & ~misfit], self.ask, minute)
         self.cohorts.heads(Head.MISFIT, rows[misfit], self.ask, minute)
         rows, hits = rows[known], hits_of(self.ask.kind, rows["said"][known], values[known])
         if not len(rows):
-            return
+            return 0
         self.cohorts.grade(rows, hits, at_us[known], self.ask, minute)
         held = np.empty(len(rows), dtype=HELD)
         for name in ROW.names or ():
             held[name] = rows[name]
         held["hit"] = hits
-        self.held = np.concatenate([self.held, held])
+        held = np.concatenate([self.held, held])
+        let_go = max(0, len(held) - self.waiting.rows_max)
+        self.held = held[np.sort(np.argsort(held["key"], kind="stable")[: self.waiting.rows_max])] if let_go else held
+        return let_go
 
     def count(self, minute: int, rules: LabelRules) -> bool:
         """Lets labels that are old enough count; says whether any did, or a week was over."""

@@ -28,7 +28,7 @@ export function effect(value) {
 }
 
 export function interval(low, high, digits = 3) {
-  return low === null || low === undefined ? "" : `${number(low, digits)} to ${number(high, digits)}`;
+  return low === null || low === undefined ? NONE : `${number(low, digits)} to ${number(high, digits)}`;
 }
 
 export function bytes(n) {

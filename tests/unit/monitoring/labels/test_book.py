@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.labels import stored
-from monitoring.labels.book import TRACKS_MAX, Book, Subject
+from monitoring.labels.book import FATES, TRACKS_MAX, Book, Subject
 from monitoring.labels.cohorts import Head
 from monitoring.labels.said import said
 from monitoring.labels.track import LabelRules
@@ -134,6 +134,41 @@ def test_labels_count_for_the_alarm_when_their_prediction_is_old_enough() -> Non
     assert (len(track.held), track.learning.rows) == (0, 1)
 
 
+def test_labelled_rows_that_wait_to_count_are_bounded_and_what_is_let_go_is_counted() -> None:
+    made = folded(rules=dataclasses.replace(RULES, rows_max=50, mature_s=30 * 86_400))
+    for minute in range(START_MINUTE, START_MINUTE + 20):
+        names = [f"{minute}-{number}" for number in range(20)]
+        made.minute(
+            minute,
+            *(request(minute, name, [0.3]) for name in names),
+            *(label(minute, name, 0, second=1) for name in names),
+        )
+    track = made.book.tracks[SUBJECT]
+    assert counts(made) == {"received": 400, "joined": 400, "uncounted": 350}
+    assert len(track.held) == 50
+    assert sorted(track.held["key"].tolist()) == track.waiting.done["key"].tolist()  # the lowest keys of all
+    assert said(made.book, START_MINUTE + 20, {"payments": made.rules}, {}, {}).counters["uncounted"] == 350
+    assert heads(made, START_MINUTE + 20)["LABELLED"] == 400
+
+
+def test_a_book_that_was_written_without_ranks_is_read_and_says_its_auc_as_before() -> None:
+    made, rng = folded(), np.random.default_rng(7)
+    for number in range(300):
+        name, score = f"r{number}", float(rng.uniform())
+        hit = int(rng.uniform() < score)
+        made.minute(START_MINUTE, request(START_MINUTE, name, [score]), label(START_MINUTE, name, hit, second=1))
+    written = stored.store(made.book)
+    before = msgspec.structs.replace(written, tracks=[msgspec.structs.replace(written.tracks[0], ranks={})])
+    told = []
+    for one in (written, before):
+        book = stored.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(one), type=stored.StoredBook))
+        (version,) = said(book, START_MINUTE, {"payments": RULES}, {}, {}).versions
+        told.append(version.windows[0].measures[0])
+    (now, then) = told
+    assert now.realised is not None and then.realised == pytest.approx(now.realised, abs=0.01)
+    assert then.high is not None and now.high is not None and then.high > now.high
+
+
 def minutes_of(rng: np.random.Generator, length: int) -> dict[int, list[Request | Feedback]]:
     """Requests of one to three rows, labels of some of them up to an hour later, some twice or of nobody."""
     found: dict[int, list[Request | Feedback]] = {START_MINUTE + offset: [] for offset in range(length)}
@@ -174,7 +209,7 @@ def test_neither_order_nor_chunks_nor_restarts_show(seed: int) -> None:
         cut.book.close(number, {"payments": rules})
     assert as_bytes(cut.book) == as_bytes(straight.book), f"seed {seed}"
     fates = straight.book.counters
-    assert fates["received"] == sum(n for name, n in fates.items() if name not in ("received", "forgotten_versions"))
+    assert fates["received"] == sum(fates[name] for name in FATES)
 
 
 def test_rows_max_may_change_and_rules_are_by_model() -> None:

@@ -2,18 +2,23 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
+from models.task import Asked
+from monitoring.alert import Alert, Phase
 from monitoring.events import Event
 from monitoring.fold import fold
 from monitoring.rules import Rules
 from monitoring.state import State
 from monitoring.status import versions_of
 from monitoring.stored import Stored, restore, store
+from monitoring.verdict import LABEL, Check
 from service.featurelog.chunk import Chunk
-from service.featurelog.record import Ledger, Record
+from service.featurelog.record import Ledger, Outcome, Record, Request
 from tests.unit.monitoring.labels.made import (
     DAY,
     MINUTE_US,
@@ -77,6 +82,44 @@ def test_a_version_without_a_declared_label_is_left_alone() -> None:
     fold(state, chunk(run("w0", *records)), settled=True, rules=RULES, references=references)
     assert state.labels.tracks == {}
     assert state.labels.counters["unknown"] == state.labels.counters["received"] > 0
+
+
+NOT_OLD_ENOUGH = replace(RULES, label_mature_s=20 * 86_400)
+UNDECLARED = replace(RULES, label_tasks={SUBJECT.model: Asked(output="gone")})
+
+
+@pytest.mark.parametrize(
+    ("column", "rules", "held"),
+    [("q", RULES, False), ("p", UNDECLARED, False), ("p", NOT_OLD_ENOUGH, True)],
+    ids=["of another output", "of a task that is not there", "that lacks data"],
+)
+def test_a_check_of_labels_holds_an_incident_while_it_is_made_and_no_longer(
+    column: str, rules: Rules, held: bool
+) -> None:
+    state, rng = State(), np.random.default_rng(5)
+    folded(state, traffic(1, rng), rules)
+    (version,) = {key.version for key in state.tracks}
+    check, since = Check(LABEL, column, "loss", 604_800), START_MINUTE
+    state.alerts[version] = Alert(Phase.FIRING, since, since, None, since, frozenset({check}))
+    folded(state, [*traffic(2, rng, first_day=1), beat(3)], rules)
+    assert state.alerts[version].latched == (frozenset({check}) if held else frozenset())
+    # Of the task that is not there nothing else is known either: nothing clears, and nothing is held by labels.
+    assert bool(state.ended) is (column == "q")
+
+
+def test_a_check_of_labels_of_a_version_that_the_book_forgot_holds_no_incident() -> None:
+    state, rng = State(), np.random.default_rng(6)
+    (told,) = folded(state, [*traffic(2, rng), *traffic(2, rng, moved=1.2, first_day=2), beat(4)])
+    assert told["side"] == "label"
+    state.labels.tracks.clear()  # as where sixteen others made it room
+    rejected = [
+        msgspec.structs.replace(one, outcome=Outcome.REJECTED, status=422, outputs=None)
+        for one in traffic(2, rng, first_day=4)
+        if isinstance(one, Request)
+    ]
+    folded(state, [*rejected, beat(6)])
+    (alert,) = state.alerts.values()
+    assert {check for check in alert.latched if check.side == LABEL} == set()
 
 
 def split(records: Sequence[Record], writers: int, rng: np.random.Generator) -> list[Chunk]:

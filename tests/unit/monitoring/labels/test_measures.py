@@ -22,14 +22,24 @@ def ask(task: Task, *, edges: tuple[float, ...] = (), scale: float = 1.0) -> Ask
     return Ask(task, (SchemaColumn(task.output, Kind.FLOAT),), 0, (), edges, scale, None)
 
 
-def vector_of(asked: Ask, scores: np.ndarray, hits: np.ndarray, *, rows_a_request: int = 1) -> np.ndarray:
+def cohorts_of(asked: Ask, scores: np.ndarray, hits: np.ndarray, *, rows_a_request: int = 1) -> Cohorts:
     rows = np.zeros(len(scores), dtype=ROW)
     rows["score"], rows["at_us"] = scores, START_MINUTE * 60_000_000
     rows["key"], rows["who"] = np.arange(len(scores)), np.arange(len(scores)) // rows_a_request
     cohorts = Cohorts()
     cohorts.predict(rows, asked, START_MINUTE)
     cohorts.grade(rows, hits, rows["at_us"] + 1, asked, START_MINUTE)
-    return cohorts.window(86_400, START_MINUTE, asked)
+    return cohorts
+
+
+def vector_of(asked: Ask, scores: np.ndarray, hits: np.ndarray, *, rows_a_request: int = 1) -> np.ndarray:
+    return cohorts_of(asked, scores, hits, rows_a_request=rows_a_request).window(86_400, START_MINUTE, asked)
+
+
+def of_probabilities(scores: np.ndarray, hits: np.ndarray, promise: Promise | None = None) -> dict[str, Measure]:
+    cohorts = cohorts_of(ask(BINARY), scores, hits)
+    ranks = cohorts.ranks_of(86_400, START_MINUTE)
+    return named(measures_of(TaskKind.BINARY, cohorts.window(86_400, START_MINUTE, ask(BINARY)), promise, 1.0, ranks))
 
 
 def named(measures: tuple[Measure, ...]) -> dict[str, Measure]:
@@ -38,8 +48,8 @@ def named(measures: tuple[Measure, ...]) -> dict[str, Measure]:
 
 def test_measures_of_probabilities_are_those_that_people_know() -> None:
     scores, hits = draw(20_000, np.random.default_rng(1))
-    found = named(measures_of(TaskKind.BINARY, vector_of(ask(BINARY), scores, hits), None, 1.0))
-    assert found["auc"].realised == pytest.approx(roc_auc_score(hits, scores), abs=2e-3)
+    found = of_probabilities(scores, hits)
+    assert found["auc"].realised == pytest.approx(roc_auc_score(hits, scores), abs=1e-3)
     assert found["log_loss"].realised == pytest.approx(log_loss(hits, scores), abs=1e-5)
     assert found["brier"].realised == pytest.approx(brier_score_loss(hits, scores), abs=1e-5)
     assert found["accuracy"].realised == pytest.approx(((scores >= 0.5) == hits).mean(), abs=1e-6)
@@ -55,15 +65,98 @@ def test_measures_of_probabilities_are_those_that_people_know() -> None:
 def test_the_intervals_hold_the_truth_as_often_as_they_say() -> None:
     held = dict.fromkeys(("auc", "log_loss", "brier", "accuracy", "calibration_in_the_large", "calibration_slope"), 0)
     scores, hits = draw(400_000, np.random.default_rng(2))
-    whole = named(measures_of(TaskKind.BINARY, vector_of(ask(BINARY), scores, hits), None, 1.0))
+    whole = of_probabilities(scores, hits)
     for part in range(200):
         inside = slice(part * 2000, (part + 1) * 2000)
-        found = named(measures_of(TaskKind.BINARY, vector_of(ask(BINARY), scores[inside], hits[inside]), None, 1.0))
+        found = of_probabilities(scores[inside], hits[inside])
         for name in held:
             low, high, truth = found[name].low, found[name].high, whole[name].realised
             assert low is not None and high is not None and truth is not None
             held[name] += low <= truth <= high
     assert all(182 <= n <= 199 for n in held.values()), held
+
+
+@pytest.mark.parametrize(("centre", "spread"), [(-2, 1.3), (-2, 0.6), (0, 0.15), (-1.875, 0.05), (3, 0.01), (-9, 0.8)])
+def test_auc_is_that_of_the_scores_however_narrow_or_rare_they_are(centre: float, spread: float) -> None:
+    rng = np.random.default_rng(9)
+    place = rng.normal(size=100_000)
+    scores = 1 / (1 + np.exp(-(centre + spread * place)))
+    hits = (rng.uniform(size=len(place)) < 1 / (1 + np.exp(2 - 1.3 * place))).astype(float)
+    auc, truth = of_probabilities(scores, hits)["auc"], roc_auc_score(hits, scores)
+    assert auc.realised == pytest.approx(truth, abs=1e-3)
+    assert auc.low is not None and auc.high is not None and auc.low < truth < auc.high < auc.low + 0.04
+
+
+@pytest.mark.parametrize(("spread", "said"), [(1.3, True), (0.05, False)])
+def test_an_auc_on_wide_bins_holds_that_of_the_scores_or_is_no_number(spread: float, said: bool) -> None:
+    """As of slices that were counted before there were ranks, and as estimates are made."""
+    rng = np.random.default_rng(10)
+    place = rng.normal(size=100_000)
+    scores = 1 / (1 + np.exp(-(spread * place - 1.875)))
+    hits = (rng.uniform(size=len(place)) < 1 / (1 + np.exp(2 - 1.3 * place))).astype(float)
+    promise = Promise.of(Performance.of(BINARY, scores, hits, held_out=True))
+    found = named(measures_of(TaskKind.BINARY, vector_of(ask(BINARY), scores, hits), promise, 1.0))["auc"]
+    assert ((found.realised is not None), (found.estimated is not None)) == (said, said)
+    if said:
+        truth = roc_auc_score(hits, scores)
+        for low, high in ((found.low, found.high), (found.estimated_low, found.estimated_high)):
+            assert low is not None and high is not None and low < truth < high
+
+
+def test_an_interval_has_a_width_or_is_none() -> None:
+    scores, hits = draw(200, np.random.default_rng(11))
+    one_hit = np.zeros(200)
+    one_hit[int(hits.argmax())] = 1
+    auc = of_probabilities(scores, one_hit)["auc"]
+    assert auc.realised is not None
+    assert (auc.low, auc.high) == (None, None)
+    apart = of_probabilities(scores, (scores > 0.5).astype(float))  # never wrong at ½, and every hit above every miss
+    for name in ("auc", "accuracy"):
+        assert (apart[name].realised, apart[name].low, apart[name].high) == (1, None, None), name
+    of_constant = of_probabilities(np.full(200, 0.1), hits)["auc"]
+    assert (of_constant.realised, of_constant.low) == (0.5, None)
+    for measure in of_probabilities(scores, hits, Promise.of(performance(5_000))).values():
+        for low, at, high in (
+            (measure.low, measure.realised, measure.high),
+            (measure.estimated_low, measure.estimated, measure.estimated_high),
+        ):
+            assert (low is None) == (high is None)
+            assert low is None or high is None or at is None or low < at < high, measure
+
+
+def test_what_scores_promise_lies_in_the_interval_of_the_estimate() -> None:
+    rng = np.random.default_rng(12)
+    truth = of_probabilities(*draw(400_000, rng))
+    scores, hits = draw(20_000, rng)
+    held = dict.fromkeys(("auc", "accuracy", "log_loss", "brier"), 0)
+    for seed in range(60):
+        promise = Promise.of(performance(2_000, seed=100 + seed))
+        for name, measure in of_probabilities(scores, hits, promise).items():
+            if name in held:
+                low, high, true = measure.estimated_low, measure.estimated_high, truth[name].realised
+                assert low is not None and high is not None and true is not None
+                held[name] += low <= true <= high
+    assert all(n >= 54 for n in held.values()), held
+
+
+def test_sums_of_squares_that_run_over_say_no_interval_in_whatever_order_they_came() -> None:
+    rng = np.random.default_rng(13)
+    asked = ask(NUMBER, edges=EDGES)
+    rows = np.zeros(300_000, dtype=ROW)
+    rows["at_us"], rows["who"] = START_MINUTE * 60_000_000, np.arange(len(rows)) // 1000
+    true = rng.uniform(20, 60, len(rows))
+    found = []
+    for order in (range(300), reversed(range(300))):
+        cohorts = Cohorts()
+        for request in order:
+            some = slice(request * 1000, (request + 1) * 1000)
+            cohorts.grade(rows[some], true[some], rows["at_us"][some] + 1, asked, START_MINUTE)
+        found.append(cohorts.window(86_400, START_MINUTE, asked))
+    assert found[0].tolist() == found[1].tolist()
+    measures = named(measures_of(TaskKind.NUMBER, found[0], None, 1.0))
+    assert measures["rmse"].realised == pytest.approx(30.4, abs=0.5)
+    assert (measures["rmse"].low, measures["rmse"].high) == (None, None)
+    assert measures["mae"].low is not None
 
 
 def test_rows_of_one_request_that_are_alike_are_one_witness() -> None:

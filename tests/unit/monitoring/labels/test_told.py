@@ -15,7 +15,9 @@ from models.registry import Registry
 from models.task import Asked
 from monitoring.errors import SettingsInvalid
 from monitoring.labels.command import _show as shown
+from monitoring.labels.command import _tell as all_shown
 from monitoring.labels.exported import label_metrics
+from monitoring.labels.measures import Measure
 from monitoring.labels.said import LabelsSaid, said
 from monitoring.references import References
 from monitoring.settings import load
@@ -85,6 +87,28 @@ def test_the_table_shows_measures_beside_what_was_estimated(told: LabelsSaid) ->
     assert "held-out rows" in text
     assert "log_loss" in text
     assert "300 (100%)" in text
+
+
+def test_names_are_shown_as_they_are_whatever_brackets_they_have(told: LabelsSaid) -> None:
+    named = msgspec.structs.replace(told.versions[0], output="p[0]", positive="[bold]yes[/]")
+    left_out = msgspec.structs.replace(told.not_asked[0], model="[red]m")
+    console = Console(record=True, width=200, file=StringIO())
+    all_shown(console, LabelsSaid((named,), (left_out,), told.counters))
+    page = console.export_text()
+    assert "p[0] of [bold]yes[/]" in page
+    assert "[red]m" in page
+    assert "[monitor.labels]" in page
+
+
+def test_a_number_without_an_interval_is_shown_as_one(told: LabelsSaid) -> None:
+    window = told.versions[0].windows[0]
+    alone = Measure("auc", realised=0.8)
+    one = msgspec.structs.replace(told.versions[0], windows=(msgspec.structs.replace(window, measures=(alone,)),))
+    console = Console(record=True, width=200, file=StringIO())
+    shown(console, one)
+    assert "0.8 (–)" in console.export_text()
+    metrics = {metric.name: metric for metric in label_metrics(LabelsSaid((one,)), "plumbline_monitor")}
+    assert [sample.labels["as"] for sample in metrics["plumbline_monitor_label_measure"].samples] == ["realised"]
 
 
 def test_what_is_predicted_can_be_set_and_what_cannot_be_is_refused(tmp_path: Path) -> None:
