@@ -8,13 +8,18 @@ Laws
 
 Along that line total variation, Jensen–Shannon distance and Wasserstein distance grow with t (the second to first order), PSI
 with t². Total variation: half the sum of the differences of shares. Jensen–Shannon: the distance, base 2, in [0, 1] (Endres
-and Schindelin 2003). Wasserstein-1 in σ of the training values, from both distribution functions at the edges of the bins and
-straight between them; within the outermost bins the difference falls off as a normal tail does. What lies beyond the training
-range counts as at its border, so for a unit that changed it is a lower bound. Its interval is that of the sum of rows that it
-is (delta method, the signs of the differences as they are), because it hangs on the location alone, where λ has the noise of
-all bins; its lower end is 0 where that of the others is.
+and Schindelin 2003). Wasserstein-1 in σ of the training values is the area between both distribution functions: exact where
+training had a bin a value; elsewhere over the places that values.py finds inside the bins, the window's function being even
+on the normal scale of training's between two edges, which is what a shift or a stretch of normal or lognormal values makes of
+it. Beyond the last edge it runs parallel, and the more rows lie outside the training range, the nearer to their share.
+What lies beyond the training range counts as at its border, so for a unit that changed it is a lower bound. Its interval has
+its own sampling noise (the influence of a row in each bin), because it hangs on the location alone, where λ has the noise of
+all bins, and how far the area is from that of a window whose rows lie inside each bin as training's do; its lower end is 0
+where that of the others is.
 """
 
+from collections.abc import Callable
+from functools import partial
 from math import sqrt
 
 import msgspec
@@ -26,14 +31,15 @@ from models.baseline import SPECIALS, ColumnBaseline, Special
 from models.contract import Kind
 from models.noncentral import EXACT_G_MAX
 from monitoring.reference import Reference
+from monitoring.values import distinct, places, scores
 
 SIDE = 0.975  # of each side of an interval: 95 % together
-# Of the rectangle over an outer decile of 10 000 normal values, between the shares at its inner edge:
-# Φ(−1.28)/φ(−1.28) of 2.6 σ.
-NORMAL_TAIL = 0.22
+BEYOND_ROWS = 3  # beyond the training range from which they say half of where the window's tail ends: one may be chance
+NUDGE = 1e-4  # of a distribution towards one bin: the derivative of the distance to that
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Area = Callable[[Floats, Floats], tuple[float, float]]
 
 
 class Interval(msgspec.Struct, frozen=True, array_like=True):
@@ -45,7 +51,7 @@ class Interval(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
-    """`wasserstein_sigma` is None for a text and where training had a single value."""
+    """`wasserstein_sigma` is None for a text, where training had a single value, and where values.py finds no places."""
 
     psi: Interval
     jensen_shannon: Interval
@@ -110,35 +116,55 @@ def _jensen_shannon(p: Floats, q: Floats) -> float:
 def _wasserstein(
     column: ColumnBaseline, base: Counts, window: Counts, way: tuple[float, float, float]
 ) -> Interval | None:
-    if column.kind is Kind.STRING or not column.std or column.low is None or column.high is None:
+    if column.kind is Kind.STRING or not column.std:
         return None
     m, n = _in_order(base), _in_order(window)
-    if not m.sum() or not n.sum():
+    area = _area(column, float(m.sum()), float(n.sum()))
+    if not m.sum() or not n.sum() or area is None:
         return None
     p, q = m / m.sum(), n / n.sum()
-    apart = np.cumsum(q - p)[:-1]  # at the low end, each edge, the high end
-    weight = _weights(np.array([column.low, *column.edges, column.high]), np.abs(apart)) / column.std
-    far = float((weight * np.abs(apart)).sum())
-    pull = np.append(np.cumsum((weight * np.sign(apart))[::-1])[::-1], 0.0)  # of a row in each bin on the distance
-    variance = sum(
-        float((share * pull**2).sum() - (share * pull).sum() ** 2) / rows
-        for share, rows in ((p, m.sum()), (q, n.sum()))
-    )
-    half = float(special.ndtri(SIDE)) * sqrt(max(0.0, variance))
+    far, other = (one / column.std for one in area(p, q))
+    variance = 0.0
+    for i in range(len(p)):
+        toward = np.zeros(len(p))
+        toward[i] = NUDGE
+        of_p = (area(p * (1 - NUDGE) + toward, q)[0] / column.std - far) / NUDGE if p[i] else 0.0
+        of_q = (area(p, q * (1 - NUDGE) + toward)[0] / column.std - far) / NUDGE if q[i] else 0.0
+        variance += p[i] * of_p**2 / float(m.sum()) + q[i] * of_q**2 / float(n.sum())
+    half = float(special.ndtri(SIDE)) * sqrt(variance) + abs(far - other)
     return Interval(far * way[0], min(far * way[0], max(0.0, far - half)) if way[1] else 0.0, far + half)
 
 
-def _weights(at: Floats, apart: Floats) -> Floats:
-    """What the difference at each place stands for of the area between the distribution functions."""
-    width = np.diff(at)
-    weight = np.zeros(len(at))
-    weight[:-1] += width / 2
-    weight[1:] += width / 2
-    for border, edge, outer in ((0, 1, 0), (-1, -2, -1)):
-        if apart[edge] > apart[border]:
-            weight[border] += width[outer] * (1 - NORMAL_TAIL - 0.5)
-            weight[edge] += width[outer] * (NORMAL_TAIL - 0.5)
-    return weight
+def _area(column: ColumnBaseline, m: float, n: float) -> Area | None:
+    """From shares of m and of n rows to the area between their distribution functions, by both ways to fill a bin."""
+    if (values := distinct(column)) is not None:
+        return partial(_stairs, values)
+    if (inside := places(column)) is not None:
+        return partial(_between, inside, (m, n))
+    return None
+
+
+def _stairs(values: Floats, p: Floats, q: Floats) -> tuple[float, float]:
+    """The area between the functions of shares on these values; what lies beyond them is at the outermost ones."""
+    far = float((np.abs(np.cumsum(q - p)[1:-2]) * np.diff(values)).sum())
+    return far, far
+
+
+def _between(inside: Floats, rows: tuple[float, float], p: Floats, q: Floats) -> tuple[float, float]:
+    """The area, and the area if the window's rows lay inside each bin as training's; inside: shape (bins, places)."""
+    one, two = scores(np.cumsum(p)[1:-2], rows[0]), scores(np.cumsum(q)[1:-2], rows[1])
+    seen = scores(np.array([q[0], 1 - q[-1]]), rows[1])[1:-1]
+    for end, edge, beyond in ((0, 1, q[0]), (-1, -2, q[-1])):
+        trust = beyond * rows[1] / (beyond * rows[1] + BEYOND_ROWS)
+        two[end] = trust * seen[end] + (1 - trust) * (two[edge] + one[end] - one[edge])
+    even = np.linspace(0, 1, inside.shape[1])
+    f, g = (special.ndtr(z[:-1, None] + np.diff(z)[:, None] * even) for z in (one, two))
+    share = np.diff(f[:, [0, -1]], axis=1)
+    along = np.where(share > 0, (f - f[:, :1]) / np.where(share > 0, share, 1.0), even)
+    alike = g[:, :1] + (g[:, -1:] - g[:, :1]) * along
+    width = np.diff(inside, axis=1)
+    areas = [float((width * (apart[:, :-1] + apart[:, 1:])).sum()) / 2 for apart in (np.abs(f - g), np.abs(f - alike))]
+    return areas[0], areas[1]
 
 
 def _in_order(counts: Counts) -> Floats:

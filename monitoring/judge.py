@@ -265,7 +265,7 @@ def look(reference: Reference, windows: Sequence[Window], rules: Rules, *, model
     drift = look_for_drift(
         reference, _stacked(reference, windows), [window.covered_s for window in windows], drift_rules
     )
-    skew = _skew(reference, windows, [a.skew for a in levels], rules, rules.tolerances.get(model))
+    skew = _skew(reference, windows, [a.skew for a in levels], rules)
     return [
         Look(reference, window, found, odd, int(rows_came(reference, window.counts)) >= rules.n_min, rules, versions)
         for window, found, odd in zip(windows, drift, skew, strict=True)
@@ -273,15 +273,11 @@ def look(reference: Reference, windows: Sequence[Window], rules: Rules, *, model
 
 
 def _skew(
-    reference: Reference, windows: Sequence[Window], alphas: Sequence[float], rules: Rules, natural_set: float | None
+    reference: Reference, windows: Sequence[Window], alphas: Sequence[float], rules: Rules
 ) -> list[tuple[Finding, ...]]:
     """What occurred in each window."""
     odd = [oddities(reference, window.counts) for window in windows]
-    natural = [
-        apart
-        for window, some in zip(windows, odd, strict=True)
-        for apart in _natural(reference, window, some, natural_set)
-    ]
+    natural = [apart for window, some in zip(windows, odd, strict=True) for apart in _natural(reference, window, some)]
     levels = [alpha for alpha, some in zip(alphas, odd, strict=True) for _ in some]
     verdicts = iter(judge_skew([oddity for some in odd for oddity in some], natural, levels, _skew_rule(rules)))
     return [
@@ -290,14 +286,11 @@ def _skew(
     ]
 
 
-def _natural(reference: Reference, window: Window, odd: Sequence[Oddity], natural_set: float | None) -> Iterable[float]:
-    """How far apart blocks of training data lay in their columns, or may lie by the settings; 0 where nobody knows."""
+def _natural(reference: Reference, window: Window, odd: Sequence[Oddity]) -> Iterable[float]:
+    """How far apart blocks of training data lay in their columns; 0 where nobody knows."""
     apart = reference.natural(window.covered_s)
     for oddity in odd:
-        if oddity.column < 0:
-            yield 0.0
-        else:
-            yield float(apart[oddity.column]) if natural_set is None else natural_set
+        yield 0.0 if oddity.column < 0 else float(apart[oddity.column])
 
 
 def _found(reference: Reference, oddity: Oddity, window: Window, verdict: Verdict) -> Finding:

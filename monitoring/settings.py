@@ -24,6 +24,7 @@ from pydantic_settings import (
 
 from models.keys import Mode
 from models.task import Asked, TaskKind
+from monitoring.budget import MINUTES_PER_30_DAYS
 from monitoring.dispatch.decide import Policy
 from monitoring.dispatch.receiver_settings import RECEIVERS_MAX, ReceiverSettings
 from monitoring.dispatch.url import URL, url_fault
@@ -31,11 +32,13 @@ from monitoring.durations import seconds
 from monitoring.errors import SettingsInvalid
 from monitoring.rules import Rules
 from monitoring.secret import from_file, usable
+from monitoring.tier import SLICES_MAX
 from monitoring.window import MINUTE_S
 
 FILE = "plumbline.toml"
 TABLE = "monitor"
 HOME = Path(".plumbline")
+WINDOW_S_MAX = SLICES_MAX * MINUTES_PER_30_DAYS * MINUTE_S  # a longer window has no look in the 30 days of the budget
 # The settings that `Settings.rules` reads: what a back-test may change.
 RULE_KEYS = frozenset(
     {
@@ -69,8 +72,18 @@ def _whole_minutes(value: int) -> int:
     return value
 
 
+def _within_the_budget(value: int) -> int:
+    if value > WINDOW_S_MAX:
+        raise ValueError(f"expected at most {WINDOW_S_MAX // 86_400} days")
+    return value
+
+
 Window = Annotated[int, AfterValidator(_whole_minutes), BeforeValidator(seconds)]
-Windows = Annotated[tuple[Annotated[int, AfterValidator(_whole_minutes)], ...], NoDecode, BeforeValidator(_listed)]
+Windows = Annotated[
+    tuple[Annotated[int, AfterValidator(_whole_minutes), AfterValidator(_within_the_budget)], ...],
+    NoDecode,
+    BeforeValidator(_listed),
+]
 
 
 class Settings(BaseSettings):
@@ -138,7 +151,7 @@ class Settings(BaseSettings):
     )
     n_min_rows: int = Field(100, ge=20, description="rows below which a window is not judged")
     tolerance_floor_psi: float = Field(0.01, gt=0, description="drift that never matters, in PSI")
-    tolerances_psi: dict[str, float] = Field(
+    tolerances_psi: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="drift tolerance by model, in place of the learnt one"
     )
     skew_tolerance: float = Field(

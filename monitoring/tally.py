@@ -5,6 +5,7 @@ Laws
   spread over writers cannot show.
 - A row is counted in exactly one bin of each of its columns; a block that contradicts its schema is counted as
   malformed, not read.
+- An answered row is counted once, by its features, and by its outputs where its request has none (plain tensors).
 
 Cost: columns of numbers and listed categories take no step of Python a row; a text of a column without listed categories
 takes 0.9 µs (the walk over the block's texts and models/free_text.py).
@@ -85,13 +86,23 @@ def tally_requests(requests: Sequence[Request], reference: Reference | None) -> 
     outputs = [r.outputs for r in requests if r.outputs is not None]
     width = len(reference.columns)
     rows, bad_features = count_blocks(features, reference, range(reference.features), counts)
-    _, bad_outputs = count_blocks(outputs, reference, range(reference.features, width), counts)
+    said, bad_outputs = count_blocks(outputs, reference, range(reference.features, width), counts)
+    if not features:  # plain tensors have no columns: their rows are those that were answered
+        rows = said
+    elif len(features) < len(requests):
+        rows += _rows_said([r.outputs for r in requests if r.features is None], reference)
     counts[reference.starts[-1] + Extra.ROWS_ANSWERED] = rows
     if requests and (place := reference.hour_place(requests[0].at_us)) is not None:
         counts[place] = rows
     if not all_answered:
         _count_rejections([r for r in requests if r.outcome is Outcome.REJECTED], reference, counts)
     return Tally(traffic, counts, bad_features + bad_outputs)
+
+
+def _rows_said(outputs: Sequence[Block | None], reference: Reference) -> int:
+    """The rows of sound blocks among these."""
+    kinds = [column.kind for column in reference.columns[reference.features :]]
+    return sum(block.n for block in outputs if block is not None and is_sound(block, kinds))
 
 
 def tally_shadows(shadows: Sequence[Shadow], reference: Reference | None) -> Tally:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from monitoring.alert import Alert
@@ -27,6 +28,7 @@ from monitoring.wiring import OUTBOX, replayed
 from service.featurelog.errors import FeatureLogError
 
 NOT_ALL_THERE, USED_WRONGLY, COULD_NOT = 1, 2, 3
+PIPED_CHARS = 160  # where no terminal says how wide it is
 
 
 class _Line(msgspec.Struct):
@@ -109,12 +111,15 @@ def _print(pages: Sequence[Page]) -> None:
         click.echo("no event")
         return
     table = Table("time", "id", *Column, "what")
+    for column in table.columns:
+        column.overflow = "fold"  # shortened, a time or an id is of no use
     for page in pages:
         marks = ["×" if page.column is column else "" for column in Column]
         if page.same_bytes is False:
             marks[-1] = "other bytes"
-        table.add_row(page.said.time.strftime("%Y-%m-%dT%H:%M:%SZ"), page.id, *marks, page.said.data.reason)
-    Console().print(table)
+        table.add_row(page.said.time.strftime("%Y-%m-%dT%H:%M:%SZ"), page.id, *marks, escape(page.said.data.reason))
+    console = Console()
+    (console if console.is_terminal else Console(width=PIPED_CHARS)).print(table)
 
 
 def _minute(at: datetime) -> int:

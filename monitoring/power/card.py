@@ -49,6 +49,7 @@ from monitoring.rules import Rules
 from monitoring.tier import Scale
 
 POWER = 0.8
+ROWS_PER_MINUTE_MAX = 1e9  # counts of the longest window are then far inside 64 bits
 HORIZONS_S = (600, 3600, 86_400)
 _STEPS = 14  # halvings of the range: 5 σ / 2¹⁴ is far below what anybody would act on
 
@@ -137,6 +138,8 @@ class _Column:
             for s in self._rules.scales.values()
             if (s.minutes + s.slice_minutes) * 60 + self._rules.hold_s <= horizon_s
         ]
+        if not scales:
+            return Within(horizon_s, why="no window ends in that time")
         enough = [scale for scale in scales if self._rows(scale) >= self._rules.n_min]
         if not enough:
             return Within(horizon_s, why=f"too few rows: {self._rate * horizon_s / 60:,.0f} in that time")

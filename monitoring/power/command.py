@@ -9,10 +9,11 @@ import click
 import httpx
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from models.errors import UNDECODABLE
-from monitoring.power.card import HORIZONS_S, PowerCard, Within
+from monitoring.power.card import HORIZONS_S, ROWS_PER_MINUTE_MAX, PowerCard, Within
 from monitoring.power.shifts import Change
 from monitoring.settings import Settings
 
@@ -28,7 +29,9 @@ _NAMES = {600: "10 minutes", 3600: "1 hour", 86_400: "1 day"}
     "--monitor", "url", help="Address of the monitor, such as http://127.0.0.1:3001; else as the settings say."
 )
 @click.option(
-    "--rows-per-minute", type=click.FloatRange(min=0), help="Reckon with this traffic instead of the present."
+    "--rows-per-minute",
+    type=click.FloatRange(0, ROWS_PER_MINUTE_MAX),
+    help="Reckon with this traffic instead of the present.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 @click.pass_obj
@@ -75,10 +78,10 @@ def _asked(url: str, model: str | None, rows_per_minute: float | None) -> list[P
 
 
 def _show(console: Console, card: PowerCard) -> None:
-    console.print(f"[bold]{card.model}:{card.version}[/] at {card.rows_per_minute:,.3g} rows a minute")
+    console.print(f"[bold]{escape(f'{card.model}:{card.version}')}[/] at {card.rows_per_minute:,.3g} rows a minute")
     table = Table("column", "change", *(_NAMES[seconds] for seconds in HORIZONS_S), box=None)
     for one in card.columns:
-        table.add_row(one.column, one.unit.value, *(_cell(one.unit, within) for within in one.within))
+        table.add_row(escape(one.column), one.unit.value, *(_cell(one.unit, within) for within in one.within))
     console.print(table)
     for why in sorted({within.why for one in card.columns for within in one.within if within.why}):
         console.print(f"  not within: {why}", markup=False)

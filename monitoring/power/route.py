@@ -1,14 +1,13 @@
 """`GET /api/power`: the power cards at the present traffic, or at that which is asked about."""
 
 from collections.abc import Callable, Mapping
-from math import inf
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from monitoring.power.card import cards
+from monitoring.power.card import ROWS_PER_MINUTE_MAX, cards
 from monitoring.reference import Reference
 from monitoring.status import Status, traffic_of
 
@@ -28,10 +27,10 @@ def _power(status: Status, references: Mapping[str, Reference], asked: Mapping[s
     """The cards of all versions or those of `model`, at the present traffic or `rows_per_minute`."""
     try:
         given = float(asked["rows_per_minute"]) if "rows_per_minute" in asked else None
-        if given is not None and not 0 <= given < inf:
+        if given is not None and not 0 <= given <= ROWS_PER_MINUTE_MAX:
             raise ValueError(given)
     except ValueError:
-        sentence = "rows_per_minute: expected a number that is not negative"
+        sentence = f"rows_per_minute: expected a number from 0 to {ROWS_PER_MINUTE_MAX:.0f}"
         return JSONResponse({"error": sentence, "code": "bad_input"}, status_code=400)
     rates = [
         (one.model, one.version, one.digest, traffic_of(one) if given is None else given)

@@ -4,8 +4,8 @@ Laws
 - A change of 0 is the training distribution (of a number, but for half a row at either end); every changed distribution
   adds up to 1.
 - A number moves by so many of its standard deviations, spread within each bin as a gaussian is; nulls and their like stay.
-- Of a text the commonest category loses so much of all rows to the others, in proportion; a null share grows at the cost
-  of all.
+- Of a text the commonest category loses so much of all rows to the others, in proportion, and so does the commonest value of
+  a bool and of a number with one bin a value: σ says little of them. A null share grows at the cost of all.
 """
 
 from enum import StrEnum
@@ -17,6 +17,7 @@ from scipy import special
 
 from models.baseline import SPECIALS, ColumnBaseline, Special
 from models.contract import Kind
+from monitoring.values import distinct
 
 SHIFT_MAX = 5.0  # σ: beyond, every row is in an end bin
 
@@ -28,6 +29,7 @@ class Change(StrEnum):
 
     SHIFT = "σ"
     CATEGORY = "share of the commonest category"
+    VALUE = "share of the commonest value"
     NULLS = "share of nulls"
 
 
@@ -45,6 +47,8 @@ def changes(column: ColumnBaseline) -> list[Limits]:
     shares, found = training(column), list[Limits]()
     if column.kind is Kind.STRING and np.count_nonzero(shares[SPECIALS:]) > 1:
         found.append(Limits(Change.CATEGORY, float(shares[SPECIALS:].max())))
+    elif column.kind is not Kind.STRING and column.edges and (column.kind is Kind.BOOL or distinct(column) is not None):
+        found.append(Limits(Change.VALUE, float(shares[SPECIALS:].max())))
     elif column.kind is not Kind.STRING and column.edges and column.std:
         found.append(Limits(Change.SHIFT, SHIFT_MAX))
     if column.counts[Special.NULL]:  # elsewhere the contract refuses a null
@@ -64,7 +68,7 @@ def changed(column: ColumnBaseline, change: Change, amount: float) -> Shares:
     match change:
         case Change.SHIFT:
             return _shifted(column, shares, amount * (column.std or 0.0))
-        case Change.CATEGORY:
+        case Change.CATEGORY | Change.VALUE:
             commonest = SPECIALS + int(shares[SPECIALS:].argmax())
             return _grown(shares, commonest, -amount)
         case Change.NULLS:

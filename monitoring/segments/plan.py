@@ -4,7 +4,8 @@ Laws
 - At most `segments_max`; a declaration that finds no place, or means no rows of this version, is refused with a reason and
   takes nothing away from the others.
 - A feature of categories gives a segment for each of its most frequent ones and, where not all fit, one for the rest,
-  `channel=other`, with what training never had and nulls. So its segments are disjoint.
+  `channel=other`, with what training never had and nulls; `channel=(other)` where a category is called that. So its
+  segments are disjoint.
 - The same declarations and baseline give the same segments in the same order.
 """
 
@@ -20,6 +21,7 @@ from models.contract import Kind
 from monitoring.errors import SegmentInvalid
 from monitoring.segments.grammar import Test, compile_expression
 
+REST = "other"
 NAME_CHARS_MAX = 120  # of a segment: it is a label of metrics
 
 Index = npt.NDArray[np.intp]
@@ -78,7 +80,8 @@ def plan(declared: Sequence[str], features: Sequence[ColumnBaseline], segments_m
                 found = [Segment(_name(text), compile_expression(text, features))]
             if not left:
                 raise SegmentInvalid(text, f"{segments_max} segments before it", "a larger segments_max, or fewer")
-            if twice := [segment.name for segment in found if segment.name in segments]:
+            named = [*segments, *(segment.name for segment in found)]
+            if twice := [segment.name for segment in found if named.count(segment.name) > 1]:
                 raise SegmentInvalid(text, f"{twice[0]!r} twice", "each segment once")
             segments.update((segment.name, segment) for segment in found)
         except SegmentInvalid as error:
@@ -98,8 +101,16 @@ def _of_feature(place: int, column: ColumnBaseline, left: int) -> list[Segment]:
     segments = [Segment(_name(f"{column.name}={text}"), InBins(place, (at,))) for text, at in kept]
     if len(kept) < len(often) or not whole:
         rest = tuple(sorted(set(range(column.bins)) - {at for _, at in kept}))
-        segments.append(Segment(_name(f"{column.name}=other"), InBins(place, rest)))
+        segments.append(Segment(_name(f"{column.name}={_rest({text for text, _ in values})}"), InBins(place, rest)))
     return segments
+
+
+def _rest(values: set[str]) -> str:
+    """A word for all others that none of them is."""
+    word = REST
+    while word in values:
+        word = f"({word})"
+    return word
 
 
 def _values(column: ColumnBaseline) -> list[tuple[str, int]]:

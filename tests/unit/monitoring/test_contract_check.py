@@ -216,3 +216,19 @@ def test_where_seasons_were_learnt_a_day_without_the_category_and_a_burst_of_nul
         windows = [window_of(reference, changed[12:13], 3600), window_of(reference, changed, 86_400)]
         found = judge(reference, windows, rules, model="m", versions=1, latched=frozenset()).breaching
         assert (kind, window_s) in {(f.check.test, f.check.window_s) for f in found}
+
+
+def test_a_drift_tolerance_that_was_set_says_nothing_of_nulls() -> None:
+    reference = learnt(seasonal(HOURS, np.random.default_rng(1)))
+    codes = seasonal(24, np.random.default_rng(2))
+    codes[12, :600] = -2
+    windows = [window_of(reference, codes[12:13], 3600)]
+    learnt_one, set_one = (
+        [
+            (f.check, f.verdict)
+            for f in judge(reference, windows, rules, model="m", versions=1, latched=frozenset()).breaching
+            if f.check.test == "null"
+        ]
+        for rules in (Rules(drift_windows_s=(3600,)), Rules(drift_windows_s=(3600,), tolerances={"m": 5.0}))
+    )
+    assert learnt_one == set_one != []

@@ -16,6 +16,10 @@ def reference(rng: np.random.Generator, rows: int = 10_000) -> Reference:
     return Reference.laid_out([column_of_numbers(COLUMN, rng.normal(size=rows), np.zeros(rows, dtype=np.bool_))])
 
 
+def reference_to(rows: np.ndarray) -> Reference:
+    return Reference.laid_out([column_of_numbers(COLUMN, rows, np.zeros(len(rows), dtype=np.bool_))])
+
+
 def counts_of(base: Reference, rows: np.ndarray) -> np.ndarray:
     return np.concatenate([count(base.columns[0], bin_numbers(base.columns[0], rows)), np.zeros(len(Extra), np.int64)])
 
@@ -90,3 +94,50 @@ def test_the_intervals_hold_the_truth_as_often_as_they_say(shift: float, n: int)
             held[name] += one.low <= true[name] <= one.high
     for name, times in held.items():
         assert times / trials > 0.90, f"{name}: {times / trials:.3f}, seed {SEED}"
+
+
+PAIRS = {
+    "normal": (lambda rng, n: rng.normal(size=n), lambda rng, n: rng.normal(0.3, 1.1, n)),
+    "lognormal": (lambda rng, n: rng.lognormal(3, 1, n), lambda rng, n: 1.65 * rng.lognormal(3, 1, n)),
+    "lognormal, a little": (lambda rng, n: rng.lognormal(3, 1, n), lambda rng, n: 1.1 * rng.lognormal(3, 1, n)),
+    "lognormal, wide": (lambda rng, n: rng.lognormal(3, 1.5, n), lambda rng, n: 1.5 * rng.lognormal(3, 1.5, n)),
+    "exponential": (lambda rng, n: rng.exponential(1, n), lambda rng, n: rng.exponential(1.3, n)),
+    "beta": (lambda rng, n: rng.beta(0.5, 5, n), lambda rng, n: rng.beta(0.7, 5, n)),
+    "bool": (lambda rng, n: (rng.random(n) < 0.5) * 1.0, lambda rng, n: (rng.random(n) < 0.7) * 1.0),
+    "rare bool": (lambda rng, n: (rng.random(n) < 0.05) * 1.0, lambda rng, n: (rng.random(n) < 0.15) * 1.0),
+    "small ints": (lambda rng, n: rng.poisson(1, n) * 1.0, lambda rng, n: rng.poisson(1.3, n) * 1.0),
+    "ints": (lambda rng, n: rng.poisson(30, n) * 1.0, lambda rng, n: rng.poisson(33, n) * 1.0),
+}
+# Relative to the distance; of the wide one a few hundred rows of 50 000 make half of it, and bins do not know where they lie.
+OFF = {"bool": 0.01, "rare bool": 0.01, "small ints": 0.01, "lognormal, wide": 0.5}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_wasserstein_of_skewed_and_whole_numbers_is_that_of_the_rows(name: str) -> None:
+    rng, (then, now) = np.random.default_rng(SEED), PAIRS[name]
+    trained, rows = then(rng, 50_000), now(rng, 50_000)
+    found = measured(reference_to(trained), rows).wasserstein_sigma
+    assert found is not None
+    true = wasserstein_distance(trained, rows) / trained.std()
+    assert found.estimate == pytest.approx(true, rel=OFF.get(name, 0.25))
+    assert found.low <= true <= found.high
+
+
+def test_a_hump_far_out_in_an_outer_bin_has_no_wasserstein_distance() -> None:
+    rng = np.random.default_rng(SEED)
+    trained = rng.normal(size=10_000) + 20 * (rng.random(10_000) < 0.05)
+    assert measured(reference_to(trained), trained + 0.3).wasserstein_sigma is None
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_interval_of_wasserstein_holds_the_truth_whatever_the_shape(name: str) -> None:
+    rng, trials, held = np.random.default_rng(SEED), 100, 0
+    then, now = PAIRS[name]
+    far = wasserstein_distance(then(rng, 300_000), now(rng, 300_000))
+    for _ in range(trials):
+        trained = then(rng, 10_000)
+        found = measured(reference_to(trained), now(rng, 1000)).wasserstein_sigma
+        assert found is not None
+        held += found.low <= far / trained.std() <= found.high
+    assert held / trials > 0.9, f"{held} of {trials}, seed {SEED}"

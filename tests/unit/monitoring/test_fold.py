@@ -16,7 +16,7 @@ from monitoring.state import ARM_SHADOW, UNROUTED, Key, State, Version
 from monitoring.stored import store
 from monitoring.tally import OUTCOMES
 from service.featurelog.chunk import Chunk, Lost, Run
-from service.featurelog.record import Block, Feedback, Outcome, Problem, Record, Schema, Shadow, SkewKind
+from service.featurelog.record import Block, Feedback, Outcome, Problem, Record, Request, Schema, Shadow, SkewKind
 from tests.unit.monitoring.made import (
     MINUTE_US,
     START_MINUTE,
@@ -278,3 +278,13 @@ def test_the_arms_of_a_version_are_judged_together(arms: tuple[str, str]) -> Non
     _, events = folded(chunk(*records, heartbeat(START_US + 5 * MINUTE_US), made=MADE))
     (event,) = events
     assert json.loads(event.body)["data"]["arms"] == dict.fromkeys(sorted(arms), 60)
+
+
+def test_an_output_that_moves_in_answers_to_plain_tensors_asks_for_a_training() -> None:
+    records = []
+    for number in range(600):
+        some = rows(10, rng(number))
+        moved = request((START_MINUTE + number) * MINUTE_US, replace(some, scores=some.scores * 0.5))
+        records.append(Request(**{f: getattr(moved, f) for f in Request.__struct_fields__} | {"features": None}))
+    _, events = folded(chunk(*records, heartbeat((START_MINUTE + 602) * MINUTE_US), made=MADE))
+    assert len(events) == 1

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from monitoring.budget import Part, level
 from monitoring.cli import monitor
 from monitoring.errors import SettingsInvalid
 from monitoring.rules import Rules
-from monitoring.settings import Settings, load
+from monitoring.settings import WINDOW_S_MAX, Settings, load
+from monitoring.tier import Scale
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +73,10 @@ def test_the_defaults_need_no_file(tmp_path: Path) -> None:
         ("[monitor]\nport = 99999\n", "port"),
         ("[monitor]\ndrift_windows = []\n", "drift_windows"),
         ('[monitor]\ndrift_windows = ["90s"]\n', "whole minutes"),
+        ('[monitor]\ndrift_windows = ["481d"]\n', "at most 480 days"),
+        ('[monitor]\nsegment_windows = ["481d"]\n', "at most 480 days"),
+        ("[monitor]\ntolerances_psi = {payments = -0.1}\n", "tolerances_psi"),
+        ("[monitor]\ntolerances_psi = {payments = 0}\n", "tolerances_psi"),
         ('[monitor]\nwebhook_url = "ftp://x"\n', "webhook_url"),
         ("[monitor]\ntolerance_floor_psi = 0\n", "tolerance_floor_psi"),
         ('[monitor]\nwebhook_secret = "whsec_x"\n', "expected webhook_secret_file"),
@@ -133,3 +139,8 @@ def test_the_sidecar_starts_without_bentoml_and_onnxruntime() -> None:
     code = "import sys, monitoring.cli; print([m for m in ('bentoml', 'onnxruntime', 'onnx', 'pandas') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_the_longest_window_that_may_be_set_has_a_level() -> None:
+    scale = Scale.of(WINDOW_S_MAX)
+    assert level(1.0, Part.DRIFT, windows=1, scale=scale, checks=1, versions=1) > 0

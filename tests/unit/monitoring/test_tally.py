@@ -56,6 +56,23 @@ def test_every_row_is_in_exactly_one_bin_of_every_column(parts: list) -> None:
     assert REFERENCE.extra(counts, Extra.ROWS_ANSWERED) == n
 
 
+def plain(part: list) -> Request:
+    """What was answered to tensors without columns: no features."""
+    whole = request(START_US, made_rows(part))
+    return Request(**{f: getattr(whole, f) for f in whole.__struct_fields__} | {"features": None})
+
+
+@given(st.lists(ANY_ROWS, max_size=3), st.lists(ANY_ROWS, max_size=3), st.integers(0, 6))
+def test_rows_without_features_are_counted_once_by_their_outputs(tables: list, tensors: list, cut: int) -> None:
+    requests = [*map(plain, tensors), *(request(START_US, made_rows(part)) for part in tables)]
+    whole, first = tally_requests(requests, REFERENCE), tally_requests(requests[:cut], REFERENCE)
+    first.add(tally_requests(requests[cut:], REFERENCE))
+    assert whole.columns is not None and first.columns is not None
+    assert (first.columns == whole.columns).all()
+    assert REFERENCE.extra(whole.columns, Extra.ROWS_ANSWERED) == sum(map(len, [*tables, *tensors]))
+    assert REFERENCE.bins(whole.columns, len(REFERENCE.columns) - 1).sum() == sum(map(len, [*tables, *tensors]))
+
+
 def test_nulls_unseen_texts_and_numbers_that_are_none_have_bins_of_their_own() -> None:
     data = Rows(np.array([[np.nan, 1e9, -1e9], [np.inf, -np.inf, 0.0]]), np.array([-1, 0]), np.array([0.5, 0.5]))
     whole = request(START_US, data)

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from models.registry import Registry
-from monitoring.backtest.pages import Column
+from monitoring.backtest.command import _print
+from monitoring.backtest.pages import Column, Page
 from monitoring.cli import monitor
 from monitoring.events import Event, stamp
 from monitoring.fold import fold
@@ -171,3 +172,15 @@ def test_the_keys_of_rules_are_the_settings_that_rules_are_made_of() -> None:
     read.clear()
     watched.rules()
     assert read == RULE_KEYS
+
+
+@pytest.mark.parametrize("what", ["feature 'amount[usd]' drifted", "lost the category '[/b]'", 40 * "word "])
+def test_a_page_is_shown_with_its_id_its_time_and_every_name_as_it_is(
+    what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = "evt_2716546c69544bda294af0a2bc46ab15"
+    _print([Page(event, json.dumps({"time": "2026-01-01T00:00:00Z", "data": {"reason": what}}).encode(), None)])
+    shown = capsys.readouterr().out
+    assert event in shown and "2026-01-01T00:00:00Z" in shown
+    assert shown.count("…") == 0
+    assert all(name in shown.replace("\n", "") for name in ("amount[usd]", "[/b]") if name in what)

@@ -6,7 +6,7 @@ import pytest
 from models.baseline import SPECIALS, ColumnBaseline, Special, bin_numbers, column_of_codes, column_of_numbers
 from models.contract import Column, Kind
 from monitoring.drift import DriftRule, look_for_drift
-from monitoring.power.card import HORIZONS_S, POWER, card, chances
+from monitoring.power.card import HORIZONS_S, POWER, ROWS_PER_MINUTE_MAX, card, chances
 from monitoring.power.shifts import SHIFT_MAX, Change, changed, changes, training
 from monitoring.reference import Reference
 from monitoring.rules import Rules
@@ -73,6 +73,28 @@ def test_the_commonest_category_loses_what_the_others_win_and_nulls_are_asked_wh
     lost = changed(column, Change.CATEGORY, 0.2) - training(column)
     assert lost[SPECIALS] == pytest.approx(-0.2)
     assert (lost[SPECIALS + 1 :] > 0).all()
+
+
+def test_a_bool_and_a_number_with_one_bin_a_value_move_by_points_of_their_commonest_value() -> None:
+    rng = np.random.default_rng(9)
+    flag = (rng.random(ROWS) < 0.1).astype(float)
+    for kind, values in ((Kind.BOOL, flag), (Kind.INT, flag), (Kind.FLOAT, rng.integers(0, 5, ROWS) * 1.0)):
+        column = column_of_numbers(Column(name="b", kind=kind), values, NOTHING)
+        (limits,) = changes(column)
+        before, after = training(column), changed(column, limits.change, 0.05)
+        assert limits.change is Change.VALUE
+        assert before.max() - after[before.argmax()] == pytest.approx(0.05)
+        assert after[:SPECIALS].sum() == before[:SPECIALS].sum()
+
+
+def test_what_is_not_within_says_whether_rows_or_windows_are_missing() -> None:
+    rules = Rules(drift_windows_s=(86_400,))
+    made = card(model().reference, rules, model="m", version="1", versions=1, rows_per_minute=1000.0)
+    assert [one.why for one in made.columns[0].within] == ["no window ends in that time"] * 3
+    thin = card(model().reference, Rules(), model="m", version="1", versions=1, rows_per_minute=0.01)
+    assert "too few rows" in thin.columns[0].within[0].why
+    most = card(model().reference, Rules(), model="m", version="1", versions=1, rows_per_minute=ROWS_PER_MINUTE_MAX)
+    assert all(one.amount is not None for one in most.columns[0].within)
 
 
 def test_more_traffic_and_more_time_see_less_and_a_window_says_where() -> None:

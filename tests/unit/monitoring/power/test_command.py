@@ -10,11 +10,14 @@ import msgspec
 import pytest
 import uvicorn
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from monitoring.cli import monitor
 from monitoring.exporter import app
-from monitoring.power.card import PowerCard
+from monitoring.power.card import PowerCard, Sensitivity, Within
+from monitoring.power.command import _show
 from monitoring.power.route import power_route
+from monitoring.power.shifts import Change
 from monitoring.pulse import Pulse
 from tests.processes import free_port, wait_until
 from tests.unit.monitoring.test_exporter import MADE, status
@@ -52,7 +55,7 @@ def test_the_api_reckons_with_the_present_traffic_and_with_what_it_is_asked_abou
     assert httpx.get(f"{url}/api/power", params={"model": "other"}, timeout=60).json() == []
 
 
-@pytest.mark.parametrize("rate", ["-1", "many", "nan", "inf"])
+@pytest.mark.parametrize("rate", ["-1", "many", "nan", "inf", "1e18", "1e300"])
 def test_a_rate_that_is_none_is_refused(url: str, rate: str) -> None:
     answer = httpx.get(f"{url}/api/power", params={"rows_per_minute": rate})
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_input")
@@ -64,6 +67,14 @@ def test_the_command_says_it_for_people_and_for_programs(url: str, tmp_path: Pat
     assert "σ (PSI" in shown
     assert "not within: too few rows" in run(url, tmp_path, "--rows-per-minute", "0.01").stdout
     assert json.loads(run(url, tmp_path, "--json").stdout)[0]["model"] == "payments"
+
+
+def test_a_name_with_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    within = (Within(600, why="x"), Within(3600, why="x"), Within(86_400, why="x"))
+    columns = tuple(Sensitivity("feature", name, Change.SHIFT, 1.0, within) for name in ("amount[usd]", "[/b]"))
+    _show(Console(width=100), PowerCard("m", "1", 10.0, columns))
+    shown = capsys.readouterr().out
+    assert "amount[usd]" in shown and "[/b]" in shown
 
 
 def test_without_a_monitor_the_command_says_what_it_expected(tmp_path: Path) -> None:

@@ -43,6 +43,29 @@ def test_what_does_not_fit_is_one_segment_of_the_rest() -> None:
     assert names(["merchant"]) == ["merchant=chain", "merchant=other"]
 
 
+def test_a_category_called_other_is_a_segment_beside_the_rest() -> None:
+    channel = ColumnBaseline(
+        name="channel",
+        kind=Kind.STRING,
+        categories=("app", "kiosk", "other", "phone", "web"),
+        counts=(*[0] * SPECIALS, 500, 300, 150, 40, 10),
+    )
+    found = plan(["channel"], [channel], 4).segments
+    assert [one.name for one in found] == ["channel=app", "channel=kiosk", "channel=other", "channel=(other)"]
+    rows = [one.rows for one in found if isinstance(one.rows, InBins)]
+    assert sorted(at for one in rows for at in one.bins) == list(range(channel.bins))
+
+
+def test_categories_whose_segments_would_have_one_name_are_refused() -> None:
+    long = "x" * 200
+    channel = ColumnBaseline(
+        name="channel", kind=Kind.STRING, categories=(long + "a", long + "b"), counts=(*[0] * SPECIALS, 5, 5)
+    )
+    found = plan(["channel"], [channel], 16)
+    assert not found.segments
+    assert "twice" in found.refused[0].reason
+
+
 @pytest.mark.parametrize(
     ("declared", "reason"),
     [
