@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import structlog
 
 from monitoring.delivery import NoReply, Reply
 from monitoring.dispatch.deliveries import Delivery
@@ -193,17 +194,18 @@ HIDDEN = "https://hooks.example/T/B/hunter2"
 
 
 def test_what_nobody_foresaw_delays_one_event_and_is_counted_told_and_tried_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
     made = office(tmp_path, Unforeseen(HIDDEN), Unforeseen(HIDDEN), events=2)
-    made.settle()
+    with structlog.testing.capture_logs() as logs:
+        made.settle()
     sent, status = made.senders["webhook"].ids, made.couriers["webhook"].status
     assert sorted(sent) == ["evt_0000"] * 2 + ["evt_0001"] * 2
     assert (status.failures, status.delivered) == (2, 2)
     assert status.last_error == "Unforeseen: unforeseen, the monitor's log says where"
-    told = capsys.readouterr().out
-    assert told.count("event_failed") == 2 and "dispatched.py" in told
-    assert "hunter2" not in told
+    told = [line for line in logs if line["event"] == "event_failed"]
+    assert len(told) == 2 and all("dispatched.py" in line["at"] for line in told)
+    assert "hunter2" not in str(logs)
 
 
 @dataclass

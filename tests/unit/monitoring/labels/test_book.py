@@ -147,7 +147,7 @@ def test_labelled_rows_that_wait_to_count_are_bounded_and_what_is_let_go_is_coun
     assert counts(made) == {"received": 400, "joined": 400, "uncounted": 350}
     assert len(track.held) == 50
     assert sorted(track.held["key"].tolist()) == track.waiting.done["key"].tolist()  # the lowest keys of all
-    assert said(made.book, START_MINUTE + 20, {"payments": made.rules}, {}, {}).counters["uncounted"] == 350
+    assert said(made.book, START_MINUTE + 20, {"payments": made.rules}, {}, {}, 100).counters["uncounted"] == 350
     assert heads(made, START_MINUTE + 20)["LABELLED"] == 400
 
 
@@ -162,7 +162,7 @@ def test_a_book_that_was_written_without_ranks_is_read_and_says_its_auc_as_befor
     told = []
     for one in (written, before):
         book = stored.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(one), type=stored.StoredBook))
-        (version,) = said(book, START_MINUTE, {"payments": RULES}, {}, {}).versions
+        (version,) = said(book, START_MINUTE, {"payments": RULES}, {}, {}, 100).versions
         told.append(version.windows[0].measures[0])
     (now, then) = told
     assert now.realised is not None and then.realised == pytest.approx(now.realised, abs=0.01)
