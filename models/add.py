@@ -48,7 +48,7 @@ def add(
     Raises ArtifactMissing, ArtifactRefused, ContractInvalid; then nothing was registered.
     """
     if not model.is_file():
-        raise ArtifactMissing(ref, str(model))
+        raise ArtifactMissing(ref, str(model), "an ONNX graph")
     graph = model.read_bytes()
     trials.attempt(ref, {MODEL: graph})
     frame = read_table(data) if data is not None else None

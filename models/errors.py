@@ -40,14 +40,16 @@ class ArtifactMismatch(ModelError):
 
 
 class ArtifactMissing(ModelError):
-    """A pinned version is not in the local registry. `plumbline models sync` fetches it."""
+    """A pinned version is not in the local registry (`plumbline models sync` fetches it), or what else is `expected`."""
 
-    def __init__(self, ref: str, place: str) -> None:
-        super().__init__(ref, place)
-        self.ref, self.place = ref, place
+    def __init__(
+        self, ref: str, place: str, expected: str = "the pinned artefact; run `plumbline models sync`"
+    ) -> None:
+        super().__init__(ref, place, expected)
+        self.ref, self.place, self.expected = ref, place, expected
 
     def __str__(self) -> str:
-        return f"{self.ref}: not found at {self.place}, expected the pinned artefact; run `plumbline models sync`"
+        return f"{self.ref}: not found at {self.place}, expected {self.expected}"
 
 
 class Reason(StrEnum):

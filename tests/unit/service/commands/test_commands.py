@@ -81,7 +81,7 @@ def test_a_model_may_be_registered_only_and_pinned_later(tmp_path: Path, say: Sa
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("add", "nothing.onnx", "--name", "m"), "not found at nothing.onnx"),
+        (("add", "nothing.onnx", "--name", "m"), "not found at nothing.onnx, expected an ONNX graph"),
         (("add", "GRAPH", "--name", "Bad Name"), "lower-case letters"),
         (("add", "GRAPH", "--name", "m", "--version", "../1"), "lower-case letters"),
         (("add", "GRAPH", "--name", "m", "--data", "nothing.csv"), "nothing.csv"),
