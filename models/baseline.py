@@ -107,10 +107,8 @@ class ColumnBaseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         if self.kind is Kind.STRING:
             return [*names, *(self.categories or self.top), *(f"other#{number}" for number in range(self.buckets))]
         if self.kind is Kind.BOOL and self.low is not None:
-            names[Special.BELOW], names[Special.ABOVE] = (
-                "false",
-                "true",
-            )  # what a column that never changed did not hold
+            # What a column that never changed did not hold.
+            names[Special.BELOW], names[Special.ABOVE] = "false", "true"
             return [*names, *(("false", "true") if self.edges else ("true" if self.low else "false",))]
         low = "-inf" if self.low is None else f"{self.low:g}"
         high = "inf" if self.high is None else f"{self.high:g}"

@@ -14,6 +14,7 @@ incidents wait in `state.ended`, what is known of stories that failed in `state.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from monitoring.segments.learnt import Learnt
 from monitoring.segments.watch import learn, segments_of
 from monitoring.state import ARM_SHADOW, UNROUTED, Counters, Judged, Key, State, Version
 from monitoring.tally import TRAFFIC_SIZE, Tally, Traffic, tally_requests, tally_shadows
-from monitoring.telling import story_or_none
+from monitoring.telling import story_of, story_or_none
 from monitoring.verdict import LABEL, Check, Finding
 from monitoring.watch import incident_of, windows_of
 from monitoring.window import MINUTE_US
@@ -261,7 +262,8 @@ def _judge(state: State, version: Version, number: int, rules: Rules, references
     if action is not Action.REQUEST_RETRAIN or after.incident is None:
         return []
     incident = incident_of(state, version, number, after.incident, judgement)
-    story = story_or_none(state, version, number, judgement, rules, references)
+    told = partial(story_of, state, version, number, judgement, rules, references)
+    story = story_or_none(state, version, number, told)
     if story is not None:
         state.samples.stories[version] = story
     return [request_retrain(replace(incident, story=story))]

@@ -6,7 +6,7 @@ Laws
   a verdict hangs on a story.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from traceback import format_exception
 
 from monitoring.explain.scene import Arm
@@ -19,17 +19,10 @@ from monitoring.state import ARM_SHADOW, UNTOLD_MAX, State, Untold, Version
 from monitoring.verdict import LABEL
 
 
-def story_or_none(
-    state: State,
-    version: Version,
-    number: int,
-    judgement: Judgement,
-    rules: Rules,
-    references: Mapping[str, Reference],
-) -> Story | None:
-    """The same, also where telling it fails: then None, `untold` counts it, and `state.untold` says why."""
+def story_or_none(state: State, version: Version, number: int, told: Callable[[], Story | None]) -> Story | None:
+    """What is told, also where telling it fails: then None, `untold` counts it, and `state.untold` says why."""
     try:
-        story = story_of(state, version, number, judgement, rules, references)
+        story = told()
         return story if story is not None and story.sentence else None  # a sentence that fails does so here
     except Exception as error:  # the border of a story: it only explains what was found, and memory may be short for it
         state.counters.untold += 1
