@@ -1,4 +1,4 @@
-"""A retraining service as a test sees it: a real HTTP server that checks every signature and can be told to fail."""
+"""A retraining service as a test sees it: a real HTTP server that checks every signature and fails until it is told not to."""
 
 import json
 import threading
@@ -21,10 +21,10 @@ class Delivery(NamedTuple):
 
 
 class Receiver:
-    """Answers the first `failures` attempts with 500, all others with 200."""
+    """Answers 500 while it is `failing`, 200 otherwise."""
 
-    def __init__(self, failures: int = 0) -> None:
-        self._failures = failures
+    def __init__(self, *, failing: bool = False) -> None:
+        self._failing = failing
         self._lock = threading.Lock()
         self.deliveries: list[Delivery] = []
         self.refused: list[str] = []
@@ -56,10 +56,14 @@ class Receiver:
             except Exception as error:  # every fault of the signature is the same to the test: refused
                 self.refused.append(str(error))
                 return 401
-            failing = len(self.deliveries) < self._failures
-            status = 500 if failing else 200
+            status = 500 if self._failing else 200
             self.deliveries.append(Delivery(lower["webhook-id"], json.loads(body), status))
             return status
+
+    def recover(self) -> None:
+        """From now on it takes what comes."""
+        with self._lock:
+            self._failing = False
 
     def __enter__(self) -> Self:
         self._thread.start()
