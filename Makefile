@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 SCENARIO ?= steady
+# Tests that compute and wait for nobody: two at a time, but for the few of them that start processes.
+COMPUTING := tests/unit/models tests/unit/monitoring tests/unit/loadtests
 # The first of these that runs, is ≥ 3.11 and can make a virtual environment is taken; `make up PYTHON=/path/to/python` decides otherwise.
 PYTHON ?= python3.13 python3.12 python3.11 python3
 
@@ -29,7 +31,9 @@ up: $(VENV)/.runtime ## service and monitor with the demo models, until Ctrl-C; 
 test: $(VENV)/.dev ## everything: what the machine lacks, lint, types, import rules, all tests
 	@.ci/packages
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(COMPUTING) -m "not integration and not image" -n 2 --dist worksteal
+	$(BIN)/python -m pytest $(COMPUTING) -m "integration or image"
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(COMPUTING))
 
 .PHONY: check
 check: $(VENV)/.dev ## within a minute: format, lint, types, import rules, the quick tests
