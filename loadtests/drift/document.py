@@ -108,7 +108,7 @@ def _rides(rides: Mapping[str, Mapping[str, Rides]]) -> str:
     ]
     return (
         "An hour a row, the number of rides among the columns (it grew by two thirds); chunks are weeks. Shuffled, both years "
-        "are alike and every page is a false one.\n\n"
+        "are alike and every page is a false one. The picture has the first 200 pages of each.\n\n"
         + _table(
             ["data", "system", "days read", "pages", "pages a month (95 %)", "looks that alarm", "first page"], rows
         )
