@@ -29,7 +29,7 @@ from models.cells import (
 from models.contract import Column, Contract, Kind
 from models.declared import contract_of_graph, declared_tensor, output_names
 from models.errors import ContractInvalid, RunFailed
-from models.natural import blocks, tolerance
+from models.natural import blocks_from_shortest, tolerance
 from models.session import GraphTensor, Session
 from models.tensors import Array
 from models.weekly import hour_of_week
@@ -66,7 +66,7 @@ def derive(
         output_columns=tuple(output_column(cells) for cells in _flat(answers)),
         label=label,
     )
-    spans = [] if at_s is None else blocks(at_s)
+    spans = [] if at_s is None else blocks_from_shortest(at_s)
     hour = hour_of_week(at_s) if by_hour and at_s is not None else None
     baseline = Baseline(
         rows=len(frame),

@@ -20,14 +20,16 @@ the oddest block is proven to be, at 95 % over all blocks (Bonferroni). For bloc
 too narrow: the week after the demo's training month lies at 1.5 of it.
 """
 
+from math import gcd
+
 import numpy as np
 import numpy.typing as npt
 
 from models.baseline import Counts, Index
 from models.noncentral import noncentrality_lower
 
-WEEK_S = 7 * 86_400
-BLOCK_LENGTHS_S = (3600, 86_400, WEEK_S)
+HOUR_S, WEEK_S = 3600, 7 * 86_400
+BLOCK_LENGTHS_S = (HOUR_S, 86_400, WEEK_S)
 BLOCKS_MIN = 8  # fewer say little of what the next one may be
 BLOCK_ROWS_MIN = 50  # below, the noise of a decile alone is near 0.2
 SILENCE_MAX = 0.05  # of a length: 1.2 h of a day move even a column that is the hour of the day by 0.03 only
@@ -45,16 +47,32 @@ def noise_corrected_psi(window: Counts, reference: Counts) -> Floats:
 
 def blocks(at_s: Floats) -> list[tuple[int, npt.NDArray[np.intp]]]:
     """(length in s, block number of each row or -1) for every length with enough full blocks; counted from the first row."""
-    found = []
-    for length_s in BLOCK_LENGTHS_S:
-        since = (at_s - at_s.min()) / length_s
-        at, number, rows = np.unique(np.floor(since), return_inverse=True, return_counts=True)
-        full = rows >= BLOCK_ROWS_MIN
-        full[full] = _filled(at[full], _silence(since, at)[full], WEEK_S // length_s)
-        if full.sum() >= BLOCKS_MIN:
-            renumbered = np.where(full, np.cumsum(full) - 1, -1)
-            found.append((length_s, renumbered[number]))
-    return found
+    found = ((length_s, _numbered(at_s, length_s)) for length_s in BLOCK_LENGTHS_S)
+    return [(length_s, block) for length_s, block in found if block.max() + 1 >= BLOCKS_MIN]
+
+
+def blocks_from_shortest(at_s: Floats) -> list[tuple[int, npt.NDArray[np.intp]]]:
+    """`blocks`, and before them those of as many hours as rows are enough in, where hours or days are too thin.
+
+    A window that has rows enough to be judged is then at least about as long as the shortest of them: with a row an hour the
+    first days of a week were held against what whole weeks vary by, and each column of the calendar had drifted.
+    """
+    known = blocks(at_s)
+    for length_s in range(2 * HOUR_S, known[0][0] if known else 0, HOUR_S):
+        block = _numbered(at_s, length_s)
+        of_all = np.count_nonzero(block >= 0) >= len(block) / 2  # and not of the rush hours only
+        if of_all and block.max() + 1 >= BLOCKS_MIN:
+            return [(length_s, block), *known]
+    return known
+
+
+def _numbered(at_s: Floats, length_s: int) -> npt.NDArray[np.intp]:
+    """The full blocks of a length, numbered from 0; -1: a row of none."""
+    since = (at_s - at_s.min()) / length_s
+    at, number, rows = np.unique(np.floor(since), return_inverse=True, return_counts=True)
+    full = rows >= BLOCK_ROWS_MIN
+    full[full] = _filled(at[full], _silence(since, at)[full], WEEK_S // gcd(length_s, WEEK_S))
+    return np.asarray(np.where(full, np.cumsum(full) - 1, -1)[number])
 
 
 def tolerance(index: Index, block: npt.NDArray[np.intp], counts: Counts) -> float:
@@ -88,7 +106,8 @@ def _silence(since: Floats, at: Floats) -> Floats:
 
 
 def _filled(at: Floats, silence: Floats, week: int) -> npt.NDArray[np.bool_]:
-    """Which blocks are no longer silent than is usual; at: their numbers, silence: in blocks, week: blocks a week."""
+    """Which blocks are no longer silent than is usual; at: their numbers, silence: in blocks, week: after how
+    many blocks a place in the week comes again."""
     usual = np.zeros(len(at))
     for place in np.unique(at % week):
         here = at % week == place

@@ -4,6 +4,7 @@ Laws
 - The estimate for n rows is never negative and never falls with n; between sizes that were measured it is a straight line.
 - What was not measured is estimated dear: below the smallest size as that size, above the largest in proportion.
 - One run moves an estimate by at most a factor of 1 + WEIGHT · (OUTLIER - 1): an interrupted run says nothing of the model.
+  Nor does it where little is known: of the FIRST runs the quickest counts.
 - A batch is never empty, and exceeds `max_batch_rows` only where it is one request that cannot be divided.
 """
 
@@ -13,6 +14,7 @@ from math import ceil, inf
 
 WEIGHT = 0.05  # of a new measurement: about the last 20 runs of its size count
 OUTLIER = 4.0  # times the mean: what a measurement counts for at most
+FIRST = 3  # runs before a mean is one; a process that stood still in the very first would be believed for dozens
 DRAIN_WEIGHT = 0.2  # the load changes faster than the model: about the last 5 runs count
 SHORTEST_US = 0.001  # the clock may have stood still; nothing is divided by nothing
 TIMER_SLACK_US = 5_000  # timers have a millisecond, a busy machine a few: a run must begin before its deadline
@@ -77,8 +79,9 @@ class Cost:
         self.runs += 1
         self._curve = []
         size.runs += 1
-        if size.runs == 1:
-            size.rows, size.took_us = rows, took_us
+        if size.runs <= FIRST:
+            if size.runs == 1 or took_us < size.took_us:
+                size.rows, size.took_us = rows, took_us
             return
         size.rows += WEIGHT * (rows - size.rows)
         size.took_us += WEIGHT * (min(took_us, OUTLIER * size.took_us) - size.took_us)
@@ -123,16 +126,18 @@ class Cost:
 class Drain:
     """How fast a queue empties while something waits in it: a run, and what the event loop does between two of them."""
 
-    __slots__ = ("_row_us",)
+    __slots__ = ("_row_us", "_runs")
 
     def __init__(self) -> None:
-        self._row_us = 0.0
+        self._row_us, self._runs = 0.0, 0
 
     def learn(self, rows: int, took_us: float) -> None:
         """So many rows were run, from the end of the run before to the end of theirs."""
         row_us = took_us / rows
-        if not self._row_us:
-            self._row_us = row_us
+        self._runs += 1
+        if self._runs <= FIRST:
+            self._row_us = row_us if self._runs == 1 else min(row_us, self._row_us)
+            return
         self._row_us += DRAIN_WEIGHT * (min(row_us, OUTLIER * self._row_us) - self._row_us)
 
     def estimate_us(self, rows: int) -> float:

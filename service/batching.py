@@ -231,7 +231,7 @@ class _Queue:
             return
         self._drop_front(monotonic_ns())
         if not self._waiting:
-            self._version = None
+            self._version, self._ended_ns = None, 0  # those who went are no queue that emptied slowly
             self._open()
             return
         if self._timer is not None:

@@ -24,6 +24,7 @@ class Load:
         self.statuses: Counter[int] = Counter()
         self.versions: Counter[str] = Counter()
         self.broken = self.refused = 0
+        self.told: Counter[str] = Counter()  # what those who got no answer were told
 
     def _run(self, number: int) -> None:
         sent = 0
@@ -46,6 +47,8 @@ class Load:
         if answer.status_code == 200:
             self.answered.append(answer.headers["x-request-id"])
             self.versions[answer.headers["x-model-version"]] += 1
+        else:
+            self.told[answer.text.replace(request_id, "…")] += 1
 
     @contextmanager
     def running(self) -> Iterator[None]:

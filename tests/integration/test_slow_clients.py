@@ -64,7 +64,7 @@ def unharmed(running: Running) -> Iterator[None]:
     with load.running():
         yield
     assert load.broken == 0
-    assert set(load.statuses) == {200}
+    assert set(load.statuses) == {200}, load.told
     assert len(load.answered) > 100
 
 

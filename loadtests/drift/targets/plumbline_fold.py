@@ -19,7 +19,7 @@ from scenario import Report, Scenario, given
 
 from models.baseline import Baseline, ColumnBaseline, bin_codes, bin_numbers, column_of_codes, column_of_numbers
 from models.contract import Column, Kind
-from models.natural import blocks, tolerance
+from models.natural import blocks_from_shortest, tolerance
 from monitoring.alert import Standing
 from monitoring.fold import fold
 from monitoring.reference import Reference
@@ -36,7 +36,7 @@ REJECTED = (Outcome.REJECTED, 400, "invalid_input")
 
 def referred(scenario: Scenario) -> tuple[Schema, Baseline]:
     """What the monitor knows of the version."""
-    spans = blocks(scenario.reference_at_s)
+    spans = blocks_from_shortest(scenario.reference_at_s)
     references, columns = [], []
     for place, about in enumerate(scenario.columns):
         values = scenario.reference[:, place]

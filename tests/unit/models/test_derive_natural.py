@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models.derive import derive
-from models.natural import BLOCK_ROWS_MIN, BLOCKS_MIN, beyond_noise, blocks, noise_corrected_psi, tolerance
+from models.natural import (
+    BLOCK_ROWS_MIN,
+    BLOCKS_MIN,
+    beyond_noise,
+    blocks,
+    blocks_from_shortest,
+    noise_corrected_psi,
+    tolerance,
+)
 from tests.unit.models.graphs import echo
 
 COUNTS = arrays(np.int64, 12, elements=st.integers(0, 10_000))
@@ -44,6 +52,33 @@ def test_a_length_counts_only_where_the_data_has_enough_full_blocks_of_it() -> N
     days = np.repeat(np.arange(BLOCKS_MIN) * DAY_S, BLOCK_ROWS_MIN).astype(float)
     assert [length for length, _ in blocks(days)] == [HOUR_S, DAY_S]
     assert [length for length, _ in blocks(np.concatenate([7 * days + i * DAY_S for i in range(7)]))][-1] == 7 * DAY_S
+
+
+def test_where_days_are_thin_the_shortest_blocks_are_as_long_as_it_takes_to_be_judged() -> None:
+    hourly = np.arange(0, 365 * DAY_S, HOUR_S).astype(float)
+    found = dict(blocks_from_shortest(hourly))
+    assert list(found) == [BLOCK_ROWS_MIN * HOUR_S, 7 * DAY_S]
+    weekday = (hourly // DAY_S).astype(np.intp) % 7
+    counts = np.bincount(weekday)
+    nature = tolerance(weekday, found[BLOCK_ROWS_MIN * HOUR_S], counts)
+    for rows in range(BLOCK_ROWS_MIN + 2, 7 * 24):
+        assert noise_corrected_psi(np.bincount(weekday[:rows], minlength=7), counts) < nature
+    assert tolerance(weekday, found[7 * DAY_S], counts) < 0.01
+
+
+def test_where_hours_are_thin_parts_of_a_day_are_told_from_days_and_else_nothing_is_added() -> None:
+    six_minutes = np.arange(0, 60 * DAY_S, 360.0)
+    assert [length for length, _ in blocks_from_shortest(six_minutes)] == [5 * HOUR_S, DAY_S, 7 * DAY_S]
+    for enough in (np.arange(0, 60 * DAY_S, 60.0), np.arange(0, 3 * DAY_S, 600.0)):
+        assert [length for length, _ in blocks_from_shortest(enough)] == [length for length, _ in blocks(enough)]
+
+
+def test_rush_hours_are_not_what_parts_of_a_day_vary_by() -> None:
+    rush = [day * DAY_S + 8 * HOUR_S + np.arange(0, 2 * HOUR_S, 144.0) for day in range(30)]
+    thin = np.arange(0, 30 * DAY_S, 600.0)
+    lengths = [length for length, _ in blocks_from_shortest(np.sort(np.concatenate([*rush, thin])))]
+    assert lengths[0] > 2 * HOUR_S
+    assert lengths[1:] == [DAY_S]
 
 
 def test_thin_blocks_are_left_out_of_the_maximum_but_not_out_of_the_rest() -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.batch_plan import (
+    FIRST,
     OUTLIER,
     SHARE,
     STAYS_INLINE,
@@ -104,6 +105,17 @@ def test_nothing_is_run_inline_that_takes_twice_as_long(runs: list[tuple[int, fl
     rows = inline_rows(RULES, cost, before)
     assert not rows or cost.estimate_us(rows) < STAYS_INLINE * RULES.inline_below_us
     assert rows >= inline_rows(RULES, cost, 0)
+
+
+@pytest.mark.parametrize("place", range(FIRST))
+def test_a_process_that_stood_still_among_the_first_runs_is_not_believed(place: int) -> None:
+    """One of 2 s among runs of 1 ms: it would have refused, for dozens of runs, whoever has 5 s."""
+    cost, drain = Cost(), Drain()
+    for number in range(FIRST):
+        took_us = 2e6 if number == place else 1e3
+        cost.learn(64, took_us)
+        drain.learn(64, took_us)
+    assert cost.estimate_us(64) == drain.estimate_us(64) == pytest.approx(1e3)
 
 
 def test_sizes_are_learnt_apart() -> None:

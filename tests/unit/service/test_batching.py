@@ -181,6 +181,31 @@ def test_whoever_goes_while_it_waits_is_not_run_and_leaves_its_place() -> None:
     run(test, max_queue_rows=10)
 
 
+def test_those_who_go_between_two_runs_are_no_queue_that_empties_slowly() -> None:
+    """The time until the next request would be taken for what their rows took: of a quiet hour for each of them an hour."""
+
+    async def test(batcher: Batcher) -> None:
+        gate = Gate()
+        await proven(batcher, gate)
+        queue = batcher._queues[gate]  # type: ignore[index]
+        gate.open.clear()
+        before = len(gate.sizes)
+        first, gone = ask(batcher, gate, 1.0, 2.0, 3.0), ask(batcher, gate, 4.0)
+        await until(lambda: len(gate.sizes) > before, "the run has begun")
+        waits = ask(batcher, gate, 5.0)
+        await asyncio.sleep(0)
+        gate.open.set()
+        await asyncio.wait([first, gone])
+        waiting_ns = queue._ended_ns
+        waits.cancel()
+        await asyncio.wait([waits])
+        await until(lambda: not queue.busy, "nothing waits and nothing runs")
+        assert waiting_ns > 0
+        assert queue._ended_ns == 0
+
+    run(test)
+
+
 def test_callers_cancelled_while_they_are_run_do_not_break_the_others() -> None:
     async def test(batcher: Batcher) -> None:
         gate = Gate()
