@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -79,6 +80,15 @@ def test_a_trial_that_crashes_is_a_refusal_with_the_signals_name() -> None:
     assert refusal.found.startswith("SIGSEGV")
 
 
+@pytest.fixture
+def can_hang_up() -> Iterator[None]:
+    """Also below `nohup`, which its children inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("can_hang_up")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_trial_that_somebody_ended_is_made_again_at_the_next_start(tmp_path: Path, number: signal.Signals) -> None:
     def end() -> None:
