@@ -24,7 +24,7 @@ class Load:
         self.statuses: Counter[int] = Counter()
         self.versions: Counter[str] = Counter()
         self.broken = self.refused = 0
-        self.told: Counter[str] = Counter()  # what those who got no answer were told
+        self.told: Counter[str] = Counter()  # what those were told who were not answered with 200
 
     def _run(self, number: int) -> None:
         sent = 0

@@ -53,9 +53,7 @@ def worker_of(process: Process) -> psutil.Process:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    # How long a good client waits, 10 s (`Load`), decides; not for how many rows of others the service believes it has time.
-    room = {"PLUMBLINE_TIMEOUT_MS": "20000", "PLUMBLINE_MAX_QUEUE_ROWS": "1000000"}
-    with served(home(tmp_path_factory.mktemp("slow")), **room) as (process, url):
+    with served(home(tmp_path_factory.mktemp("slow"))) as (process, url):
         yield Running(url, worker_of(process))
 
 
@@ -107,7 +105,7 @@ def test_who_does_not_read_its_answers_is_cut_off_and_costs_little_memory(runnin
             client.connect(("127.0.0.1", int(running.url.rsplit(":")[-1])))
             client.setblocking(False)
             client.send((head + body) * 2)
-            # Asked behind it and answered after it: the rows of all readers at once are another matter.
+            # Asked behind it and answered after it: the queue is not full of the readers' rows, which is another matter.
             httpx.post(running.url + PREDICT, content=payments_body(), timeout=30, trust_env=False).raise_for_status()
         wait_until(lambda: running.open() > 20, 10, "the readers are there")
         wait_until(lambda: running.open() <= BESIDE, CLOSED_WITHIN_S + MACHINE_S, "readers that do not read cut off")
