@@ -64,6 +64,18 @@ def wait_until(condition: Callable[[], T | Literal[False] | None], deadline_s: f
         time.sleep(LOOK_AGAIN_S)
 
 
+@contextmanager
+def heard(number: signal.Signals) -> Iterator[None]:
+    """Children hear this signal also where the run ignores it and they would inherit that: below `nohup`, in the background."""
+    before = signal.getsignal(number)
+    usual = signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL
+    signal.signal(number, usual)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 def answers(url: str, status: int = 200) -> bool:
     """Whether a GET of `url` is answered with `status` just now; no answer is no."""
     try:

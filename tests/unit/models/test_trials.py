@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,7 +19,7 @@ from models.trials import run
 from models.verdict import RETRY_AFTER_S, Limits, Refusal, Verdict
 from tests.hostile import graphs as g
 from tests.onnx_models import image, image_contract, mixed, mixed_contract
-from tests.processes import ROOT, wait_until
+from tests.processes import ROOT, heard, wait_until
 from tests.trying import LIMITS, trials
 
 pytestmark = pytest.mark.slow
@@ -80,15 +79,6 @@ def test_a_trial_that_crashes_is_a_refusal_with_the_signals_name() -> None:
     assert refusal.found.startswith("SIGSEGV")
 
 
-@pytest.fixture
-def can_hang_up() -> Iterator[None]:
-    """Also below `nohup`, which its children inherit."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.usefixtures("can_hang_up")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_trial_that_somebody_ended_is_made_again_at_the_next_start(tmp_path: Path, number: signal.Signals) -> None:
     def end() -> None:
@@ -97,7 +87,7 @@ def test_a_trial_that_somebody_ended_is_made_again_at_the_next_start(tmp_path: P
 
     hand = threading.Thread(target=end)
     hand.start()
-    with pytest.raises(ArtifactRefused, match=f"{number.name} from outside") as refusal:
+    with heard(number), pytest.raises(ArtifactRefused, match=f"{number.name} from outside") as refusal:
         trials(tmp_path).admit(digest(ENDLESS), "m:1", ENDLESS)
     hand.join()
     assert refusal.value.reason is Reason.INTERRUPTED

@@ -22,6 +22,7 @@ from models.contract import Kind
 from service.commands.log import log
 from service.featurelog.files import lock_directory
 from service.featurelog.record import Schema, SchemaColumn
+from tests.processes import heard
 from tests.unit.service.featurelog.test_labels import asked, said
 from tests.unit.service.featurelog.test_view import archive
 from tests.unit.service.featurelog.writing import request, segment, write
@@ -246,7 +247,7 @@ def next_id(stream: IO[bytes] | None) -> str:
 
 def test_following_goes_on_across_rotations_and_with_new_writers_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     write(tmp_path / "log", [request(1)])
-    with following(tmp_path, "--outcome", "answered") as process:
+    with heard(signal.SIGINT), following(tmp_path, "--outcome", "answered") as process:
         assert next_id(process.stdout) == "r1"
         write(tmp_path / "log", [request(2)])
         assert next_id(process.stdout) == "r2"
